@@ -1,0 +1,40 @@
+"""Word vectors from PubMed Central.
+
+The three names that a program needs; each is imported when it is first used, so that building
+needs no TensorFlow and training no Beam.
+
+    >>> import pmc2vec
+    >>> pmc2vec.build.__module__
+    'beam_pipelines.build'
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from beam_pipelines import __version__
+
+if TYPE_CHECKING:
+    from beam_pipelines.build import build
+    from trainer.task import train
+    from trainer.vectors import Vectors
+
+__all__ = ["Vectors", "__version__", "build", "train"]
+
+_HOMES = {
+    "build": "beam_pipelines.build",
+    "train": "trainer.task",
+    "Vectors": "trainer.vectors",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Returns a public name from the module it lives in, imported now (PEP 562)."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(_HOMES[name]), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    """Returns the public names, loaded or not."""
+    return sorted({*globals(), *__all__})

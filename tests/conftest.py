@@ -1,0 +1,17 @@
+"""What every test relies on: quiet engines, no GPU unless asked for, and repeatable hypothesis."""
+
+import os
+
+import pytest
+from hypothesis import settings
+
+# Read by TensorFlow when it is loaded, so set before any test module is.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+settings.register_profile("pmc2vec", deadline=None, derandomize=True)
+settings.load_profile("pmc2vec")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if "not gpu" in config.getoption("markexpr"):
+        os.environ["CUDA_VISIBLE_DEVICES"] = "-1"

@@ -1,0 +1,66 @@
+"""beam_pipelines/exits.py: how a program ends."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from beam_pipelines import exits
+from beam_pipelines.records import UserError
+
+PRINTING = "def main(): return [print(n) for n in range(100_000)] and 0"
+OTHER_PIPE = "def main(): raise BrokenPipeError('a connection of Beam')"
+
+
+def failing(error: BaseException) -> int:
+    raise error
+
+
+def with_stdout(stdout: int, program: str, *flags: str) -> subprocess.CompletedProcess[str]:
+    """Runs `program`'s main in a Python of its own."""
+    code = f"from beam_pipelines.exits import run\n{program}\nraise SystemExit(run(main))"
+    command = [sys.executable, *flags, "-c", code]
+    return subprocess.run(command, stdout=stdout, stderr=subprocess.PIPE, text=True, check=False)
+
+
+def test_the_programs_status_is_passed_on() -> None:
+    assert exits.run(lambda: 0) == 0
+    assert exits.run(lambda: 7) == 7
+
+
+def test_a_user_error_is_one_line_and_status_1(capsys: pytest.CaptureFixture[str]) -> None:
+    assert exits.run(lambda: failing(UserError("a.xml: not XML (line 3)"))) == 1
+    assert capsys.readouterr() == ("", "pmc2vec: error: a.xml: not XML (line 3)\n")
+
+
+def test_an_interrupt_is_one_line_and_status_130(capsys: pytest.CaptureFixture[str]) -> None:
+    assert exits.run(lambda: failing(KeyboardInterrupt())) == 130
+    assert capsys.readouterr() == ("", "pmc2vec: interrupted\n")
+
+
+def test_a_fault_of_ours_keeps_its_traceback() -> None:
+    with pytest.raises(ZeroDivisionError):
+        exits.run(lambda: 1 // 0)
+
+
+def test_a_usage_error_goes_through() -> None:
+    with pytest.raises(SystemExit, match="2"):
+        exits.run(lambda: failing(SystemExit(2)))
+
+
+@pytest.mark.parametrize("flags", [(), ("-u",)])
+def test_a_reader_that_leaves_is_no_error(flags: tuple[str, ...]) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        ended = with_stdout(writer, PRINTING, *flags)
+    finally:
+        os.close(writer)
+    assert (ended.returncode, ended.stderr) == (141, "")
+
+
+def test_another_broken_pipe_is_an_error() -> None:
+    ended = with_stdout(subprocess.DEVNULL, OTHER_PIPE)
+    assert ended.returncode == 1
+    assert ended.stderr.endswith("BrokenPipeError: a connection of Beam\n")

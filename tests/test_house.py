@@ -1,0 +1,261 @@
+"""The house: packaging, pins, imports, the image and the manifests."""
+
+import ast
+import pkgutil
+import re
+import runpy
+import shutil
+import subprocess
+import sys
+import tarfile
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import kubernetes_validate
+import pytest
+import setuptools
+import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from beam_pipelines import __version__
+from pmc2vec import cli
+
+ROOT = Path(__file__).parent.parent
+PACKAGES = ("beam_pipelines", "trainer", "pmc2vec")
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+EXTRAS: dict[str, list[str]] = PROJECT["optional-dependencies"]
+MANIFESTS = sorted((ROOT / "k8s").glob("*/*.yaml"))
+# What `trainer` may import of the other half: nothing that needs an engine.
+SHARED = {"records", "manifest", "vocabulary", "skipgrams", "options", "progress", "exits"}
+
+
+def files_of_the_project() -> Iterator[tuple[Path, str]]:
+    """Yields the text files that git has, or would have after `git add .`."""
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    for name in filter(None, listed.split("\0")):
+        path = ROOT / name
+        if path.is_file():
+            yield path, path.read_text(encoding="utf-8", errors="replace")
+
+
+def pins(lock: str) -> dict[str, str]:
+    text = (ROOT / "requirements" / f"{lock}.txt").read_text(encoding="utf-8")
+    found = re.findall(r"^([\w.-]+)==([^ ;\\\n]+)", text, re.MULTILINE)
+    return {canonicalize_name(name): version for name, version in found}
+
+
+def modules(package: str) -> list[str]:
+    found = pkgutil.walk_packages([str(ROOT / package)], prefix=f"{package}.")
+    return [package, *(m.name for m in found if not m.name.endswith("__main__"))]
+
+
+def loaded_by(importing: list[str]) -> set[str]:
+    """Returns the top-level names of what a Python of its own loads with these modules."""
+    code = (
+        f"import importlib, sys\nfor name in {importing!r}: importlib.import_module(name)\n"
+        "print(*sorted({name.partition('.')[0] for name in sys.modules}))"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    return set(run.stdout.split())
+
+
+def requirements_by_setup_py(monkeypatch: pytest.MonkeyPatch, *, on_worker: bool) -> list[str]:
+    given: dict[str, list[str]] = {}
+    monkeypatch.setattr(setuptools, "setup", lambda **fields: given.update(fields))
+    exists = Path.exists
+    boot = Path("/opt/apache/beam/boot")
+    monkeypatch.setattr(Path, "exists", lambda p: on_worker if p == boot else exists(p))
+    runpy.run_path(str(ROOT / "setup.py"))
+    return given["install_requires"]
+
+
+def test_importing_beam_pipelines_never_loads_tensorflow() -> None:
+    assert not loaded_by(modules("beam_pipelines")) & {"tensorflow", "keras", "tensorboard"}
+
+
+def test_importing_trainer_never_loads_beam() -> None:
+    assert not loaded_by(modules("trainer")) & {"apache_beam", "lxml"}
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_importing_a_package_loads_nothing_heavy(package: str) -> None:
+    heavy = {"apache_beam", "tensorflow", "keras", "numpy", "lxml", "pyarrow", "tyro", "rich"}
+    assert not loaded_by([package]) & heavy
+
+
+def test_trainer_takes_from_beam_pipelines_only_what_needs_no_engine() -> None:
+    taken = set()
+    for path in (ROOT / "trainer").glob("**/*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and node.module == "beam_pipelines":
+                taken |= {name.name for name in node.names if name.name != "__version__"}
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                first, _, rest = node.module.partition(".")
+                taken |= {rest} if first == "beam_pipelines" else set()
+            elif isinstance(node, ast.Import):
+                names = [name.name.partition(".") for name in node.names]
+                taken |= {rest for first, _, rest in names if first == "beam_pipelines"}
+    assert taken <= SHARED
+
+
+@pytest.mark.parametrize("half", ["beam_pipelines", "trainer"])
+def test_neither_half_imports_what_spans_them(half: str) -> None:
+    for path in (ROOT / half).glob("**/*.py"):
+        assert not re.search(r"^\s*(from|import) pmc2vec\b", path.read_text("utf-8"), re.MULTILINE)
+
+
+def test_the_version_stands_in_one_place() -> None:
+    for path, text in files_of_the_project():
+        if path.suffix == ".py" and path != Path(__file__):
+            places = re.findall(r"^__version__\s*=", text, re.MULTILINE)
+            assert len(places) == (path == ROOT / "beam_pipelines" / "__init__.py"), path
+    assert "version" in PROJECT["dynamic"]
+
+
+def test_the_images_of_the_manifests_have_the_version() -> None:
+    kustomization = yaml.safe_load((ROOT / "k8s/base/kustomization.yaml").read_text("utf-8"))
+    tags = {image["name"]: image["newTag"] for image in kustomization["images"]}
+    assert tags == {"pmc2vec-beam": __version__, "pmc2vec-trainer": __version__}
+
+
+def test_a_plain_install_gets_both_halves(monkeypatch: pytest.MonkeyPatch) -> None:
+    wanted = requirements_by_setup_py(monkeypatch, on_worker=False)
+    assert wanted == sorted({*EXTRAS["beam"], *EXTRAS["trainer"]})
+    assert {"apache-beam", "tensorflow"} <= {Requirement(need).name for need in wanted}
+
+
+def test_a_beam_worker_gets_the_beam_half_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    wanted = requirements_by_setup_py(monkeypatch, on_worker=True)
+    assert wanted == sorted(EXTRAS["beam"])
+    assert "tensorflow" not in {Requirement(need).name for need in wanted}
+
+
+@pytest.mark.parametrize("extra", ["beam", "trainer", "dev"])
+def test_every_requirement_of_an_extra_is_pinned_as_it_allows(extra: str) -> None:
+    pinned = pins(extra)
+    for need in map(Requirement, EXTRAS[extra]):
+        assert need.specifier.contains(pinned[canonicalize_name(need.name)]), need
+
+
+def test_the_pins_of_all_extras_agree() -> None:
+    everything: dict[str, set[str]] = {}
+    for lock in ("build", "beam", "trainer", "dev"):
+        for name, version in pins(lock).items():
+            everything.setdefault(name, set()).add(version)
+    assert {name for name, versions in everything.items() if len(versions) > 1} == set()
+
+
+@pytest.mark.parametrize(
+    "lock", sorted((ROOT / "requirements").glob("*.txt")), ids=lambda p: p.stem
+)
+def test_pins_have_hashes_and_say_nothing_of_where_from(lock: Path) -> None:
+    text = lock.read_text(encoding="utf-8")
+    for entry in re.split(r"\n(?=\w)", text.partition("\n#    make lock\n")[2].strip()):
+        assert re.fullmatch(
+            r"\S+==\S+( ; [^\\\n]+)? \\\n(    --hash=sha256:\w{64}( \\\n)?)+", entry
+        )
+    assert "://" not in text
+    assert not re.search(r"^--|find-links|index", text, re.MULTILINE)
+
+
+def test_no_file_names_a_package_registry() -> None:
+    host = re.compile(
+        r"\b(pypi|npmjs|anaconda|conda|rubygems|crates)\.(org|com|io)\b", re.IGNORECASE
+    )
+    assert [path for path, text in files_of_the_project() if host.search(text)] == []
+
+
+@pytest.fixture(scope="module")
+def sdist(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Stages the project as Beam does for `--setup_file=./setup.py`."""
+    work = tmp_path_factory.mktemp("sdist")
+    source = work / "pmc2vec"
+    source.mkdir()
+    for name in ("LICENSE", "README.md", "pyproject.toml", "setup.py"):
+        shutil.copy(ROOT / name, source)
+    for package in PACKAGES:
+        ignore = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(ROOT / package, source / package, ignore=ignore)
+    subprocess.run(
+        [sys.executable, "setup.py", "-q", "sdist", "--dist-dir", str(work / "dist")],
+        cwd=source,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    (made,) = (work / "dist").iterdir()
+    return made
+
+
+def test_what_beam_ships_holds_all_three_packages(sdist: Path) -> None:
+    assert sdist.name == f"pmc2vec-{__version__}.tar.gz"
+    top = f"pmc2vec-{__version__}"
+    with tarfile.open(sdist) as archive:
+        held = set(archive.getnames())
+    ours = {p.relative_to(ROOT) for package in PACKAGES for p in (ROOT / package).rglob("*.py")}
+    assert {f"{top}/{path}" for path in ours} <= held
+    assert {f"{top}/{package}/py.typed" for package in PACKAGES} <= held
+    assert {f"{top}/pyproject.toml", f"{top}/setup.py", f"{top}/LICENSE"} <= held
+
+
+def test_the_dockerfile_passes_hadolint() -> None:
+    hadolint = Path(sys.executable).with_name("hadolint")
+    run = subprocess.run(
+        [hadolint, ROOT / "Dockerfile"], capture_output=True, text=True, check=False
+    )
+    assert (run.returncode, run.stdout) == (0, "")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [path for path in MANIFESTS if path.name != "kustomization.yaml"],
+    ids=lambda p: f"{p.parent.name}/{p.stem}",
+)
+def test_manifests_are_valid_and_ask_for_no_rights(path: Path) -> None:
+    for manifest in yaml.safe_load_all(path.read_text(encoding="utf-8")):
+        kubernetes_validate.validate(manifest, kubernetes_validate.latest_version(), strict=True)
+        assert "namespace" not in manifest["metadata"]
+        if manifest["kind"] not in {"Job", "Deployment"}:
+            continue
+        pod = manifest["spec"]["template"]["spec"]
+        assert pod["securityContext"]["runAsNonRoot"] is True
+        assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+        for container in [*pod.get("initContainers", []), *pod["containers"]]:
+            assert container["securityContext"] == {
+                "allowPrivilegeEscalation": False,
+                "readOnlyRootFilesystem": True,
+                "capabilities": {"drop": ["ALL"]},
+            }
+            assert {"requests", "limits"} <= container["resources"].keys()
+
+
+@pytest.mark.parametrize("command", ["build", "train"])
+def test_the_jobs_run_commands_with_options_that_exist(
+    capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    job = yaml.safe_load((ROOT / "k8s" / "base" / f"{command}.yaml").read_text("utf-8"))
+    (container,) = job["spec"]["template"]["spec"]["containers"]
+    assert container["args"][0] == command
+    with pytest.raises(SystemExit) as stop:
+        cli.main([command, "--help"])
+    assert not stop.value.code
+    known = set(re.findall(r"--\w+", capsys.readouterr().out))
+    assert {word for word in container["args"] if word.startswith("--")} <= known
+
+
+def test_every_manifest_is_in_its_kustomization() -> None:
+    for folder in {path.parent for path in MANIFESTS}:
+        kustomization = yaml.safe_load((folder / "kustomization.yaml").read_text("utf-8"))
+        listed = {name for name in kustomization["resources"] if name.endswith(".yaml")}
+        there = {path.name for path in folder.glob("*.yaml")} - {"kustomization.yaml"}
+        assert listed == there
