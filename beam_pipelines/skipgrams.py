@@ -1,0 +1,229 @@
+"""Word ids -> banded skip-gram records with negatives; and the explicit pairs they stand for.
+
+A record holds a run of tokens and, for each, its drawn window: that is the set of skip-gram pairs,
+without writing each token once per pair. Pair (i, j) exists if both tokens stand in the same
+sentence and 0 < |i - j| <= window[i] (the target's). Rules: Mikolov et al. 2013, in the order of
+word2vec.c: words outside the vocabulary go, then subsampling, then the window is drawn.
+
+Everything random is a function of (seed, draw, article id): see `article_rng`.
+
+    >>> ids = np.array([0, 1, 2, 3], np.int32)
+    >>> run = draw_article("PMC1", ids, np.array([4]), keep=np.ones(4), window=1, draw=Draw(seed=1))
+    >>> run.tokens.tolist(), run.windows.tolist()
+    ([0, 1, 2, 3], [129, 1, 1, 1])
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from beam_pipelines.records import PADDING, SENTENCE_START, WINDOW_BITS, Record, RecordShape
+
+Ids = NDArray[np.int32]
+Windows = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Draw:
+    """What randomness depends on beside the article: the seed and the number of the pass."""
+
+    seed: int
+    index: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """The kept tokens of one article.
+
+    Attributes:
+        article_id: names the random stream of the negatives.
+        tokens: [n] int32 word ids.
+        windows: [n] uint8, as in `records.Record`.
+    """
+
+    article_id: str
+    tokens: Ids
+    windows: Windows
+
+
+def article_rng(draw: Draw, purpose: str, article_id: str) -> np.random.Generator:
+    """Returns the generator of one article for one purpose; equal arguments, equal numbers.
+
+    Philox keyed with a hash: no state is shared between articles, so that neither the worker nor
+    the order in which articles arrive can change what is drawn.
+    """
+    name = f"{draw.seed}\0{draw.index}\0{purpose}\0{article_id}".encode()
+    key = np.frombuffer(hashlib.blake2b(name, digest_size=16).digest(), np.uint64)
+    return np.random.Generator(np.random.Philox(key=key))
+
+
+def is_validation(article_id: str, fraction: float, seed: int) -> bool:
+    """Tells whether an article belongs to the validation split, of which `fraction` do."""
+    name = f"{seed}\0split\0{article_id}".encode()
+    digest = hashlib.blake2b(name, digest_size=8).digest()
+    return int.from_bytes(digest, "little") < fraction * 2.0**64
+
+
+def draw_article(
+    article_id: str,
+    ids: Ids,
+    lengths: NDArray[np.int64],
+    *,
+    keep: NDArray[np.float64],
+    window: int,
+    draw: Draw,
+    shrink_windows: bool = True,
+) -> Run:
+    """Returns the article's kept tokens with a window drawn for each.
+
+    Args:
+        article_id: names the random stream.
+        ids: [n] int32, the article's tokens; negative where a token is not in the vocabulary.
+        lengths: [sentences] int64, tokens in each sentence; they sum to n.
+        keep: [V] float64, `vocabulary.keep_probabilities`.
+        window: largest window, 1 to 127.
+        draw: seed and pass.
+        shrink_windows: draw each window from 1..window; otherwise all are `window`.
+    """
+    rng = article_rng(draw, "windows", article_id)
+    sentences = np.repeat(np.arange(len(lengths)), lengths)
+    known = ids >= 0
+    ids, sentences = ids[known], sentences[known]
+    kept = rng.random(len(ids)) < keep[ids]
+    tokens, sentences = ids[kept], sentences[kept]
+    if shrink_windows:
+        windows = rng.integers(1, window + 1, len(tokens), dtype=np.uint8)
+    else:
+        windows = np.full(len(tokens), window, np.uint8)
+    if len(tokens):
+        starts = np.flatnonzero(np.diff(sentences, prepend=-1))
+        windows[starts] |= SENTENCE_START
+    return Run(article_id, tokens, windows)
+
+
+def pack(
+    runs: Iterable[Run], shape: RecordShape, noise_cdf: NDArray[np.float64], draw: Draw
+) -> Iterator[Record]:
+    """Yields records of `shape.length` consecutive tokens; the last one is padded.
+
+    Args:
+        runs: articles in order.
+        shape: T, S, K.
+        noise_cdf: [V] float64, the running sum of `vocabulary.noise_distribution`.
+        draw: seed and pass.
+    """
+    packer = Packer(shape, noise_cdf, draw)
+    for run in runs:
+        yield from packer.add(run)
+    yield from packer.close()
+
+
+class Packer:
+    """Cuts a stream of runs into records, as `pack`, for a caller who feeds several streams.
+
+    A record may begin in the middle of an article and hold the beginning of the next. Its
+    negatives come from the stream of the article in which it begins, named by the offset.
+    """
+
+    def __init__(self, shape: RecordShape, noise_cdf: NDArray[np.float64], draw: Draw) -> None:
+        self._shape, self._noise_cdf, self._draw = shape, noise_cdf, draw
+        self._tokens = np.full(shape.length, PADDING, np.int32)
+        self._windows = np.zeros(shape.length, np.uint8)
+        self._filled = 0
+        self._begin = ""
+
+    def add(self, run: Run) -> Iterator[Record]:
+        """Yields the records that an article completes."""
+        taken = 0
+        while taken < len(run.tokens):
+            if not self._filled:
+                self._begin = f"{run.article_id}\0{taken}"
+            count = min(self._shape.length - self._filled, len(run.tokens) - taken)
+            end = self._filled + count
+            self._tokens[self._filled : end] = run.tokens[taken : taken + count]
+            self._windows[self._filled : end] = run.windows[taken : taken + count]
+            self._filled, taken = end, taken + count
+            if end == self._shape.length:
+                yield self._record()
+
+    def close(self) -> Iterator[Record]:
+        """Yields the last record, padded, where tokens are left."""
+        if self._filled:
+            self._tokens[self._filled :] = PADDING
+            self._windows[self._filled :] = 0
+            yield self._record()
+
+    def _record(self) -> Record:
+        self._filled = 0
+        uniform = article_rng(self._draw, "negatives", self._begin).random(self._shape.negatives)
+        found = np.searchsorted(self._noise_cdf, uniform * self._noise_cdf[-1], side="right")
+        negatives = np.minimum(found, len(self._noise_cdf) - 1).astype(np.int32)
+        return Record(self._tokens.copy(), self._windows.copy(), negatives)
+
+
+def sentence_numbers(record: Record) -> NDArray[np.int64]:
+    """Returns [T] int64: the same number for tokens of the same sentence, -1 for padding."""
+    numbers = np.cumsum(record.windows >= SENTENCE_START)
+    return np.where(record.tokens == PADDING, -1, numbers)
+
+
+def pair_mask(record: Record, distance: int) -> NDArray[np.bool_]:
+    """Returns [T - d] bool: whether target i has a pair with context i + d, or with i - d.
+
+    For d > 0 entry i stands for (i, i + d); for d < 0 entry i stands for (i + |d|, i).
+    """
+    reach = (record.windows & WINDOW_BITS).astype(np.int64)
+    sentences = sentence_numbers(record)
+    apart = abs(distance)
+    left, right = sentences[:-apart], sentences[apart:]
+    window = reach[:-apart] if distance > 0 else reach[apart:]
+    return np.asarray((left == right) & (left >= 0) & (window >= apart))
+
+
+def count_pairs(record: Record) -> int:
+    """Returns the number of pairs that the record stands for, without listing them."""
+    real = np.flatnonzero(record.tokens != PADDING)
+    if not len(real):
+        return 0
+    starts = record.windows[real] >= SENTENCE_START
+    starts[0] = True
+    first = np.flatnonzero(starts)
+    lengths = np.diff(first, append=len(real))
+    before = real - np.repeat(first, lengths)
+    after = np.repeat(lengths, lengths) - 1 - before
+    reach = (record.windows[real] & WINDOW_BITS).astype(np.int64)
+    return int(np.minimum(reach, before).sum() + np.minimum(reach, after).sum())
+
+
+def pairs(record: Record, shape: RecordShape) -> tuple[Ids, Ids, Ids]:
+    """Returns the explicit pairs that the record stands for, in the TensorFlow tutorial's shape.
+
+    Returns:
+        targets: [P] int32.
+        contexts: [P, 1 + K] int32, the true context and then the negatives of the target's block.
+        labels: [P, 1 + K] int32, 1 for the context and 0 for the negatives.
+
+    Each negative weighs `negative / K` in the loss; by target, then by distance -w .. w.
+    """
+    size = shape.length
+    targets, others = [], []
+    for distance in range(-shape.window, shape.window + 1):
+        if distance and abs(distance) < size:
+            left = np.flatnonzero(pair_mask(record, distance))
+            target = left if distance > 0 else left - distance
+            targets.append(target)
+            others.append(target + distance)
+    at = np.concatenate(targets)
+    other = np.concatenate(others)
+    order = np.lexsort((other, at))
+    at, other = at[order], other[order]
+    negatives = record.negatives.reshape(shape.blocks, shape.block_negatives)[at // shape.block]
+    contexts = np.concatenate((record.tokens[other][:, None], negatives), axis=1)
+    labels = np.zeros_like(contexts)
+    labels[:, 0] = 1
+    return record.tokens[at], contexts, labels

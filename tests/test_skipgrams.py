@@ -1,0 +1,127 @@
+from itertools import product
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from beam_pipelines.records import Record, RecordShape
+from beam_pipelines.skipgrams import (
+    Draw,
+    Run,
+    article_rng,
+    count_pairs,
+    draw_article,
+    is_validation,
+    pack,
+    pairs,
+)
+
+SHAPE = RecordShape(length=8, block=4, block_negatives=2, window=3, negative=5)
+CDF = np.cumsum([0.5, 0.25, 0.25])
+
+
+def draw(ids, lengths, *, keep=None, window=3, seed=1, **options):
+    keep = np.ones(10) if keep is None else keep
+    return draw_article(
+        "PMC1", np.array(ids, np.int32), np.array(lengths, np.int64), keep=keep, window=window,
+        draw=Draw(seed), **options,
+    )  # fmt: skip
+
+
+def by_definition(record):
+    """Lists (i, j) of every pair, straight from the definition."""
+    sentence = np.cumsum(record.windows >= 128)
+    reach = record.windows & 127
+    places = range(len(record.tokens))
+    return [
+        (i, j)
+        for i, j in product(places, places)
+        if record.tokens[i] >= 0
+        and record.tokens[j] >= 0
+        and sentence[i] == sentence[j]
+        and 0 < abs(i - j) <= reach[i]
+    ]
+
+
+def test_words_outside_the_vocabulary_close_the_gap():
+    run = draw([5, -1, 6, -1, 7], [3, 2], shrink_windows=False)
+    assert run.tokens.tolist() == [5, 6, 7]
+    assert run.windows.tolist() == [128 + 3, 3, 128 + 3]
+
+
+def test_a_sentence_without_known_words_leaves_nothing():
+    run = draw([5, -1, 6], [1, 1, 1], shrink_windows=False)
+    assert run.windows.tolist() == [131, 131]
+    assert draw([-1, -1], [2]).tokens.size == 0
+    assert draw([], []).tokens.size == 0
+
+
+def test_subsampling_keeps_with_the_given_probability():
+    keep = np.array([1.0, 0.25])
+    run = draw([0, 1] * 4000, [8000], keep=keep)
+    assert np.count_nonzero(run.tokens == 0) == 4000
+    assert np.count_nonzero(run.tokens == 1) == pytest.approx(1000, abs=120)
+
+
+def test_windows_are_uniform_from_one_to_the_largest():
+    run = draw([0] * 6000, [6000], window=3)
+    assert np.bincount(run.windows[1:])[1:] == pytest.approx([2000] * 3, abs=150)
+
+
+def test_draws_depend_on_seed_pass_purpose_and_article_alone():
+    def numbers(seed=1, index=0, purpose="windows", name="PMC1"):
+        return article_rng(Draw(seed, index), purpose, name).random(2).tolist()
+
+    changed = [{"seed": 2}, {"index": 1}, {"purpose": "negatives"}, {"name": "PMC2"}]
+    assert numbers() == numbers()
+    assert all(numbers(**change) != numbers() for change in changed)
+
+
+def test_a_run_is_cut_and_the_last_record_padded():
+    run = Run("PMC1", np.arange(10, dtype=np.int32) % 3, np.full(10, 2, np.uint8))
+    first, second = pack([run], SHAPE, CDF, Draw(1))
+    assert first.tokens.tolist() == [0, 1, 2, 0, 1, 2, 0, 1]
+    assert second.tokens.tolist() == [2, 0, -1, -1, -1, -1, -1, -1]
+    assert second.windows.tolist() == [2, 2, 0, 0, 0, 0, 0, 0]
+    assert first.negatives.shape == (4,)
+
+
+def test_negatives_do_not_depend_on_what_stood_before():
+    def runs(*names):
+        return [Run(n, np.zeros(8, np.int32), np.ones(8, np.uint8)) for n in names]
+
+    alone = list(pack(runs("PMC2"), SHAPE, CDF, Draw(1)))
+    after = list(pack(runs("PMC1", "PMC2"), SHAPE, CDF, Draw(1)))
+    assert alone[0].negatives.tolist() == after[1].negatives.tolist()
+
+
+def test_negatives_follow_the_noise_distribution():
+    shape = RecordShape(length=4, block=4, block_negatives=4000, window=1, negative=5)
+    run = Run("PMC1", np.zeros(4, np.int32), np.ones(4, np.uint8))
+    (record,) = pack([run], shape, CDF, Draw(1))
+    assert np.bincount(record.negatives) == pytest.approx([2000, 1000, 1000], abs=150)
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 3), st.booleans()), min_size=8, max_size=8),
+    st.integers(0, 8),
+)
+def test_pairs_are_those_of_the_definition(drawn, real):
+    tokens = np.where(np.arange(8) < real, np.arange(8), -1).astype(np.int32)
+    windows = np.array([b + 128 * s for b, s in drawn], np.uint8)
+    windows[real:] = 0
+    record = Record(tokens, windows, np.array([7, 8, 9, 6], np.int32))
+    expected = by_definition(record)
+    targets, contexts, labels = pairs(record, SHAPE)
+    assert list(zip(targets.tolist(), contexts[:, 0].tolist(), strict=True)) == expected
+    assert count_pairs(record) == len(expected)
+    assert [c[1:].tolist() for c in contexts] == [[7, 8] if i < 4 else [9, 6] for i, _ in expected]
+    assert all(label.tolist() == [1, 0, 0] for label in labels)
+
+
+def test_the_validation_split_takes_its_share_and_no_more():
+    held = [is_validation(f"PMC{n}", 0.1, seed=1) for n in range(5000)]
+    assert sum(held) == pytest.approx(500, abs=80)
+    assert not any(is_validation(f"PMC{n}", 0.0, seed=1) for n in range(100))
+    assert held != [is_validation(f"PMC{n}", 0.1, seed=2) for n in range(5000)]

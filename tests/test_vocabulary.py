@@ -1,0 +1,93 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from beam_pipelines.records import UserError
+from beam_pipelines.vocabulary import (
+    Vocabulary,
+    from_tsv,
+    keep_probabilities,
+    noise_distribution,
+    rank,
+    to_tsv,
+)
+
+COUNTS = np.array([100, 10, 1], np.int64)
+
+
+def test_words_stand_by_falling_count_and_then_by_code_point():
+    found = rank(["b", "α", "a", "rare"], np.array([3, 9, 3, 1]), min_count=2)
+    assert list(found.words) == ["α", "a", "b"]
+    assert found.counts.tolist() == [9, 3, 3]
+    assert found.ids == {"α": 0, "a": 1, "b": 2}
+    assert found.tokens == 15
+
+
+def test_max_final_vocab_keeps_the_most_frequent():
+    found = rank(["a", "b", "c"], np.array([1, 3, 2]), min_count=1, max_final_vocab=2)
+    assert found.words == ["b", "c"]
+
+
+def test_word2vec_keeps_by_the_square_root_rule():
+    # f = 0.5, t = 0.1: sqrt(0.2) + 0.2
+    assert keep_probabilities(np.array([5, 5]), 0.1) == pytest.approx([0.64721] * 2, abs=1e-5)
+    assert keep_probabilities(COUNTS, 1.0).tolist() == [1, 1, 1]
+
+
+@pytest.mark.parametrize(("sample", "rule"), [(0.0, "word2vec"), (1e-3, "none"), (0.0, "keras")])
+def test_no_threshold_keeps_all(sample, rule):
+    assert keep_probabilities(COUNTS, sample, rule).tolist() == [1, 1, 1]
+
+
+def test_the_keras_rule_is_keras_own():
+    import tensorflow as tf
+
+    table = tf.keras.preprocessing.sequence.make_sampling_table(51, 1e-3)  # its word 0 is padding
+    assert keep_probabilities(np.ones(50, np.int64), 1e-3, "keras") == pytest.approx(table[1:])
+
+
+def test_noise_is_count_to_the_exponent():
+    weights = [16.0**0.75, 1.0]
+    assert noise_distribution(np.array([16, 1])).tolist() == pytest.approx([8 / 9, 1 / 9])
+    assert weights[0] == pytest.approx(8.0)
+    assert noise_distribution(np.array([16, 1]), ns_exponent=0.0).tolist() == [0.5, 0.5]
+
+
+def test_log_uniform_is_tensorflows_sampler():
+    import tensorflow as tf
+
+    # With one draw the expected count of an id is its probability.
+    _, expected, _ = tf.random.log_uniform_candidate_sampler(
+        [list(range(20))], num_true=20, num_sampled=1, unique=False, range_max=20
+    )
+    assert noise_distribution(np.ones(20), "log_uniform") == pytest.approx(expected.numpy()[0])
+
+
+def test_uniform_noise_is_uniform():
+    assert noise_distribution(COUNTS, "uniform").tolist() == pytest.approx([1 / 3] * 3)
+
+
+words = st.text(st.characters(blacklist_categories=["Cs", "Zs", "Cc", "Zl", "Zp"]), min_size=1)
+
+
+@given(st.lists(words, unique=True))
+def test_a_vocabulary_survives_its_file(found):
+    counts = np.arange(len(found), 0, -1)
+    read = from_tsv(to_tsv(Vocabulary(found, counts)), "v")
+    assert list(read.words) == found
+    assert read.counts.tolist() == counts.tolist()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "v: line 1 is not 'word\\tcount'"),
+        ("word\tcount\nfever\t3\ncold 4\n", "v: line 3 is not a word, a tab and a count"),
+        ("word\tcount\nfever\t-3\n", "v: line 2 is not"),
+    ],
+)
+def test_a_damaged_file_names_its_line(text, message):
+    with pytest.raises(UserError) as caught:
+        from_tsv(text, "v")
+    assert str(caught.value).startswith(message)
