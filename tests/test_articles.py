@@ -1,0 +1,242 @@
+"""The synthetic articles: their markup, their keywords, and what wrong readers lose or let in."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from lxml import etree
+
+from beam_pipelines import jats, text
+from pmc2vec import planted
+from pmc2vec.articles import (
+    BREAKAGES,
+    OFF_SUBJECT,
+    ON_SUBJECT,
+    REFERENCE_ONLY,
+    Plan,
+    SyntheticArticle,
+    synthetic_article,
+)
+from pmc2vec.prose import Prose
+from pmc2vec.sample import SampleConfig, archive_articles
+from pmc2vec.truth import Truth, planted_truth
+
+KEYWORD = re.compile("cancer|melanoma|carcinoma", re.IGNORECASE)
+XLINK = "{http://www.w3.org/1999/xlink}"
+
+
+@pytest.fixture(scope="module")
+def prose() -> Prose:
+    return Prose()
+
+
+@pytest.fixture(scope="module")
+def articles(prose) -> list[SyntheticArticle]:
+    config = SampleConfig(Path("unused"), articles=240, archives=1, words_per_article=600, broken=0)
+    return list(archive_articles(config, 0, prose))
+
+
+@pytest.fixture(scope="module")
+def trees(articles) -> dict[str, etree._Element]:
+    parser = etree.XMLParser(load_dtd=False, no_network=True)
+    return {article.member: etree.fromstring(article.xml, parser) for article in articles}
+
+
+@pytest.fixture(scope="module")
+def on_subject(articles, trees) -> list[etree._Element]:
+    return [trees[article.member] for article in articles if article.kind == ON_SUBJECT]
+
+
+@pytest.fixture(scope="module")
+def running_text(articles) -> list[str]:
+    """The blocks of the articles on the subject, as our own reader sees them."""
+    kept = [article for article in articles if article.kind == ON_SUBJECT]
+    sections = [s for a in kept for s in jats.articles(a.xml, a.member)[0].sections]
+    return [block for section in sections for block in section.blocks]
+
+
+@pytest.fixture(scope="module")
+def truth() -> Truth:
+    return planted_truth(
+        config={}, archives=(), on_subject=0, off_subject=0, reference_only=0, broken=()
+    )
+
+
+def some_articles(prose, count=300, **plan):
+    plan = Plan(**{"words": 200, "off_subject": 0.3, **plan})
+    return [synthetic_article(prose, seed=5, number=n, plan=plan) for n in range(count)]
+
+
+def sections_with_keyword(xml: bytes) -> set[str]:
+    article = jats.articles(xml, "x.xml")[0]
+    return {s.name for s in article.sections if KEYWORD.search("\n".join(s.blocks))}
+
+
+def tokens_of(blocks) -> set[str]:
+    return {token for block in blocks for token in text.tokens(block)}
+
+
+def all_words(groups) -> set[str]:
+    return {word for group in groups for word in group}
+
+
+def paragraphs(trees):
+    return [p for tree in trees for p in tree.find("body").iter("p", "title")]
+
+
+def test_articles_have_the_words_that_were_asked_for(prose):
+    counts = [
+        sum(len(text.tokens(b)) for s in jats.articles(a.xml, "x")[0].sections for b in s.blocks)
+        for a in some_articles(prose, 200, words=1000, off_subject=0)
+    ]
+    assert 900 < sum(counts) / len(counts) < 1100
+    assert min(counts) < 700 < 1300 < max(counts)
+
+
+# --- markup and keywords ---------------------------------------------------------------------
+
+
+def test_unbroken_articles_are_whole_and_their_references_lead_somewhere(trees):
+    for member, tree in trees.items():
+        assert tree.getroottree().docinfo.doctype.startswith("<!DOCTYPE article PUBLIC")
+        assert [child.tag for child in tree.iterchildren("*")][:3] == ["front", "body", "back"]
+        accession = tree.xpath("string(//article-id[@pub-id-type='pmc' or @pub-id-type='pmcid'])")
+        assert member.endswith(f"/PMC{accession}.xml")
+        assert tree.find(".//license").get(XLINK + "href").startswith("https://creativecommons.org")
+        ids = tree.xpath("//@id")
+        assert len(ids) == len(set(ids))
+        assert set(tree.xpath("//xref/@rid")) <= set(ids)
+
+
+def test_articles_have_every_markup_that_hurts(trees):
+    xml = b"".join(etree.tostring(tree) for tree in trees.values()).decode()
+    for needed in (
+        "the <italic>CFTR</italic> gene",
+        "H<sub>2</sub>O",
+        "CD8<sup>+</sup>",
+        "<italic>G<sub>6</sub>PD</italic>",
+        "fibr&#173;osis",
+        ' [<xref ref-type="bibr" rid="B1">1</xref>,<xref ref-type="bibr" rid="B2">2</xref>]',
+        '<sup><xref ref-type="bibr" rid="B9">9</xref></sup>',
+        '<xref ref-type="bibr" rid="B9"><sup>9</sup></xref>',
+        ' (<xref ref-type="bibr" rid="B1">Okonjewska et al., 2001</xref>)',
+        '<xref ref-type="fig" rid="F1">Figure 1</xref>',
+        "<!-- copyeditor",
+        "<?pagebreakhint softreturn?>",
+        "<tex-math",
+        "<inline-formula><mml:math",
+        '<abstract abstract-type="graphical">',
+        '<sub-article article-type="reviewer-report"',
+    ):  # fmt: skip
+        assert needed in xml, needed
+    structured = [tree for tree in trees.values() if tree.find(".//abstract/sec/title") is not None]
+    assert 0.4 < len(structured) / len(trees) < 0.6
+    assert all(len(tree.findall("body/sec/sec")) == 4 for tree in trees.values())
+
+
+def test_articles_on_the_subject_say_a_keyword_where_a_filter_looks(prose):
+    articles = some_articles(prose)
+    for article in articles:
+        found = sections_with_keyword(article.xml)
+        assert found >= set(article.mentions)
+        assert bool(found) == bool(article.mentions) == (article.kind == ON_SUBJECT)
+    alone = Counter(tuple(sections_with_keyword(a.xml)) for a in articles if len(a.mentions) == 1)
+    assert {("title",), ("abstract",), ("body",)} <= alone.keys()
+    said = Counter(word for a in articles for word in KEYWORD.findall(a.xml.decode()))
+    assert {"cancer", "Cancer", "CANCER", "melanoma", "MELANOMA", "Carcinoma"} <= said.keys()
+
+
+def test_a_keyword_in_a_reference_is_the_only_one_there(prose):
+    articles = [a for a in some_articles(prose) if a.kind in {OFF_SUBJECT, REFERENCE_ONLY}]
+    for article in articles:
+        before, references = article.xml.decode().split("<ref-list>")
+        assert not KEYWORD.search(before)
+        assert len(KEYWORD.findall(references)) == (article.kind == REFERENCE_ONLY)
+    assert {a.kind for a in articles} == {OFF_SUBJECT, REFERENCE_ONLY}
+
+
+@pytest.mark.parametrize("kind", BREAKAGES)
+def test_a_broken_article_cannot_be_parsed(prose, kind):
+    plan = Plan(words=300, off_subject=1.0, broken=kind)
+    article = synthetic_article(prose, seed=1, number=7, plan=plan)
+    assert article.kind == kind
+    with pytest.raises(etree.XMLSyntaxError):
+        etree.fromstring(article.xml)
+
+
+# --- the traps -------------------------------------------------------------------------------
+
+
+def test_a_right_reader_sees_every_planted_word_and_no_decoy(truth, running_text):
+    seen = tokens_of(running_text)
+    planted_words = all_words([*truth.topics.values(), *truth.synonyms, *truth.analogies])
+    assert planted_words | all_words(truth.dressed.values()) <= seen
+    assert not all_words(truth.decoys.values()) & seen
+
+
+def test_every_decoy_stands_somewhere_in_the_xml(truth, articles):
+    xml = b" ".join(article.xml for article in articles).decode().lower()
+    assert [w for w in all_words(truth.decoys.values()) if not re.search(rf"\b{w}\b", xml)] == []
+
+
+def test_a_reader_that_glues_loses_italic_words(truth, on_subject):
+    counts = Counter(
+        token
+        for paragraph in paragraphs(on_subject)
+        for token in text.tokens("".join(piece.strip() for piece in paragraph.itertext()))
+    )
+    assert max(counts[word] for word in truth.dressed["italic"]) < 5 < counts["gout"]
+
+
+def test_a_reader_that_splits_loses_subscripts(truth, on_subject):
+    seen = tokens_of(" ".join(p.itertext()) for p in paragraphs(on_subject))
+    assert not seen.intersection(truth.dressed["subscript"])
+
+
+def test_a_reader_that_keeps_citations_loses_cited_words(truth, on_subject):
+    seen = tokens_of("".join(p.itertext()) for p in paragraphs(on_subject))
+    assert not seen.intersection(truth.dressed["cited"])
+
+
+def test_a_reader_that_joins_blocks_loses_words_at_their_edge(truth, on_subject):
+    seen = tokens_of("".join(t.find("body").itertext()) for t in on_subject)
+    assert not seen.intersection(truth.dressed["edge"])
+
+
+def test_a_reader_that_drops_all_cross_references_loses_figures(truth, on_subject):
+    assert truth.dressed["figure reference"] == ("figure",)
+    for tree in on_subject:
+        copy = etree.fromstring(etree.tostring(tree))
+        etree.strip_elements(copy, "xref", "fig", "table-wrap", with_tail=False)
+        assert "figure" not in tokens_of(["".join(copy.find("body").itertext())])
+
+
+def test_a_filter_that_is_ignored_lets_the_words_of_other_subjects_in(truth, articles, trees):
+    seen = tokens_of(" ".join(t.find("body").itertext()) for t in trees.values())
+    assert seen.issuperset(truth.decoys["off subject"])
+    homographs = {p.words[0] for p in planted.SYNONYMS if p.trap == planted.HOMOGRAPH}
+    off = [trees[article.member] for article in articles if article.kind != ON_SUBJECT]
+    elsewhere = tokens_of(" ".join(t.find("body").itertext()) for t in off)
+    own = all_words([*truth.topics.values(), *truth.synonyms, *truth.analogies])
+    assert (
+        own & elsewhere == homographs == {"stage", "mass", "pulse", "culture", "nucleus", "plasma"}
+    )
+
+
+def test_no_word_has_two_places():
+    groups = [*planted.TOPICS.values(), *planted.OFF_SUBJECTS.values(), *planted.ROLES.values()]
+    groups += [*planted.DECOYS.values(), tuple(planted.UNITS), planted.VERBS, planted.background()]
+    groups += [(*pair.words, *pair.companions) for pair in planted.SYNONYMS]
+    groups += [(t.disease, t.drug, t.gene, *t.companions) for t in planted.TRIPLES]
+    counts = Counter(word for group in groups for word in group)
+    assert [word for word, count in counts.items() if count > 1] == []
+    assert not any(KEYWORD.search(word) for word in counts if word not in planted.KEYWORDS)
+
+
+def test_frequencies_fall_as_those_of_a_language(running_text):
+    counts = Counter(token for block in running_text for token in text.tokens(block)).most_common()
+    assert len(counts) > 2000
+    assert counts[0][1] > 5 * counts[50][1] > 50 * counts[1500][1]
