@@ -1,0 +1,247 @@
+"""The Beam job: PMC archives in, a dataset of skip-gram records out.
+
+    pmc2vec build --input 'bulk/*.tar.gz' --output data --keywords cancer melanoma carcinoma
+
+    from beam_pipelines.build import BuildConfig, build
+    manifest = build(BuildConfig(input=("bulk/*.tar.gz",), output="data"))
+
+A build that was killed is started again with the same command: finished parts of the corpus are
+not read twice.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import apache_beam as beam
+
+from beam_pipelines import __version__, exits, files, options, vocabulary, work
+from beam_pipelines.completion import Corpus, read_corpus
+from beam_pipelines.config import BuildConfig
+from beam_pipelines.display import Display, corpus_table, funnel_table
+from beam_pipelines.engine import Engine, run, unknown_options
+from beam_pipelines.manifest import NAME, Manifest, from_json
+from beam_pipelines.output import CORPUS, REJECTED, SOURCES, Output
+from beam_pipelines.parts import WorkItem
+from beam_pipelines.records import UserError
+from beam_pipelines.transforms import (
+    COUNTS,
+    PAIRS,
+    PHRASED,
+    FindPhrases,
+    ResolveEditions,
+    Spread,
+    WriteCorpus,
+    WriteManifest,
+    WriteParts,
+    WriteShards,
+    WriteVocabulary,
+)
+
+STARTED = "build.json"
+FOLDERS = ("catalogue", "corpus", "counts")
+OWN_FILES = (
+    NAME, STARTED, CORPUS, SOURCES, REJECTED, vocabulary.NAME, "phrases-*.tsv", "*.tfrecord",
+    "*.tmp", "catalogue/*", "corpus/*", "counts/*", f"{PAIRS}-*/*", f"{PHRASED}/*",
+)  # fmt: skip
+HEARTBEATS = ".heartbeats"
+PROG = "pmc2vec build"
+EXAMPLES = (
+    "pmc2vec build --input 'bulk/*.tar.gz' --output data --keywords cancer melanoma carcinoma",
+    "pmc2vec build --input articles/ --output data --min_count 10 --max_final_vocab 100000",
+    "pmc2vec build --input a.tar.gz --output data -- --direct_num_workers=1",
+    "pmc2vec build --input 'gs://b/*.tar.gz' --output gs://b/data -- --runner=DataflowRunner ...",
+)
+
+
+def build(config: BuildConfig, beam_flags: Sequence[str] = (), *, quiet: bool = True) -> Manifest:
+    """Builds the dataset, or finds it built already, and returns its manifest.
+
+    Args:
+        config: the options.
+        beam_flags: Beam's own options, such as `--direct_num_workers=1`.
+        quiet: show no progress.
+
+    Raises:
+        UserError: the input, the output folder or the result is not usable.
+    """
+    output = _run(replace(config, stop_after=None), beam_flags, quiet=quiet)
+    if text := files.read_text(output.path(NAME)):
+        return from_json(text, output.path(NAME))
+    tokens, kept = (_kept(config, output).funnel[key] for key in ("tokens", "kept"))
+    raise UserError(
+        f"nothing to train on: {tokens:,} tokens in {kept:,} articles, but no two words beside "
+        f"each other that occur {config.min_count} times; lower --min_count"
+    )
+
+
+def build_corpus(
+    config: BuildConfig, beam_flags: Sequence[str] = (), *, quiet: bool = True
+) -> Corpus:
+    """Builds the corpus alone and returns it; arguments and errors as in `build`."""
+    return _kept(config, _run(replace(config, stop_after="corpus"), beam_flags, quiet=quiet))
+
+
+def _kept(config: BuildConfig, output: Output) -> Corpus:
+    """Returns the finished corpus, or says why there is nothing in it."""
+    corpus = read_corpus(output)
+    read, rejected = corpus.funnel.get("read", 0), output.corpus_path(REJECTED)
+    if not read:
+        raise UserError(f"no article in {' '.join(config.input)}; see {rejected}")
+    if not corpus.funnel.get("kept"):
+        reasons = ", ".join(f"{n:,} {key}" for key, n in corpus.funnel.items() if ":" in key)
+        raise UserError(
+            f"none of {read:,} articles is kept ({reasons}); check --keywords and {rejected}"
+        )
+    return corpus
+
+
+def _run(config: BuildConfig, beam_flags: Sequence[str], *, quiet: bool) -> Output:
+    """Runs the pipeline, unless all is done; returns where its files are."""
+    heartbeats = Path(config.output, HEARTBEATS).resolve()
+    engine = Engine(beam_flags)
+    watched = engine.shares_files(config.output)
+    output = Output(config.output, str(heartbeats) if watched else None, config.corpus)
+    inputs = read_corpus(output).inputs if config.corpus else work.input_files(config.input)
+    _prepare(config, output, inputs)
+    goal = CORPUS if config.stop_after else NAME
+    if files.read_text(output.path(goal)) is None:
+        with Display(output, inputs, passes=config.passes, quiet=quiet):
+            run(_pipeline(config, engine, output, inputs))
+        for folder in ("", *_folders(config)):
+            files.remove(output.path(folder, f"*{files.TEMPORARY}"))
+        shutil.rmtree(output.heartbeats or "", ignore_errors=True)
+    return output
+
+
+def _pipeline(
+    config: BuildConfig, engine: Engine, output: Output, inputs: tuple[tuple[str, int], ...]
+) -> beam.Pipeline:
+    pipeline = engine.pipeline()
+    if config.corpus:
+        found = read_corpus(output).parts
+        names = [part.name for part in found]
+        parts = pipeline | "Finished parts" >> Spread(found)
+        corpus = parts | "Corpus is written" >> beam.Map(lambda _: 0)
+    else:
+        items = work.work_items(inputs)
+        names = [item.name for item in items]
+        parts = _read(pipeline, config, engine, output, items)
+        corpus = parts | WriteCorpus(output, config.recorded(), inputs, __version__)
+    if config.stop_after != "corpus":
+        _draw(config, output, parts=parts, corpus=corpus, names=names)
+    return pipeline
+
+
+def _read(
+    pipeline: beam.Pipeline,
+    config: BuildConfig,
+    engine: Engine,
+    output: Output,
+    items: list[WorkItem],
+) -> beam.PCollection:
+    """Returns the parts of the corpus, read from the input."""
+    dealt = work.bundles(items, engine.workers) if engine.local else [[item] for item in items]
+    bundles = pipeline | "Work items" >> Spread(dealt)
+    resolved = bundles | ResolveEditions(output)
+    return (bundles, resolved) | WriteParts(output, config.reading())
+
+
+def _draw(
+    config: BuildConfig,
+    output: Output,
+    *,
+    parts: beam.PCollection,
+    corpus: beam.PCollection,
+    names: list[str],
+) -> None:
+    """Adds what follows the corpus: phrases, vocabulary, records, manifest."""
+    sampling = config.sampling()
+    counted = parts | "Names" >> beam.Map(lambda part: part.name)
+    folder, source = COUNTS, output.corpus_path(COUNTS)
+    if config.phrases:
+        counted = counted | FindPhrases(
+            output, names, config.phrases, config.phrase_min_count, config.phrase_threshold
+        )
+        folder, source = PHRASED, output.path(PHRASED)
+    words = counted | WriteVocabulary(
+        output, source, folder, config.min_count, config.max_final_vocab
+    )
+    shards = (parts, words) | WriteShards(output, sampling)
+    _ = (corpus, words, shards) | WriteManifest(output, sampling, config.recorded(), __version__)
+
+
+# --- the output folder -------------------------------------------------------------------------
+
+
+def _prepare(config: BuildConfig, output: Output, inputs: tuple[tuple[str, int], ...]) -> None:
+    """Makes the output folder ready, or refuses it."""
+    started = output.path(STARTED)
+    wanted: dict[str, Any] = {
+        "config": config.recorded(),
+        "inputs": [list(entry) for entry in inputs],
+    }
+    found = files.read_text(started)
+    if config.overwrite:
+        for pattern in OWN_FILES:
+            files.remove(output.path(pattern))
+    elif found is not None:
+        _refuse_other(json.loads(found), wanted, config.output)
+    elif files.matches(output.path("*")):
+        raise UserError(f"{config.output}: not empty and not a dataset; give another --output")
+    for folder in _folders(config):
+        files.make_folder(output.path(folder))
+    files.write_text(started, json.dumps(wanted, indent=1, ensure_ascii=False) + "\n")
+
+
+def _folders(config: BuildConfig) -> list[str]:
+    pairs = [f"{PAIRS}-{number}" for number in range(1, config.phrases + 1)]
+    return [*FOLDERS, *pairs, *([PHRASED] if pairs else [])]
+
+
+def _refuse_other(found: dict[str, Any], wanted: dict[str, Any], folder: str) -> None:
+    if found == wanted:
+        return
+    then, now = found["config"], wanted["config"]
+    differ = [f"--{k} {then.get(k)!r}, now {v!r}" for k, v in now.items() if then.get(k) != v]
+    what = "; ".join(differ) or "other input files, or files of another size"
+    raise UserError(f"{folder}: holds a build with {what}; give another --output, or --overwrite")
+
+
+# --- the command -------------------------------------------------------------------------------
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs `pmc2vec build`; everything after a bare `--` belongs to Beam."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    at = words.index("--") if "--" in words else len(words)
+    own, beam_flags = words[:at], words[at + 1 :]
+    config = options.parse(
+        BuildConfig, own, prog=PROG, description="Build a dataset from PubMed Central full text.",
+        examples=EXAMPLES,
+    )  # fmt: skip
+    if unknown := unknown_options(beam_flags):
+        options.refuse(PROG, f"Beam knows no option {' '.join(unknown)}")
+    return exits.run(lambda: _command(config, beam_flags))
+
+
+def _command(config: BuildConfig, beam_flags: Sequence[str]) -> int:
+    if config.stop_after:
+        print(corpus_table(build_corpus(config, beam_flags, quiet=False).funnel))
+        print(f"\n{config.output}: corpus finished; go on with the same command without "
+              f"--stop_after, or with --corpus {config.output}")  # fmt: skip
+    else:
+        print(funnel_table(build(config, beam_flags, quiet=False)))
+        print(f"\n{config.output}: finished; train with\n"
+              f"  pmc2vec train --dataset {config.output} --workdir WORKDIR")  # fmt: skip
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,135 @@
+"""The options of `pmc2vec build`, declared once."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from beam_pipelines import vocabulary
+from beam_pipelines.jats import DEFAULT_SECTIONS, SectionName
+from beam_pipelines.parts import Reading
+from beam_pipelines.plaintext import TextUnit
+from beam_pipelines.records import RecordShape
+from beam_pipelines.shards import Sampling
+
+NOT_RECORDED = ("output", "overwrite", "stop_after")
+"""Options that do not change what is in a dataset."""
+
+
+@dataclass(frozen=True)
+class BuildConfig:
+    """Options of `pmc2vec build`; names are word2vec's and gensim's."""
+
+    output: str
+    """Folder of the dataset."""
+    input: tuple[str, ...] = ()
+    """Archives (.tar.gz, .tar, .zip), .xml or .txt files or folders of them; globs are expanded."""
+    corpus: str | None = None
+    """Start from the corpus in this dataset instead of --input: other words, windows or draws."""
+    stop_after: Literal["corpus"] | None = None
+    """End when the corpus is written."""
+    keywords: tuple[str, ...] = ()
+    """Keep articles that mention any of these, in any case, as a part of a word or more."""
+    sections: tuple[SectionName, ...] = DEFAULT_SECTIONS
+    """Kinds of text to take from an article."""
+    lowercase: bool = True
+    """Lower-case the tokens."""
+    text_unit: TextUnit = "line"
+    """What is a block in a plain text file: a line, a paragraph, or all of it."""
+    phrases: int = 0
+    """Passes that join collocations: `breast cancer` becomes `breast_cancer`."""
+    phrase_min_count: int = 5
+    """Discount of a phrase's count in its score."""
+    phrase_threshold: float = 10.0
+    """Join two words that score above; higher means fewer phrases."""
+    min_count: int = 5
+    """Drop words that occur less often."""
+    max_final_vocab: int | None = None
+    """Keep at most so many words, the most frequent."""
+    window: int = 5
+    """Largest distance between target and context."""
+    shrink_windows: bool = True
+    """Draw each token's window from 1 to --window, as word2vec does."""
+    negative: int = 5
+    """Noise words for each pair."""
+    ns_exponent: float = 0.75
+    """Power of a word's count in the noise distribution."""
+    noise: vocabulary.Noise = "unigram"
+    """Noise distribution: by count, by rank as the TensorFlow tutorial, or all alike."""
+    sample: float = 1e-3
+    """Threshold of subsampling: more frequent words are thinned out; 0 keeps all."""
+    subsampling: vocabulary.Subsampling = "word2vec"
+    """Rule of subsampling: word2vec's, Keras's by rank, or none."""
+    passes: int = 1
+    """Independent draws of windows, subsampling and negatives; epochs take turns."""
+    validation_fraction: float = 0.02
+    """Share of the articles held out for validation."""
+    num_shards: int = 16
+    """Training shards of each pass."""
+    seed: int = 1
+    """Of everything random."""
+    record_length: int = 512
+    """Tokens in a record."""
+    block: int = 32
+    """Tokens that share their negatives."""
+    block_negatives: int = 16
+    """Negatives of a block."""
+    max_document_bytes: int = 64 << 20
+    """Reject larger XML documents."""
+    overwrite: bool = False
+    """Delete an earlier dataset in --output first."""
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for options that cannot mean anything."""
+        if bool(self.input) == bool(self.corpus):
+            raise ValueError("give either --input (archives, files, folders) or --corpus")
+        if self.corpus and self.stop_after:
+            raise ValueError("--stop_after corpus has nothing to do with --corpus")
+        if self.phrases < 0 or self.phrase_min_count < 1 or self.phrase_threshold <= 0:
+            raise ValueError("--phrases, --phrase_min_count or --phrase_threshold is too small")
+        if not self.sections:
+            raise ValueError("--sections needs at least one section")
+        if not 0 <= self.validation_fraction < 1:
+            raise ValueError("--validation_fraction must be at least 0 and below 1")
+        if min(self.min_count, self.num_shards, self.passes) < 1:
+            raise ValueError("--min_count, --num_shards and --passes must be at least 1")
+        if self.sample < 0 or (self.max_final_vocab or 1) < 1 or "" in self.keywords:
+            raise ValueError("--sample below 0, --max_final_vocab below 1 or an empty keyword")
+        self.shape()
+
+    def shape(self) -> RecordShape:
+        """Returns the shape of a record."""
+        return RecordShape(
+            length=self.record_length,
+            block=self.block,
+            block_negatives=self.block_negatives,
+            window=self.window,
+            negative=self.negative,
+        )
+
+    def reading(self) -> Reading:
+        """Returns how articles are read."""
+        return Reading(
+            self.keywords, self.sections, self.lowercase, self.max_document_bytes, self.text_unit
+        )
+
+    def sampling(self) -> Sampling:
+        """Returns how records are drawn."""
+        return Sampling(
+            shape=self.shape(),
+            sample=self.sample,
+            subsampling=self.subsampling,
+            noise=self.noise,
+            ns_exponent=self.ns_exponent,
+            shrink_windows=self.shrink_windows,
+            validation_fraction=self.validation_fraction,
+            seed=self.seed,
+            num_shards=self.num_shards,
+            passes=self.passes,
+            phrases=self.phrases,
+        )
+
+    def recorded(self) -> dict[str, Any]:
+        """Returns the options that say what is in the dataset, as JSON knows them."""
+        known = {key: value for key, value in asdict(self).items() if key not in NOT_RECORDED}
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in known.items()}

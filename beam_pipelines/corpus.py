@@ -1,0 +1,149 @@
+"""Corpus shards: kept articles as sentences of tokens, in Parquet; and their words, counted.
+
+A part is what one work item (one archive, or a handful of loose files) yields, in three files that
+any Parquet reader opens:
+
+    corpus/part-00003.parquet    one row per article: identifiers, provenance, sentences
+    counts/part-00003.parquet    word, count; words spread over PARTITIONS row groups by hash
+    corpus/part-00003.json       its Summary, written last: without it the part is not finished
+
+A sentence is its tokens joined by single spaces (a token holds none). `sentences` and `sections`
+are parallel lists: `select unnest(sentences), unnest(sections) from 'corpus/*.parquet'` in DuckDB.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, BinaryIO
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from beam_pipelines.jats import Article
+
+METADATA = (
+    "article_id", "pmcid", "pmid", "doi", "title", "journal", "year", "licence", "article_type",
+    "language", "archive", "member",
+)  # fmt: skip
+SCHEMA = pa.schema(
+    [
+        *((name, pa.string()) for name in METADATA),
+        ("sections", pa.list_(pa.dictionary(pa.int8(), pa.string()))),
+        ("sentences", pa.list_(pa.string())),
+    ]
+)
+GROUP_ARTICLES = 32
+GROUP_TOKENS = 1 << 18
+"""A row group is closed at so many articles or tokens: a worker holds no more than one."""
+
+
+@dataclass(frozen=True)
+class CorpusArticle:
+    """An article as the corpus keeps it.
+
+    Attributes:
+        article: its identifiers and metadata (its sections are not looked at).
+        archive: name of the input file.
+        member: name inside it.
+        sections: [sentences] name of each sentence's section.
+        sentences: [sentences] tokens of each sentence.
+    """
+
+    article: Article
+    archive: str
+    member: str
+    sections: Sequence[str]
+    sentences: Sequence[Sequence[str]]
+
+
+@dataclass
+class Summary:
+    """What a part holds; parts add up.
+
+    Attributes:
+        funnel: articles read, parsed, rejected by `reason:...`, kept; sentences, tokens.
+        licences: kept articles by licence.
+        groups: tokens in each row group of the part.
+        origin: digest of the input files and the options that made the part.
+    """
+
+    funnel: Counter[str] = field(default_factory=Counter)
+    licences: Counter[str] = field(default_factory=Counter)
+    groups: list[int] = field(default_factory=list)
+    origin: str = ""
+
+    def to_json(self) -> str:
+        """Returns the summary as JSON with sorted keys."""
+        return json.dumps(vars(self), sort_keys=True) + "\n"
+
+    @staticmethod
+    def from_json(text: str) -> Summary:
+        """Returns what `to_json` wrote."""
+        raw = json.loads(text)
+        counters = Counter(raw["funnel"]), Counter(raw["licences"])
+        return Summary(*counters, groups=raw["groups"], origin=raw["origin"])
+
+
+class CorpusWriter:
+    """Writes the rows of one part, row group by row group, and sums up what they hold."""
+
+    def __init__(self, file: BinaryIO, summary: Summary) -> None:
+        self._writer = pq.ParquetWriter(file, SCHEMA, compression="zstd")
+        self._summary = summary
+        self._rows: list[dict[str, Any]] = []
+        self._tokens = 0
+
+    def write(self, row: CorpusArticle) -> None:
+        """Adds an article."""
+        article = {name: getattr(row.article, name, "") for name in METADATA}
+        sentences = [" ".join(sentence) for sentence in row.sentences]
+        self._rows.append(
+            article
+            | {"archive": row.archive, "member": row.member}
+            | {"sections": row.sections, "sentences": sentences}
+        )
+        tokens = sum(map(len, row.sentences))
+        self._tokens += tokens
+        self._summary.licences[row.article.licence or "unknown"] += 1
+        self._summary.funnel.update(kept=1, sentences=len(sentences), tokens=tokens)
+        if len(self._rows) >= GROUP_ARTICLES or self._tokens >= GROUP_TOKENS:
+            self._flush()
+
+    def _flush(self) -> None:
+        if self._rows:
+            self._writer.write_table(pa.Table.from_pylist(self._rows, SCHEMA))
+            self._summary.groups.append(self._tokens)
+        self._rows, self._tokens = [], 0
+
+    def close(self) -> None:
+        """Writes the last row group and the footer."""
+        self._flush()
+        self._writer.close()
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """The text of one corpus article, as the skip-gram stage reads it.
+
+    Attributes:
+        article_id: names the article's random streams.
+        sentences: tokens of each, joined by spaces.
+    """
+
+    article_id: str
+    sentences: list[str]
+
+
+def read_group(reader: pq.ParquetFile, group: int) -> Iterator[Tokens]:
+    """Yields the articles of one row group, in order."""
+    table = reader.read_row_group(group, columns=["article_id", "sentences"])
+    for batch in table.to_batches():
+        sentences = batch.column("sentences")
+        texts = sentences.flatten().to_pylist()
+        offsets = sentences.offsets.to_pylist()
+        first = offsets[0]
+        for row, article_id in enumerate(batch.column("article_id").to_pylist()):
+            yield Tokens(article_id, texts[offsets[row] - first : offsets[row + 1] - first])

@@ -1,0 +1,126 @@
+"""What a person sees of a build: progress while it runs, and the funnel at its end."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+
+from beam_pipelines import heartbeats
+from beam_pipelines.manifest import Manifest
+from beam_pipelines.output import Output
+from beam_pipelines.parts import finished_parts, total
+from beam_pipelines.progress import Progress, progress
+from beam_pipelines.records import SPLITS
+
+_MEGA = 1e6
+
+
+class Display:
+    """Shows the build's progress from the heartbeats of its workers, while a `with` block runs.
+
+    First the corpus (MB of input read, of all), then the records (words drawn, of all).
+    """
+
+    def __init__(
+        self, output: Output, inputs: Sequence[tuple[str, int]], *, passes: int, quiet: bool
+    ) -> None:
+        self._output, self._passes = output, passes
+        self._input_bytes = sum(size for _, size in inputs)
+        self._shown = output.heartbeats is not None and not quiet
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+
+    def __enter__(self) -> None:
+        """Starts watching."""
+        if self._output.heartbeats is not None:
+            folder = Path(self._output.heartbeats)
+            folder.mkdir(parents=True, exist_ok=True)
+            for left_over in folder.iterdir():
+                left_over.unlink()
+        if self._shown:
+            self._thread.start()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Stops watching."""
+        self._stop.set()
+        if self._shown:
+            self._thread.join()
+
+    def _watch(self) -> None:
+        folder = Path(self._output.heartbeats or "")
+        with ExitStack() as stack:
+            reading = stack.enter_context(
+                progress("read", "MB", total=round(self._input_bytes / _MEGA))
+            )
+            while not self._stop.wait(0.25):
+                if next(folder.glob("records-*"), None):
+                    break
+                self._show_reading(reading, folder)
+            self._show_reading(reading, folder)
+        if self._stop.is_set():
+            return
+        words = total(finished_parts(self._output), self._output).funnel["tokens"] * self._passes
+        with progress("draw", "words", total=words) as drawing:
+            while not self._stop.wait(0.25):
+                drawing.update(heartbeats.total(folder, "records-")["words"])
+            drawing.update(heartbeats.total(folder, "records-")["words"])
+
+    @staticmethod
+    def _show_reading(reading: Progress, folder: Path) -> None:
+        seen = heartbeats.total(folder, "corpus-")
+        elapsed = max(reading.elapsed, 1e-9)
+        reading.update(
+            round(seen["bytes"] / _MEGA),
+            articles=f"{seen['read']:,} articles",
+            kept=f"{seen['kept']:,} kept",
+            speed=f"{seen['xml_bytes'] / elapsed / _MEGA:.0f} MB/s of XML",
+        )
+
+
+def corpus_table(funnel: Mapping[str, int]) -> str:
+    """Returns the funnel as aligned lines: what was read, what went and why, what is left."""
+    return _aligned(_funnel_rows(funnel))
+
+
+def funnel_table(manifest: Manifest) -> str:
+    """Returns the funnel, the vocabulary and the splits as aligned lines."""
+    words = manifest.vocabulary
+    rows = [
+        *_funnel_rows(manifest.funnel),
+        ("  not in the vocabulary", f"-{words.dropped_tokens:,}"),
+        ("words in the vocabulary", f"{words.size:,}"),
+    ]
+    for split in SPLITS:
+        shards = manifest.select(split)
+        rows.append((f"{split} pairs", f"{sum(s.pairs for s in shards):,}"))
+        rows.append((f"{split} MB", f"{sum(s.bytes for s in shards) / _MEGA:,.1f}"))
+    return _aligned(rows)
+
+
+def _funnel_rows(funnel: Mapping[str, int]) -> list[tuple[str, str]]:
+    rows = [("articles read", f"{funnel.get('read', 0):,}")]
+    for name, count in funnel.items():
+        words_of = name.replace(":", ", ").replace("_", " ")
+        if ":" in name:
+            rows.append((f"  {words_of}", f"-{count:,}"))
+        elif name.endswith("_archive"):
+            rows.append((f"  {words_of}s", f"{count:,}"))
+    return [
+        *rows,
+        ("articles kept", f"{funnel.get('kept', 0):,}"),
+        ("sentences", f"{funnel.get('sentences', 0):,}"),
+        ("tokens", f"{funnel.get('tokens', 0):,}"),
+    ]
+
+
+def _aligned(rows: list[tuple[str, str]]) -> str:
+    width = max(len(name) for name, _ in rows)
+    return "\n".join(f"{name:<{width}}  {value:>14}" for name, value in rows)

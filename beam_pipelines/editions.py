@@ -1,0 +1,200 @@
+"""Which copy of an article counts: the newest, and none of one that was retracted.
+
+An article stands in a baseline, again in an increment, or in several versions. Its editions are
+known without reading it: from the filelist beside a bulk archive, from member names, and from the
+JSON beside an article version. They go through files, spread by a hash of the article's id, so
+that one worker compares all editions of an article and holds no others.
+
+    catalogue/part-00003.parquet   the editions in one work item; row group i is partition i
+    catalogue/left-00017.parquet   of one partition: what is left out, and why
+
+Newest: the higher version (`PMC123.2`), then the later date, then the later archive name.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+import tarfile
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from beam_pipelines.archives import ARCHIVE_SUFFIXES, SUFFIXES
+from beam_pipelines.files import atomic_file, join, open_binary, read_text
+from beam_pipelines.output import Output
+
+PARTITIONS = 32
+SUPERSEDED = "superseded"
+RETRACTED = "retracted"
+
+_NAME = re.compile(r"(PMC\d+)(?:\.(\d+))?(?=[./]|$)")
+_FILELIST = ("Article File", "AccessionID", "LastUpdated (YYYY-MM-DD HH:MM:SS)", "Retracted")
+SCHEMA = pa.schema(
+    [("pmcid", pa.string()), ("rank", pa.string()), ("retracted", pa.bool_()),
+     ("part", pa.string()), ("member", pa.string())]
+)  # fmt: skip
+LEFT_SCHEMA = pa.schema([("part", pa.string()), ("member", pa.string()), ("reason", pa.string())])
+
+
+@dataclass(frozen=True)
+class Edition:
+    """One copy of an article.
+
+    Attributes:
+        pmcid: whose.
+        rank: the greater is the newer; compared as text.
+        retracted: whether it is marked so outside its XML.
+        member: name inside the archive, or the path of a loose file.
+    """
+
+    pmcid: str
+    rank: str
+    retracted: bool
+    member: str
+
+
+def named(member: str) -> tuple[str, int] | None:
+    """Returns the id and version that a member's path names, or None.
+
+    >>> named("PMC10009416.2/PMC10009416.2.xml"), named("PMC7112410/main.nxml"), named("a.xml")
+    (('PMC10009416', 2), ('PMC7112410', 0), None)
+    """
+    *folders, name = member.rsplit("/", 2)
+    for place in (name, *reversed(folders[-1:])):
+        if match := _NAME.match(place):
+            return match[1], int(match[2] or 0)
+    return None
+
+
+def rank(version: int, date: str, archive: str) -> str:
+    """Returns what orders editions of one article."""
+    return f"{version:06d} {date} {archive}"
+
+
+def from_filelist(text: str, archive: str) -> Iterator[Edition]:
+    """Yields the editions that a bulk archive's filelist names; other columns are not looked at."""
+    for row in csv.DictReader(io.StringIO(text)):
+        member, pmcid, date, retracted = (row.get(name) or "" for name in _FILELIST)
+        if member and pmcid:
+            version = named(member)
+            place = rank(version[1] if version else 0, date, archive)
+            yield Edition(pmcid, place, retracted.lower() == "yes", member)
+
+
+def from_headers(headers: Iterable[tuple[str, float]], archive: str) -> Iterator[Edition]:
+    """Yields the editions that (member name, modification time) of an archive's members name."""
+    for member, time in headers:
+        if (found := named(member)) and member.endswith(SUFFIXES):
+            date = datetime.fromtimestamp(time, UTC).isoformat(" ", "seconds")
+            yield Edition(found[0], rank(found[1], date, archive), False, member)
+
+
+def from_version(path: str, metadata: str | None) -> Edition | None:
+    """Returns the edition that a loose file is, with the JSON that stands beside it or None."""
+    if not (found := named(path)):
+        return None
+    known = json.loads(metadata) if metadata else {}
+    return Edition(found[0], rank(found[1], "", path), bool(known.get("is_retracted")), path)
+
+
+# --- files -------------------------------------------------------------------------------------
+
+
+def catalogue(path: str) -> Iterator[Edition]:
+    """Yields the editions in one input file, reading no article."""
+    archive = path.rsplit("/", 1)[-1]
+    suffix = next((s for s in ARCHIVE_SUFFIXES if path.endswith(s)), None)
+    if suffix is None:
+        if named(path) and (edition := from_version(path, _metadata(path))):
+            yield edition
+    elif (listed := read_text(path.removesuffix(suffix) + ".filelist.csv")) is not None:
+        yield from from_filelist(listed, archive)
+    elif suffix != ".zip":
+        yield from from_headers(_headers(path), archive)
+
+
+def _metadata(path: str) -> str | None:
+    folder, _, name = path.rpartition("/")
+    stem = name.removesuffix(".gz").rpartition(".")[0]
+    above = folder.rpartition("/")[0]
+    places = (join(folder, f"{stem}.json"), join(above, "metadata", f"{stem}.json"))
+    return next((text for place in places if (text := read_text(place)) is not None), None)
+
+
+def _headers(path: str) -> Iterator[tuple[str, float]]:
+    with open_binary(path) as file:
+        try:
+            with tarfile.open(fileobj=file, mode="r|*", bufsize=1 << 18) as tar:
+                for member in tar:
+                    tar.members = []  # type: ignore[attr-defined]  # else all stay in memory
+                    if member.isfile():
+                        yield member.name, member.mtime
+        except (EOFError, tarfile.TarError, zlib.error, OSError):
+            return  # reading the articles will say what is wrong
+
+
+def write_catalogue(part: str, paths: Sequence[str], *, output: Output) -> str:
+    """Writes the editions of one work item; returns its name."""
+    partitions: list[list[dict[str, object]]] = [[] for _ in range(PARTITIONS)]
+    for path in paths:
+        for edition in catalogue(path):
+            row = asdict(edition) | {"part": part}
+            partitions[zlib.crc32(edition.pmcid.encode()) % PARTITIONS].append(row)
+    with (
+        atomic_file(output.path("catalogue", f"{part}.parquet")) as file,
+        pq.ParquetWriter(file, SCHEMA, compression="zstd") as writer,
+    ):
+        for rows in partitions:
+            # An empty row group would not be written, and the next would take its place.
+            writer.write_table(pa.Table.from_pylist(rows or [_NOTHING], SCHEMA))
+    return part
+
+
+_NOTHING = {"pmcid": "", "rank": "", "retracted": False, "part": "", "member": ""}
+
+
+def write_left_out(partition: int, parts: Iterable[str], *, output: Output) -> int:
+    """Writes what is left out of one partition; returns how many editions."""
+    tables = [SCHEMA.empty_table()]
+    for part in sorted(parts):
+        with open_binary(output.path("catalogue", f"{part}.parquet")) as file:
+            tables.append(pq.ParquetFile(file).read_row_group(partition))
+    left = left_out(pa.concat_tables(tables))
+    with atomic_file(output.path("catalogue", f"left-{partition:05d}.parquet")) as file:
+        pq.write_table(left, file)
+    return int(left.num_rows)
+
+
+def left_out(editions: pa.Table) -> pa.Table:
+    """Returns part, member and reason of every edition that is not to be read."""
+    editions = editions.filter(pc.field("pmcid") != "")
+    order = [("pmcid", "ascending"), ("rank", "ascending"), ("member", "ascending")]
+    ordered = editions.sort_by(order)
+    ids = ordered["pmcid"].to_pylist()
+    newest = [i + 1 == len(ids) or ids[i] != ids[i + 1] for i in range(len(ids))]
+    reasons = [
+        SUPERSEDED if not last else RETRACTED if retracted else None
+        for last, retracted in zip(newest, ordered["retracted"].to_pylist(), strict=True)
+    ]
+    table = pa.table(
+        {"part": ordered["part"], "member": ordered["member"], "reason": reasons}, LEFT_SCHEMA
+    )
+    return table.filter(pc.is_valid(table["reason"]))
+
+
+def read_left_out(part: str, *, output: Output) -> dict[str, str]:
+    """Returns member -> reason of what one work item leaves out."""
+    left: dict[str, str] = {}
+    for partition in range(PARTITIONS):
+        with open_binary(output.path("catalogue", f"left-{partition:05d}.parquet")) as file:
+            mine = pq.read_table(file).filter(pc.field("part") == part)
+        left.update(zip(mine["member"].to_pylist(), mine["reason"].to_pylist(), strict=True))
+    return left

@@ -1,0 +1,51 @@
+"""How far each work item is, as a small file that its worker rewrites now and then.
+
+Beam reports its counters when a stage has ended; a person who waits wants them before. On one
+machine workers and the program that waits share a folder, whatever the engine.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+INTERVAL = 0.5
+"""Seconds between two writes of one worker."""
+
+
+@dataclass
+class Heartbeat:
+    """One work item's numbers, written at most every `INTERVAL` seconds.
+
+    Attributes:
+        folder: where, or None to write nothing (a remote engine).
+        name: of the work item; a retry overwrites what the first attempt wrote.
+    """
+
+    folder: str | None
+    name: str
+    clock: Callable[[], float] = time.monotonic
+    _written: float = field(default=float("-inf"), init=False)
+
+    def beat(self, numbers: Mapping[str, int], *, last: bool = False) -> None:
+        """Writes `numbers` if the last writing was long enough ago or this is the last."""
+        now = self.clock()
+        if self.folder is None or not (last or now - self._written >= INTERVAL):
+            return
+        self._written = now
+        text = " ".join(f"{key}={value}" for key, value in numbers.items())
+        Path(self.folder, self.name).write_text(text)
+
+
+def total(folder: Path, prefix: str) -> Counter[str]:
+    """Returns the sums over all work items whose name begins with `prefix`."""
+    sums: Counter[str] = Counter()
+    for path in folder.glob(f"{prefix}*"):
+        for part in path.read_text().split():
+            key, _, value = part.partition("=")
+            if value.isdigit():  # a file may be read while it is written
+                sums[key] += int(value)
+    return sums

@@ -1,0 +1,50 @@
+"""The licence of an article, as one word for the funnel and the filter: `CC BY 4.0`, `CC0`, ...
+
+>>> name_of("http://creativecommons.org/licenses/by-nc/4.0/")
+'CC BY-NC 4.0'
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+_LINK = re.compile(
+    r"creativecommons\.org/(?:licen[cs]es/(?P<kind>[a-z-]+)(?:/(?P<version>[\d.]*\d))?"
+    r"|(?P<zero>publicdomain/zero)|(?P<mark>publicdomain))",
+    re.IGNORECASE,
+)
+_CODE = re.compile(
+    r"\bCC[ -]?(?:(?P<zero>0|zero)|(?P<kind>BY(?:-(?:NC|ND|SA)){0,2})(?:[ -](?P<version>\d\.\d))?)",
+    re.IGNORECASE,
+)
+
+
+def name_of(text: str) -> str:
+    """Returns the Creative Commons licence that a link or a sentence names, or an empty string."""
+    if match := _LINK.search(text):
+        if match["kind"]:
+            return f"CC {match['kind'].upper()} {match['version'] or ''}".strip()
+        return "CC0" if match["zero"] else "public domain"
+    if match := _CODE.search(text):
+        if match["zero"]:
+            return "CC0"
+        return f"CC {match['kind'].upper()} {match['version'] or ''}".strip()
+    return ""
+
+
+def licence(permissions: Any) -> str:
+    """Returns the licence that a JATS `<permissions>` states.
+
+    The first of: a Creative Commons link, a Creative Commons name in the text, the `license-type`.
+    """
+    if permissions is None:
+        return ""
+    nodes = permissions.findall("{*}license")
+    places = [v for n in nodes for e in n.iter() for k, v in e.attrib.items() if k.endswith("href")]
+    references = permissions.iter("{*}license_ref")
+    texts = ("".join(node.itertext()) for node in (*references, *nodes))
+    for place in (*places, *texts):
+        if found := name_of(place):
+            return found
+    return next((node.get("license-type", "") for node in nodes), "")

@@ -1,0 +1,39 @@
+"""The folder that a build writes, and where in it each step's files stand."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from beam_pipelines.files import join
+from beam_pipelines.heartbeats import Heartbeat
+
+REJECTED = "rejected.jsonl"
+SOURCES = "SOURCES.tsv"
+CORPUS = "corpus.json"
+
+
+@dataclass(frozen=True)
+class Output:
+    """Where a build writes.
+
+    Attributes:
+        folder: of the dataset, on any filesystem.
+        heartbeats: local folder for progress, or None.
+        corpus: dataset whose corpus is used, where it is not this one.
+    """
+
+    folder: str
+    heartbeats: str | None = None
+    corpus: str | None = None
+
+    def path(self, *names: str) -> str:
+        """Returns the path of a file in the dataset."""
+        return join(self.folder, *names)
+
+    def corpus_path(self, *names: str) -> str:
+        """Returns the path of a file of the corpus or of its counts."""
+        return join(self.corpus or self.folder, *names)
+
+    def heartbeat(self, name: str) -> Heartbeat:
+        """Returns the heartbeat of one work item."""
+        return Heartbeat(self.heartbeats, name)

@@ -1,0 +1,235 @@
+"""One work item (an archive, or a handful of loose files) -> its part of the corpus.
+
+A pure function of the input files and the options: a retry, another worker or another engine
+writes the same bytes under the same names, and a part that is finished is not made again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from beam_pipelines import archives, editions, jats, plaintext
+from beam_pipelines.corpus import CorpusArticle, CorpusWriter, Summary
+from beam_pipelines.counts import CountsWriter
+from beam_pipelines.files import atomic_file, matches, open_binary, read_text, write_text
+from beam_pipelines.filters import Filter
+from beam_pipelines.heartbeats import Heartbeat
+from beam_pipelines.output import REJECTED, Output
+from beam_pipelines.text import sentences, tokens
+
+
+@dataclass(frozen=True)
+class WorkItem:
+    """Input files that become one part of the corpus.
+
+    Attributes:
+        index: number of the part.
+        files: (path, size in bytes) of each.
+    """
+
+    index: int
+    files: tuple[tuple[str, int], ...]
+
+    @property
+    def name(self) -> str:
+        """Name of the part: `part-00003`."""
+        return f"part-{self.index:05d}"
+
+    @property
+    def size(self) -> int:
+        """Bytes of all its files."""
+        return sum(size for _, size in self.files)
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How articles are read.
+
+    Attributes:
+        keywords: see `filters.Filter`.
+        sections: kinds of text to take, see `jats.SECTION_NAMES`.
+        lowercase: whether tokens are lower-cased.
+        max_document_bytes: larger documents are rejected.
+        text_unit: what a block of a plain text file is.
+    """
+
+    keywords: tuple[str, ...]
+    sections: tuple[jats.SectionName, ...]
+    lowercase: bool
+    max_document_bytes: int
+    text_unit: plaintext.TextUnit = "line"
+
+    @property
+    def filter(self) -> Filter:
+        """Which articles are kept."""
+        return Filter(self.keywords)
+
+
+@dataclass(frozen=True)
+class Part:
+    """A finished part: its name and the tokens of each of its row groups."""
+
+    name: str
+    groups: tuple[int, ...]
+
+
+def write_part(
+    item: WorkItem, _resolved: Iterable[int] = (), *, output: Output, reading: Reading
+) -> Part:
+    """Reads one work item and writes its part of the corpus; a finished part is left alone.
+
+    Args:
+        item: what to read; its editions stand in the catalogue.
+        _resolved: not looked at; in Beam it says that what is left out is known.
+        output: the dataset.
+        reading: how articles are read.
+    """
+    left_out = editions.read_left_out(item.name, output=output)
+    summary_path = output.path("corpus", f"{item.name}.json")
+    origin = hashlib.sha256(
+        repr((item.files, reading, sorted(left_out.items()))).encode()
+    ).hexdigest()
+    done = read_text(summary_path)
+    if done is not None and json.loads(done)["origin"] == origin:
+        return Part(item.name, tuple(Summary.from_json(done).groups))
+    summary = Summary(origin=origin)
+    with ExitStack() as stack:
+        files = (
+            stack.enter_context(atomic_file(output.path(*names)))
+            for names in (
+                ("corpus", f"{item.name}.parquet"),
+                ("counts", f"{item.name}.parquet"),
+                ("corpus", f"{item.name}.{REJECTED}"),
+            )
+        )
+        writer = stack.enter_context(closing(CorpusWriter(next(files), summary)))
+        counter = stack.enter_context(closing(CountsWriter(next(files))))
+        rejected = next(files)
+        heartbeat = output.heartbeat(f"corpus-{item.index:05d}")
+        for found in _read(item, reading, left_out, summary, heartbeat):
+            if isinstance(found, CorpusArticle):
+                writer.write(found)
+                counter.count(found.sentences)
+            else:
+                rejected.write(json.dumps(found, ensure_ascii=False).encode() + b"\n")
+    write_text(summary_path, summary.to_json())
+    return Part(item.name, tuple(summary.groups))
+
+
+def _read(
+    item: WorkItem,
+    reading: Reading,
+    left_out: Mapping[str, str],
+    summary: Summary,
+    heartbeat: Heartbeat,
+) -> Iterator[CorpusArticle | dict[str, str]]:
+    """Yields kept articles, and what was rejected; counts everything in `summary`."""
+    before = 0
+    for path, size in item.files:
+        archive = path.rsplit("/", 1)[-1]
+        with open_binary(path) as file:
+            if path.endswith(plaintext.SUFFIXES):
+                yield from _read_text(file, archive, reading, summary)
+                before += size
+                continue
+            found = archives.documents(file, archive, max_bytes=reading.max_document_bytes)
+            for document in found:
+                place = document.member if path.endswith(archives.ARCHIVE_SUFFIXES) else path
+                if reason := left_out.get(place):
+                    summary.funnel.update({"read": 1, f"dropped:{reason}": 1})
+                else:
+                    yield from read_document(document, archive, reading, summary)
+                heartbeat.beat(_beats(summary, before + file.tell()))
+        before += size
+    heartbeat.beat(_beats(summary, item.size), last=True)
+
+
+def _read_text(
+    file: BinaryIO, name: str, reading: Reading, summary: Summary
+) -> Iterator[CorpusArticle]:
+    for article in plaintext.articles(file, name, reading.text_unit):
+        yield from _kept(article, name, name, reading, summary)
+
+
+def _beats(summary: Summary, size: int) -> dict[str, int]:
+    return {"bytes": size} | {name: summary.funnel[name] for name in ("read", "kept", "xml_bytes")}
+
+
+def read_document(
+    document: archives.Document | archives.Damage, archive: str, reading: Reading, summary: Summary
+) -> Iterator[CorpusArticle | dict[str, str]]:
+    """Yields the kept articles of one document, or why it was rejected.
+
+    Adds to the funnel such that `read` is `kept` plus every reason; a damaged archive, which is
+    no article, is counted apart.
+    """
+    funnel = summary.funnel
+    place = {"archive": archive, "member": document.member}
+    if isinstance(document, archives.Damage):
+        is_article = bool(document.member)
+        funnel["read"] += is_article
+        funnel[f"rejected:{document.reason}" if is_article else document.reason] += 1
+        yield place | {"reason": document.reason, "detail": document.detail}
+        return
+    funnel["xml_bytes"] += len(document.data)
+    try:
+        found = jats.articles(document.data, document.member, reading.sections)
+    except jats.RejectedError as error:
+        funnel.update({"read": 1, f"rejected:{error.reason}": 1})
+        yield place | {"reason": error.reason, "detail": error.detail}
+        return
+    for article in found:
+        yield from _kept(article, archive, document.member, reading, summary)
+
+
+def _kept(
+    article: jats.Article, archive: str, member: str, reading: Reading, summary: Summary
+) -> Iterator[CorpusArticle]:
+    summary.funnel["read"] += 1
+    if reason := reading.filter.reason(article):
+        summary.funnel[f"dropped:{reason}"] += 1
+    else:
+        yield tokenized(article, archive, member, lowercase=reading.lowercase)
+
+
+def tokenized(
+    article: jats.Article, archive: str, member: str, *, lowercase: bool
+) -> CorpusArticle:
+    """Returns an article's sentences as tokens; sentences without a token are left out."""
+    found = [
+        (section.name, words)
+        for section in article.sections
+        for block in section.blocks
+        for sentence in sentences(block)
+        if (words := tokens(sentence, lowercase=lowercase))
+    ]
+    return CorpusArticle(article, archive, member, [n for n, _ in found], [w for _, w in found])
+
+
+def sorted_parts(parts: Iterable[Part]) -> list[Part]:
+    """Returns parts by name: an engine gives them in any order."""
+    return sorted(parts, key=lambda part: part.name)
+
+
+def total(parts: Iterable[Part], output: Output) -> Summary:
+    """Returns the sum of the parts' summaries."""
+    whole = Summary()
+    for part in sorted_parts(parts):
+        summary = Summary.from_json(read_text(output.path("corpus", f"{part.name}.json")) or "{}")
+        whole.funnel.update(summary.funnel)
+        whole.licences.update(summary.licences)
+    return whole
+
+
+def finished_parts(output: Output) -> list[Part]:
+    """Returns the parts of a corpus on disk, by name."""
+    parts = []
+    for path, _ in matches(output.path("corpus", "part-*.json")):
+        name = path.rsplit("/", 1)[-1].removesuffix(".json")
+        parts.append(Part(name, tuple(Summary.from_json(read_text(path) or "{}").groups)))
+    return sorted_parts(parts)

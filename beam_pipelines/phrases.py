@@ -1,0 +1,174 @@
+"""Collocations: `breast cancer` becomes the word `breast_cancer`, pass by pass.
+
+A pass counts words and pairs of neighbours in the corpus, as earlier passes have joined it, and
+joins the pairs that score above a threshold (word2phrase, Mikolov et al. 2013, section 4):
+
+    score(a, b) = (count(a b) - min_count) / (count(a) * count(b)) * N
+
+with N the number of distinct words and pairs, as in gensim's Phrases (word2phrase.c takes the
+number of tokens). The corpus on disk stays as it was read; phrases are joined where it is used.
+
+    >>> join(["the", "breast", "cancer", "gene"], {"breast": frozenset({"cancer"})})
+    ['the', 'breast_cancer', 'gene']
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
+from itertools import pairwise
+
+import numpy as np
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from beam_pipelines import corpus
+from beam_pipelines.counts import CountsWriter, read_merged
+from beam_pipelines.files import atomic_file, open_binary, read_text, write_text
+from beam_pipelines.output import Output
+
+JOINER = "_"
+HEADER = "first\tsecond\tscore"
+
+Phrases = Mapping[str, Collection[str]]
+"""First word to the words that follow it in a phrase."""
+
+
+def join(words: Sequence[str], phrases: Phrases) -> list[str]:
+    """Returns the words with phrases joined, greedily from the left (as gensim's Phraser)."""
+    joined: list[str] = []
+    before: str | None = None
+    for word in words:
+        if before is not None and word in phrases.get(before, ()):
+            joined.append(f"{before}{JOINER}{word}")
+            before = None
+            continue
+        if before is not None:
+            joined.append(before)
+        before = word
+    if before is not None:
+        joined.append(before)
+    return joined
+
+
+def join_all(sentence: str, passes: Iterable[Phrases]) -> list[str]:
+    """Returns the tokens of a sentence of the corpus after every pass."""
+    words = sentence.split(" ")
+    for phrases in passes:
+        words = join(words, phrases)
+    return words
+
+
+def scores(
+    pairs: NDArray[np.int64],
+    firsts: NDArray[np.int64],
+    seconds: NDArray[np.int64],
+    *,
+    distinct: int,
+    min_count: int,
+) -> NDArray[np.float64]:
+    """Returns [n] float64 scores of pairs.
+
+    Args:
+        pairs: [n] count of each pair.
+        firsts: [n] count of its first word.
+        seconds: [n] count of its second word.
+        distinct: N, distinct words and pairs.
+        min_count: the discount.
+    """
+    return np.asarray((pairs - min_count) / firsts / seconds * distinct, np.float64)
+
+
+# --- files -------------------------------------------------------------------------------------
+
+
+def name(number: int) -> str:
+    """Returns the file name of a pass: `phrases-1.tsv`."""
+    return f"phrases-{number}.tsv"
+
+
+@lru_cache(maxsize=8)
+def read(output: Output, number: int) -> Phrases:
+    """Returns the phrases of one pass."""
+    text = read_text(output.path(name(number))) or HEADER
+    found: dict[str, set[str]] = {}
+    for row in text.splitlines()[1:]:
+        first, second, _ = row.split("\t")
+        found.setdefault(first, set()).add(second)
+    return found
+
+
+def write_counts(
+    part: str,
+    _before: Sequence[object] = (),
+    *,
+    output: Output,
+    passes: int,
+    folder: str,
+    pairs: bool,
+) -> str:
+    """Counts one part after some passes, into `folder`; returns the part's name.
+
+    Args:
+        part: name of the part of the corpus.
+        _before: not looked at; in Beam it says that the passes are written.
+        output: the dataset.
+        passes: how many passes to join first.
+        folder: where the counts go.
+        pairs: count neighbours too, as `first second`.
+    """
+    found = [read(output, number) for number in range(1, passes + 1)]
+    with atomic_file(output.path(folder, f"{part}.parquet")) as file:
+        counter = CountsWriter(file)
+        with open_binary(output.corpus_path("corpus", f"{part}.parquet")) as source:
+            for sentence in _sentences(pq.ParquetFile(source)):
+                words = join_all(sentence, found)
+                counter.count([words])
+                if pairs:
+                    counter.count([[f"{a} {b}" for a, b in pairwise(words)]])
+        counter.close()
+    return part
+
+
+def _sentences(reader: pq.ParquetFile) -> Iterator[str]:
+    for group in range(reader.num_row_groups):
+        for text in corpus.read_group(reader, group):
+            yield from text.sentences
+
+
+def write_phrases(
+    number: int,
+    dropped: Iterable[tuple[int, int]],
+    *,
+    output: Output,
+    folder: str,
+    min_count: int,
+    threshold: float,
+) -> int:
+    """Writes the phrases of one pass from its merged counts; returns how many.
+
+    Args:
+        number: of the pass, from 1.
+        dropped: of each partition, the distinct words and pairs that are not frequent enough.
+        output: the dataset.
+        folder: where the merged counts are.
+        min_count: the discount; a pair that is not more frequent has no score.
+        threshold: a pair with a greater score is a phrase.
+    """
+    merged = read_merged(output, folder)
+    is_pair = pc.match_substring(merged["word"], " ")
+    words, pairs = merged.filter(pc.invert(is_pair)), merged.filter(is_pair)
+    counts = dict(zip(words["word"].to_pylist(), words["count"].to_pylist(), strict=True))
+    split = [pair.split(" ") for pair in pairs["word"].to_pylist()]
+    scored = scores(
+        pairs["count"].to_numpy(),
+        np.array([counts[first] for first, _ in split], np.int64),
+        np.array([counts[second] for _, second in split], np.int64),
+        distinct=merged.num_rows + sum(rare for rare, _ in dropped),
+        min_count=min_count,
+    )
+    above = [i for i in np.argsort(-scored, kind="stable") if scored[i] > threshold]
+    rows = (f"{split[i][0]}\t{split[i][1]}\t{scored[i]:.6g}" for i in above)
+    write_text(output.path(name(number)), "\n".join((HEADER, *rows)) + "\n")
+    return len(above)

@@ -1,0 +1,216 @@
+"""Corpus and vocabulary -> TFRecord shards.
+
+Shard s of a draw takes every `num_shards`-th row group of the corpus, from the s-th, so that each
+shard mixes archives and no article crosses a stage boundary of the Beam job.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import BinaryIO
+
+import numpy as np
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from beam_pipelines import corpus, phrases, records, skipgrams, vocabulary
+from beam_pipelines.files import atomic_file, open_binary, read_text
+from beam_pipelines.heartbeats import Heartbeat
+from beam_pipelines.manifest import Shard, VocabularyFile
+from beam_pipelines.output import Output
+from beam_pipelines.parts import Part, sorted_parts
+from beam_pipelines.phrases import Phrases, join_all
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How records are drawn.
+
+    Attributes:
+        shape: of a record.
+        sample, subsampling: see `vocabulary.keep_probabilities`.
+        noise, ns_exponent: see `vocabulary.noise_distribution`.
+        shrink_windows: see `skipgrams.draw_article`.
+        validation_fraction: share of the articles in the validation split.
+        seed: of everything random.
+        num_shards: training shards of each draw.
+        passes: independent draws.
+        phrases: passes of `phrases` that are joined first.
+    """
+
+    shape: records.RecordShape
+    sample: float
+    subsampling: vocabulary.Subsampling
+    noise: vocabulary.Noise
+    ns_exponent: float
+    shrink_windows: bool
+    validation_fraction: float
+    seed: int
+    num_shards: int
+    passes: int
+    phrases: int
+
+    def split(self, article_id: str) -> str:
+        """Returns the split that an article belongs to."""
+        held_out = skipgrams.is_validation(article_id, self.validation_fraction, self.seed)
+        return records.VALIDATION if held_out else records.TRAIN
+
+
+@dataclass(frozen=True, eq=False)
+class Lookup:
+    """What a worker needs to draw records.
+
+    Attributes:
+        ids: word to id.
+        keep: [V] float64 keep probabilities.
+        noise_cdf: [V] float64 running sum of the noise distribution.
+        phrases: of each pass, to be joined first.
+    """
+
+    ids: dict[str, int]
+    keep: NDArray[np.float64]
+    noise_cdf: NDArray[np.float64]
+    phrases: tuple[Phrases, ...] = ()
+
+    def article(self, text: corpus.Tokens) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+        """Returns ([n] int32 ids, -1 for other words; [sentences] int64 lengths) of an article."""
+        if self.phrases:
+            joined = [join_all(sentence, self.phrases) for sentence in text.sentences]
+            lengths = np.array([len(sentence) for sentence in joined], np.int64)
+            words = [word for sentence in joined for word in sentence]
+        else:
+            lengths = np.array([s.count(" ") + 1 for s in text.sentences], np.int64)
+            words = " ".join(text.sentences).split(" ") if text.sentences else []
+        get = self.ids.get
+        ids = np.fromiter((get(word, -1) for word in words), np.int32, count=int(lengths.sum()))
+        return ids, lengths
+
+
+@lru_cache(maxsize=1)
+def _lookup(output: Output, file: VocabularyFile, sampling: Sampling) -> Lookup:
+    path = output.path(file.name)
+    found = vocabulary.from_tsv(read_text(path) or "", path)
+    passes = range(1, sampling.phrases + 1)
+    return lookup(found, sampling, tuple(phrases.read(output, number) for number in passes))
+
+
+def lookup(
+    found: vocabulary.Vocabulary, sampling: Sampling, joined: tuple[Phrases, ...] = ()
+) -> Lookup:
+    """Returns what the vocabulary's counts mean under `sampling`."""
+    noise = vocabulary.noise_distribution(found.counts, sampling.noise, sampling.ns_exponent)
+    keep = vocabulary.keep_probabilities(found.counts, sampling.sample, sampling.subsampling)
+    return Lookup(found.ids, keep, np.cumsum(noise), joined)
+
+
+class _ShardWriter:
+    """Writes one shard, and knows at the end what is in it."""
+
+    def __init__(self, file: BinaryIO, packer: skipgrams.Packer) -> None:
+        self._file, self._packer, self._digest = file, packer, hashlib.sha256()
+        self._counts: Counter[str] = Counter(records=0, targets=0, pairs=0, words=0, bytes=0)
+
+    def add(self, run: skipgrams.Run, words: int) -> None:
+        self._counts["words"] += words
+        self._write(self._packer.add(run))
+
+    def _write(self, made: Iterable[records.Record]) -> None:
+        for record in made:
+            framed = records.frame(records.encode_record(record))
+            self._file.write(framed)
+            self._digest.update(framed)
+            self._counts.update(
+                records=1,
+                targets=int(np.count_nonzero(record.tokens != records.PADDING)),
+                pairs=skipgrams.count_pairs(record),
+                bytes=len(framed),
+            )
+
+    def close(self, name: str, split: str, draw: int) -> Shard:
+        self._write(self._packer.close())
+        return Shard(name, split, draw, **self._counts, sha256=self._digest.hexdigest())
+
+
+def write_shards(
+    index: int, parts: Sequence[Part], file: VocabularyFile, *, output: Output, sampling: Sampling
+) -> list[Shard]:
+    """Writes training shard `index` and, in the first draw, the validation shard of that number.
+
+    Shard s of a draw takes every `num_shards`-th row group of the corpus, from the s-th.
+    """
+    if not file.size:
+        return []
+    draw_index, place = divmod(index, sampling.num_shards)
+    splits = records.SPLITS if draw_index == 0 else (records.TRAIN,)
+    count = {records.TRAIN: sampling.num_shards * sampling.passes}
+    names = {
+        split: records.shard_name(split, index, count.get(split, sampling.num_shards))
+        for split in splits
+    }
+    draw = skipgrams.Draw(sampling.seed, draw_index)
+    table = _lookup(output, file, sampling)
+    with ExitStack() as stack:
+        writers = {
+            split: _ShardWriter(
+                stack.enter_context(atomic_file(output.path(name))),
+                skipgrams.Packer(sampling.shape, table.noise_cdf, draw),
+            )
+            for split, name in names.items()
+        }
+        heartbeat = output.heartbeat(f"records-{index:05d}")
+        articles = _articles(parts, place, output, sampling)
+        _draw_all(articles, writers, table=table, draw=draw, sampling=sampling, heartbeat=heartbeat)
+        return [writer.close(names[split], split, draw_index) for split, writer in writers.items()]
+
+
+def _draw_all(
+    articles: Iterable[corpus.Tokens],
+    writers: dict[str, _ShardWriter],
+    *,
+    table: Lookup,
+    draw: skipgrams.Draw,
+    sampling: Sampling,
+    heartbeat: Heartbeat,
+) -> None:
+    words = 0
+    for text in articles:
+        writer = writers.get(sampling.split(text.article_id))
+        if writer is None:
+            continue
+        ids, lengths = table.article(text)
+        run = skipgrams.draw_article(
+            text.article_id,
+            ids,
+            lengths,
+            keep=table.keep,
+            window=sampling.shape.window,
+            draw=draw,
+            shrink_windows=sampling.shrink_windows,
+        )
+        writer.add(run, len(ids))
+        words += len(ids)
+        heartbeat.beat({"words": words})
+    heartbeat.beat({"words": words}, last=True)
+
+
+def _articles(
+    parts: Sequence[Part], place: int, output: Output, sampling: Sampling
+) -> Iterator[corpus.Tokens]:
+    ordinal = 0
+    for part in sorted_parts(parts):
+        mine = [
+            group
+            for group in range(len(part.groups))
+            if (ordinal + group) % sampling.num_shards == place
+        ]
+        ordinal += len(part.groups)
+        if mine:
+            with open_binary(output.corpus_path("corpus", f"{part.name}.parquet")) as file:
+                reader = pq.ParquetFile(file)
+                for group in mine:
+                    yield from corpus.read_group(reader, group)

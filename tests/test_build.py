@@ -1,0 +1,333 @@
+import hashlib
+import json
+import subprocess
+import sys
+from collections import Counter
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from beam_pipelines import manifest, records, shards, skipgrams, vocabulary
+from beam_pipelines.archives import documents
+from beam_pipelines.build import build, build_corpus, main
+from beam_pipelines.config import BuildConfig
+from beam_pipelines.corpus import Summary, Tokens
+from beam_pipelines.engine import unknown_options
+from beam_pipelines.parts import read_document
+from beam_pipelines.records import UserError
+from tests.bulk import article, write_archive, write_bulk
+
+ALONE = ("--direct_num_workers=1",)
+SMALL = {"min_count": 2, "num_shards": 3, "record_length": 64, "block": 8, "block_negatives": 4}
+
+
+def config(tmp_path, name="data", **options):
+    bulk = write_bulk(tmp_path / "bulk")
+    keywords = ("Melanoma", "carcinoma")
+    defaults = SMALL | {"validation_fraction": 0.2, "keywords": keywords}
+    return BuildConfig(input=(bulk,), output=str(tmp_path / name), **(defaults | options))
+
+
+def digests(folder):
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.name not in ("build.json", "manifest.json")
+    }
+
+
+def read(path):
+    with path.open("rb") as file:
+        return list(records.read_shard(file, str(path)))
+
+
+# --- the pipeline ------------------------------------------------------------------------------
+
+
+def test_the_pipeline_equals_direct_computation(tmp_path):
+    """The same pure functions in a loop, over the archives in order, give the same records."""
+    options = config(tmp_path, passes=2)
+    made = build(options, ALONE)
+    reading, sampling, summary = options.reading(), options.sampling(), Summary()
+    articles = [
+        found
+        for path in sorted((tmp_path / "bulk").iterdir())
+        for document in documents(path.open("rb"), path.name)
+        for found in read_document(document, path.name, reading, summary)
+    ]
+    counts = Counter(word for found in articles for s in found.sentences for word in s)
+    words = vocabulary.rank(list(counts), np.array(list(counts.values())), min_count=2)
+    assert (tmp_path / "data/vocabulary.tsv").read_text() == vocabulary.to_tsv(words)
+
+    table = shards.lookup(words, sampling)
+    for split, draw in (("train", 0), ("train", 1), ("validation", 0)):
+        drawn = skipgrams.Draw(1, draw)
+        # Each part here is one row group, and there are as many shards as parts.
+        for number, shard in enumerate(made.select(split, draw)):
+            mine = [a for a in articles if a.archive == f"oa_{number}.tar.gz"]
+            runs = []
+            for found in mine:
+                name = found.article.article_id
+                if skipgrams.is_validation(name, 0.2, 1) == (split == "validation"):
+                    text = Tokens(name, [" ".join(sentence) for sentence in found.sentences])
+                    ids, lengths = table.article(text)
+                    runs.append(
+                        skipgrams.draw_article(
+                            name, ids, lengths, keep=table.keep, window=5, draw=drawn
+                        )
+                    )
+            expected = skipgrams.pack(runs, options.shape(), table.noise_cdf, drawn)
+            data = b"".join(records.shard_bytes(expected))
+            assert (tmp_path / "data" / shard.name).read_bytes() == data
+
+
+def test_one_worker_and_two_processes_write_the_same_bytes(tmp_path):
+    build(config(tmp_path, "one"), ALONE)
+    build(config(tmp_path, "two"), ("--direct_num_workers=2",))
+    assert digests(tmp_path / "one") == digests(tmp_path / "two")
+    assert len(digests(tmp_path / "one")) == 6 + 12 + 4
+
+
+def test_another_seed_writes_other_records_of_the_same_corpus(tmp_path):
+    build(config(tmp_path, "one"), ALONE)
+    build(config(tmp_path, "two", seed=2), ALONE)
+    one, two = digests(tmp_path / "one"), digests(tmp_path / "two")
+    differ = {name for name in one if one[name] != two[name]}
+    assert "vocabulary.tsv" not in differ
+    assert "train-00000-of-00003.tfrecord" in differ
+    assert not any(name.endswith(".parquet") for name in differ)
+
+
+def test_the_manifest_tells_what_the_files_hold(tmp_path):
+    made = build(config(tmp_path), ALONE)
+    folder = tmp_path / "data"
+    for shard in made.shards:
+        found = read(folder / shard.name)
+        data = (folder / shard.name).read_bytes()
+        assert (shard.bytes, shard.sha256) == (len(data), hashlib.sha256(data).hexdigest())
+        assert shard.records == len(found)
+        assert shard.pairs == sum(len(skipgrams.pairs(r, made.shape)[0]) for r in found)
+        assert shard.targets == sum(int((r.tokens >= 0).sum()) for r in found)
+    funnel = made.funnel
+    assert funnel["read"] == 36
+    assert funnel["kept"] == 24 == funnel["read"] - funnel["dropped:no_keyword"]
+    assert sum(made.licences.values()) == funnel["kept"]
+    tables = [pq.read_table(path) for path in (folder / "corpus").glob("*.parquet")]
+    tokens = sum(len(s.split(" ")) for t in tables for r in t.to_pylist() for s in r["sentences"])
+    assert tokens == funnel["tokens"]
+    assert tokens == made.vocabulary.tokens + made.vocabulary.dropped_tokens
+    assert tokens == sum(shard.words for shard in made.shards)
+
+
+def test_no_article_is_in_both_splits_and_none_is_lost(tmp_path):
+    options = config(tmp_path, sample=0.0)
+    made = build(options, ALONE)
+    targets = sum(shard.targets for shard in made.shards)
+    assert targets == made.vocabulary.tokens
+    held = [skipgrams.is_validation(f"PMC{n}", 0.2, 1) for n in range(36) if n % 3 != 2]
+    assert 0 < sum(held) < 24
+
+
+def test_dropped_subjects_leave_no_word(tmp_path):
+    build(config(tmp_path, min_count=1), ALONE)
+    words = (tmp_path / "data/vocabulary.tsv").read_text()
+    assert "melanoma\t" in words
+    assert "maize" not in words
+
+
+# --- starting again ----------------------------------------------------------------------------
+
+
+def test_a_finished_build_is_found_finished(tmp_path):
+    made = build(config(tmp_path), ALONE)
+    shard = tmp_path / "data/train-00000-of-00003.tfrecord"
+    before = shard.stat().st_mtime_ns
+    assert build(config(tmp_path), ALONE) == made
+    assert shard.stat().st_mtime_ns == before
+
+
+def test_a_build_that_was_cut_off_goes_on(tmp_path):
+    build(config(tmp_path), ALONE)
+    folder = tmp_path / "data"
+    whole = digests(folder)
+    (folder / "manifest.json").unlink()
+    (folder / "corpus/part-00001.json").unlink()
+    (folder / "train-00001-of-00003.tfrecord").write_bytes(b"half")
+    (folder / "corpus/part-00001.parquet.abc.tmp").write_bytes(b"left over")
+    kept = (folder / "corpus/part-00000.parquet").stat().st_mtime_ns
+    build(config(tmp_path), ALONE)
+    assert (folder / "corpus/part-00000.parquet").stat().st_mtime_ns == kept
+    assert digests(folder) == whole
+
+
+def test_a_folder_of_another_build_is_refused_until_told_to_overwrite(tmp_path):
+    build(config(tmp_path), ALONE)
+    with pytest.raises(UserError, match=r"holds a build with --min_count 2, now 3; .*--overwrite"):
+        build(config(tmp_path, min_count=3), ALONE)
+    made = build(config(tmp_path, min_count=3, overwrite=True), ALONE)
+    assert made.config["min_count"] == 3
+
+
+def test_changed_input_is_another_build(tmp_path):
+    build(config(tmp_path), ALONE)
+    write_archive(tmp_path / "bulk/oa_9.tar.gz", {"PMC9.xml": article(999, "melanoma")})
+    with pytest.raises(UserError, match="holds a build with other input files"):
+        build(BuildConfig(**(vars(config(tmp_path)))), ALONE)
+
+
+def test_a_folder_that_is_not_ours_is_left_alone(tmp_path):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/thesis.doc").write_text("years of work")
+    with pytest.raises(UserError, match="not empty and not a dataset"):
+        build(config(tmp_path), ALONE)
+    assert [path.name for path in (tmp_path / "data").iterdir()] == ["thesis.doc"]
+
+
+# --- corpus first, dataset later ----------------------------------------------------------------
+
+
+def test_a_corpus_alone_and_then_the_dataset_is_the_dataset_at_once(tmp_path):
+    found = build_corpus(config(tmp_path, "steps"), ALONE)
+    assert found.funnel["kept"] == 24
+    assert not (tmp_path / "steps/manifest.json").exists()
+    part = tmp_path / "steps/corpus/part-00000.parquet"
+    written = part.stat().st_mtime_ns
+    build(config(tmp_path, "steps"), ALONE)
+    build(config(tmp_path, "once"), ALONE)
+    assert part.stat().st_mtime_ns == written
+    assert digests(tmp_path / "steps") == digests(tmp_path / "once")
+
+
+def test_another_dataset_from_the_same_corpus_reads_no_article(tmp_path):
+    first = build(config(tmp_path, "first"), ALONE)
+    for path in (tmp_path / "bulk").iterdir():
+        path.unlink()
+    options = BuildConfig(
+        output=str(tmp_path / "second"), corpus=str(tmp_path / "first"), window=2, **SMALL
+    )
+    second = build(options, ALONE)
+    assert second.shape.window == 2
+    for name in ("funnel", "licences", "inputs", "vocabulary"):
+        assert getattr(second, name) == getattr(first, name)
+    assert not list((tmp_path / "second/corpus").iterdir())
+
+
+def test_a_corpus_that_is_not_finished_is_refused(tmp_path):
+    options = BuildConfig(output=str(tmp_path / "b"), corpus=str(tmp_path / "a"))
+    with pytest.raises(UserError, match=r"corpus\.json: no finished corpus; build it with"):
+        build(options, ALONE)
+
+
+def test_sources_name_every_kept_article_and_its_licence(tmp_path):
+    build(config(tmp_path), ALONE)
+    header, *rows = (tmp_path / "data/SOURCES.tsv").read_text().splitlines()
+    assert header == "pmcid\tlicence\tsource"
+    assert rows[0] == "PMC0\tCC BY 4.0\toa_0.tar.gz/PMC000/PMC0.xml"
+    assert len(rows) == 24
+
+
+def test_phrases_become_words_and_the_corpus_stays(tmp_path):
+    plain = build(config(tmp_path, "plain"), ALONE)
+    options = config(tmp_path, "joined", phrases=2, phrase_min_count=1, phrase_threshold=0.5)
+    joined = build(options, ALONE)
+    words = vocabulary.from_tsv((tmp_path / "joined/vocabulary.tsv").read_text(), "v").words
+    assert any("braf_mutations" in word for word in words)
+    assert any(word.count("_") > 1 for word in words)
+    assert joined.funnel == plain.funnel
+    counted = joined.vocabulary.tokens + joined.vocabulary.dropped_tokens
+    assert counted == sum(shard.words for shard in joined.shards) < plain.funnel["tokens"]
+    left = {path.parent.name for path in (tmp_path / "joined").rglob("*") if path.is_file()}
+    assert left == {"joined", "corpus", "counts"}
+
+
+def test_plain_text_is_input_too(tmp_path):
+    text = tmp_path / "novel.txt"
+    text.write_text("It was the best of times.\nIt was the worst of times.\n" * 1500)
+    options = BuildConfig(
+        input=(str(text),), output=str(tmp_path / "data"), validation_fraction=0.0, num_shards=1
+    )
+    made = build(options, ALONE)
+    assert made.funnel["kept"] == 3
+    assert made.funnel["tokens"] == 18_000
+    assert made.vocabulary.size == 7
+
+
+# --- bad input ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"keywords": ("zebra",)}, r"none of 36 articles is kept \(36 dropped:no_keyword\); check"),
+        ({"min_count": 10_000}, "nothing to train on: .*lower --min_count"),
+    ],
+)
+def test_an_empty_result_says_why_and_is_not_finished(tmp_path, options, message):
+    with pytest.raises(UserError, match=message):
+        build(config(tmp_path, **options), ALONE)
+    assert not (tmp_path / "data/manifest.json").exists()
+    assert not list((tmp_path / "data").rglob("*.tmp"))
+
+
+def test_an_archive_of_rubbish_is_named(tmp_path):
+    path = tmp_path / "a.tar.gz"
+    path.write_bytes(b"\x1f\x8b" + b"rubbish" * 100)
+    with pytest.raises(UserError, match=r"none of 1 articles is kept \(1 rejected:damaged_member"):
+        build(BuildConfig(input=(str(path),), output=str(tmp_path / "data")), ALONE)
+    (line,) = (tmp_path / "data/rejected.jsonl").read_text().splitlines()
+    assert json.loads(line)["archive"] == "a.tar.gz"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--window", "40"], "window 40 must not exceed block 32"),
+        (["--validation_fraction", "1"], "--validation_fraction must be at least 0 and below 1"),
+        (["--windw", "5"], "perhaps you meant: --window"),
+        (["--", "--direct_num_wokers=2"], "Beam knows no option --direct_num_wokers=2"),
+    ],
+)
+def test_a_usage_error_is_one_line_and_status_2(tmp_path, capsys, words, message):
+    with pytest.raises(SystemExit) as stop:
+        main(["--input", "a", "--output", str(tmp_path / "data"), *words])
+    error = capsys.readouterr().err
+    assert stop.value.code == 2
+    assert message in error
+    assert error.count("\n") == 1
+    assert not (tmp_path / "data").exists()
+
+
+def test_beams_own_options_are_known():
+    assert unknown_options(["--runner=FlinkRunner", "--flink_master=a:1", "--setup_file=./s"]) == []
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_an_error_in_a_worker_is_one_line(tmp_path, workers):
+    bulk = write_bulk(tmp_path / "bulk")
+    (tmp_path / "bulk/gone.tar.gz").symlink_to(tmp_path / "bulk/oa_0.tar.gz")
+    (tmp_path / "data/counts/part-00001.parquet").mkdir(parents=True)  # stands in the way
+    (tmp_path / "data/build.json").write_text("{}")
+    command = [
+        sys.executable, "-m", "pmc2vec", "build", "--input", bulk, "--overwrite",
+        "--output", str(tmp_path / "data"), "--", f"--direct_num_workers={workers}",
+    ]  # fmt: skip
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.splitlines()[-1].startswith("pmc2vec: error: ")
+    assert "Traceback" not in done.stderr
+
+
+def test_the_command_prints_the_funnel(tmp_path, capsys):
+    bulk = write_bulk(tmp_path / "bulk")
+    output = str(tmp_path / "d")
+    words = ["--input", bulk, "--output", output, "--keywords", "melanoma", "--min_count", "2"]
+    assert main([*words, "--", *ALONE]) == 0
+    printed = capsys.readouterr().out
+    rows = [line.split("  ") for line in printed.splitlines()]
+    cells = {row[0].strip() or row[1]: row[-1].strip() for row in rows if len(row) > 1}
+    assert cells["articles read"] == "36"
+    assert cells["dropped, no keyword"] == "-24"
+    assert cells["articles kept"] == "12"
+    assert "pmc2vec train --dataset" in printed
+    assert manifest.from_json((tmp_path / "d/manifest.json").read_text(), "m").funnel["kept"] == 12

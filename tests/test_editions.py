@@ -1,0 +1,106 @@
+import gzip
+
+import pytest
+
+from beam_pipelines.build import build
+from beam_pipelines.config import BuildConfig
+from beam_pipelines.editions import SCHEMA, catalogue, from_filelist, left_out, named
+from tests.bulk import article, write_archive
+
+FILELIST = """Article File,Article Citation,AccessionID,LastUpdated (YYYY-MM-DD HH:MM:SS),PMID,License,Retracted
+PMC000/PMC1.xml,"J. 2020; 1, 2",PMC1,2025-06-20 04:00:00,0,CC BY,no
+PMC000/PMC2.xml,J. 2020,PMC2,2025-06-20 04:00:00,7,CC BY,yes
+"""
+
+
+@pytest.mark.parametrize(
+    ("member", "expected"),
+    [
+        ("PMC006xxxxxx/PMC6908519.xml", ("PMC6908519", 0)),
+        ("PMC10009416.12/PMC10009416.12.xml", ("PMC10009416", 12)),
+        ("Journal_Name/PMC123.nxml", ("PMC123", 0)),
+        ("PMC7112410/main.nxml", ("PMC7112410", 0)),
+        ("PMC006xxxxxx/other.xml", None),
+        ("article.xml", None),
+    ],
+)
+def test_paths_name_articles(member, expected):
+    assert named(member) == expected
+
+
+def test_a_filelist_names_date_and_retraction():
+    one, two = from_filelist(FILELIST, "a.tar.gz")
+    assert (one.pmcid, one.member, one.retracted) == ("PMC1", "PMC000/PMC1.xml", False)
+    assert (two.pmcid, two.retracted) == ("PMC2", True)
+    assert one.rank == "000000 2025-06-20 04:00:00 a.tar.gz"
+
+
+def editions(*rows):
+    columns = zip(*rows, strict=True)
+    return SCHEMA.empty_table().from_pydict(
+        dict(zip(SCHEMA.names, map(list, columns), strict=True)), schema=SCHEMA
+    )
+
+
+def test_the_newest_edition_wins_and_a_retracted_one_takes_all_with_it():
+    found = left_out(
+        editions(
+            ("PMC1", "000000 2025-06-27 incr", False, "p1", "new"),
+            ("PMC1", "000000 2025-06-20 base", False, "p0", "old"),
+            ("PMC2", "000001", False, "p0", "v1"),
+            ("PMC2", "000002", True, "p1", "v2"),
+            ("PMC3", "000001", True, "p0", "was retracted, is not"),
+            ("PMC3", "000002", False, "p0", "v2"),
+            ("", "", False, "", ""),
+        )
+    )
+    assert sorted(map(tuple, (row.values() for row in found.to_pylist()))) == [
+        ("p0", "old", "superseded"),
+        ("p0", "v1", "superseded"),
+        ("p0", "was retracted, is not", "superseded"),
+        ("p1", "v2", "retracted"),
+    ]
+
+
+def test_an_archive_without_a_filelist_is_known_by_its_members(tmp_path):
+    path = write_archive(
+        tmp_path / "a.tar.gz", {"J/PMC5.xml": b"", "J/PMC6.jpg": b"", "x.xml": b""}
+    )
+    assert [(e.pmcid, e.member) for e in catalogue(str(path))] == [("PMC5", "J/PMC5.xml")]
+
+
+def test_a_damaged_archive_has_the_editions_before_the_damage(tmp_path):
+    path = tmp_path / "a.tar.gz"
+    path.write_bytes(gzip.compress(b"no tar at all"))
+    assert list(catalogue(str(path))) == []
+
+
+def test_the_json_beside_a_version_tells_of_retraction(tmp_path):
+    for place in ("PMC7.1/PMC7.1.json", "metadata/PMC8.2.json"):
+        (tmp_path / place).parent.mkdir()
+        (tmp_path / place).write_text('{"is_retracted": true}')
+    for name in ("PMC7.1", "PMC8.2", "PMC9.1"):
+        (tmp_path / name).mkdir(exist_ok=True)
+    found = [
+        next(catalogue(str(tmp_path / n / f"{n}.xml"))) for n in ("PMC7.1", "PMC8.2", "PMC9.1")
+    ]
+    assert [edition.retracted for edition in found] == [True, True, False]
+    assert found[0].rank < found[1].rank
+
+
+def test_across_archives_the_newest_is_built_and_the_funnel_says_so(tmp_path):
+    bulk = tmp_path / "bulk"
+    bulk.mkdir()
+    write_archive(bulk / "a.baseline.tar.gz", {f"PMC000/PMC{n}.xml": article(n, "maize") for n in (1, 2)})  # fmt: skip
+    (bulk / "a.baseline.filelist.csv").write_text(FILELIST.replace("yes", "no"))
+    changed = article(1, "melanoma")
+    write_archive(bulk / "a.incr.tar.gz", {"PMC000/PMC1.xml": changed, "PMC000/PMC2.xml": changed})
+    (bulk / "a.incr.filelist.csv").write_text(FILELIST.replace("06-20", "06-27"))
+    options = BuildConfig(input=(str(bulk),), output=str(tmp_path / "data"), min_count=2, num_shards=1)  # fmt: skip
+    made = build(options, ("--direct_num_workers=1",))
+    assert {k: made.funnel[k] for k in ("read", "kept")} == {"read": 4, "kept": 1}
+    assert made.funnel["dropped:superseded"] == 2
+    assert made.funnel["dropped:retracted"] == 1
+    words = (tmp_path / "data/vocabulary.tsv").read_text()
+    assert "melanoma\t" in words
+    assert "maize" not in words
