@@ -1,0 +1,361 @@
+"""trainer.task: whole trainings on a small dataset, interrupted, continued, and refused."""
+
+import fcntl
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from beam_pipelines.exits import run
+from beam_pipelines.records import UserError
+from pmc2vec import cli
+from tests.datasets import topic_articles, write_dataset
+from trainer import task
+from trainer.config import TrainConfig
+from trainer.replicas import Replicas
+from trainer.task import train
+from trainer.vectors import Vectors
+from trainer.workdir import EXPORTS
+
+ROOT = Path(__file__).parent.parent
+
+TABLES = ("vectors.tsv", "metadata.tsv")
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory) -> Path:
+    """Four topics in 40 articles: some 500 records of 32 tokens."""
+    return write_dataset(tmp_path_factory.mktemp("task") / "dataset", topic_articles())
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory) -> Path:
+    """For what fails before, or soon after, it begins to train."""
+    articles = topic_articles(6, sentences=6)
+    return write_dataset(tmp_path_factory.mktemp("task") / "small", articles)
+
+
+def config(dataset: Path, workdir: Path, **options) -> TrainConfig:
+    defaults = {"vector_size": 8, "batch_size": 128, "epochs": 2, "log_every": 20, "seed": 3}
+    return TrainConfig(dataset=str(dataset), workdir=workdir, **{**defaults, **options})
+
+
+@pytest.fixture(scope="module")
+def finished(dataset, tmp_path_factory) -> tuple[Path, task.TrainSummary]:
+    """A training of two epochs that nothing interrupted."""
+    workdir = tmp_path_factory.mktemp("task") / "run"
+    return workdir, train(config(dataset, workdir, validate_every=50, probe_words=("a1", "zebra")))
+
+
+def tables(workdir: Path) -> list[bytes]:
+    return [(workdir / name).read_bytes() for name in TABLES]
+
+
+def interrupt_after(monkeypatch, calls: int, number: signal.Signals) -> None:
+    """Sends this process a signal during a call of the compiled steps."""
+    whole, done = Replicas.train, []
+
+    def steps(self, *args, **options):
+        done.append(1)
+        if len(done) == calls:
+            signal.raise_signal(number)
+        return whole(self, *args, **options)
+
+    monkeypatch.setattr(Replicas, "train", steps)
+
+
+# --- what comes out ----------------------------------------------------------------------------
+
+
+def test_words_of_a_topic_become_neighbours(finished):
+    vectors = Vectors.load(finished[0])
+    probes = ["a1", "b1", "c2", "d3"]
+    near = [(probe, word) for probe in probes for word, _ in vectors.most_similar(probe, 5)]
+    assert sum(probe[0] == word[0] for probe, word in near) >= 18, near
+
+
+def test_the_summary_says_what_was_done(finished):
+    workdir, summary = finished
+    data = json.loads((Path(summary.workdir) / "provenance.json").read_text())
+    assert summary.workdir == workdir
+    assert (summary.epochs, summary.vector_size) == (2, 8)
+    assert summary.words == len(Vectors.load(workdir)) == 97
+    assert summary.trained_words == 2 * 14_430
+    assert summary.steps == 2 * 113
+    assert summary.loss < 2.5 < 6 * np.log(2)  # That of the first tables.
+    assert 0.3 < summary.validation_accuracy <= 1
+    assert data["scores"]["validation_loss"] == summary.validation_loss
+    assert data["trained"]["trained_words"] == summary.trained_words
+    assert data["config"]["vector_size"] == 8
+    assert data["dataset"]["licences"] == {"CC BY": 1}
+
+
+def test_the_workdir_holds_what_it_should(finished):
+    workdir, summary = finished
+    names = {path.name for path in workdir.iterdir()}
+    assert names >= {"config.json", "checkpoints", "logs", *EXPORTS}
+    assert not {name for name in names if name.endswith(".tmp")}
+    recorded = json.loads((workdir / "config.json").read_text())
+    assert (recorded["alpha"], recorded["min_alpha"], recorded["batch_size"]) == (0.15, 0.15, 128)
+    newest = tf.train.latest_checkpoint(workdir / "checkpoints")
+    assert Path(newest).name == f"ckpt-{summary.steps}"
+    best = tf.train.latest_checkpoint(workdir / "checkpoints" / "best")
+    reader = tf.train.load_checkpoint(best)
+    value = "/.ATTRIBUTES/VARIABLE_VALUE"
+    assert reader.get_tensor(f"position/best_loss{value}") <= summary.validation_loss
+    assert reader.get_tensor(f"model/target{value}").shape == (97, 8)
+
+
+def test_tensorboard_finds_curves_and_neighbours(finished):
+    workdir, summary = finished
+    curves = {}
+    for split in ("train", "validation"):
+        events = EventAccumulator(str(workdir / "logs" / split), size_guidance={"tensors": 0})
+        events.Reload()
+        for tag in events.Tags()["tensors"]:
+            curves[split, tag] = events.Tensors(tag)
+            metadata = events.summary_metadata[tag]
+            assert metadata.summary_description
+    assert set(curves) == {
+        ("train", "loss"), ("train", "accuracy"), ("train", "learning_rate"),
+        ("train", "words_per_second"), ("train", "neighbours"),
+        ("validation", "loss"), ("validation", "accuracy"),
+    }  # fmt: skip
+    steps = {key: [event.step for event in events] for key, events in curves.items()}
+    assert steps["train", "loss"] == list(range(20, 221, 20))
+    assert steps["validation", "loss"] == [50, 100, 113, 150, 200, 226]
+    assert steps["train", "neighbours"] == [113, 226]
+    (last,) = tf.make_ndarray(curves["validation", "loss"][-1].tensor_proto).ravel()
+    assert last == pytest.approx(summary.validation_loss)
+    table = tf.make_ndarray(curves["train", "neighbours"][-1].tensor_proto).item().decode()
+    assert table.splitlines()[2].startswith("| a1 | a")
+    assert "zebra" not in table
+
+
+# --- continued ---------------------------------------------------------------------------------
+
+
+def test_stopped_in_an_epoch_and_continued_the_tables_are_the_same(
+    finished, dataset, tmp_path, monkeypatch, capfd
+):
+    interrupt_after(monkeypatch, 3, signal.SIGTERM)
+    handler = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(SystemExit) as stop:
+        train(config(dataset, tmp_path / "run"))
+    assert stop.value.code == 143
+    assert "stopped by SIGTERM after step 60; the same command continues" in capfd.readouterr().err
+    assert signal.getsignal(signal.SIGTERM) == handler
+    assert not (tmp_path / "run" / "vectors.tsv").exists()
+    assert not (tmp_path / "run" / "provenance.json").exists()
+    monkeypatch.undo()
+
+    summary = train(config(dataset, tmp_path / "run", checkpoint_every=0))
+    assert "train: continues after step 60" in capfd.readouterr().err
+    assert tables(tmp_path / "run") == tables(finished[0])
+    assert (summary.loss, summary.accuracy) == (finished[1].loss, finished[1].accuracy)
+    assert summary.validation_loss == finished[1].validation_loss
+
+
+def test_more_epochs_continue_a_finished_training(finished, dataset, tmp_path, monkeypatch):
+    train(config(dataset, tmp_path / "run", epochs=1))
+    assert train(config(dataset, tmp_path / "run", epochs=2)).epochs == 2
+    assert tables(tmp_path / "run") == tables(finished[0])
+    with pytest.raises(UserError, match="has been trained for 2 epochs already; --epochs 1 is"):
+        train(config(dataset, tmp_path / "run", epochs=1))
+
+
+def test_a_finished_training_is_left_alone_but_for_missing_files(finished, dataset, capfd):
+    workdir, summary = finished
+    before = tables(workdir)
+    again = config(dataset, workdir, validate_every=50)
+    assert train(again) == summary
+    assert f"{workdir} is finished" in capfd.readouterr().err
+    (workdir / "vectors.tsv").unlink()
+    assert train(again) == summary
+    assert tables(workdir) == before
+
+
+def test_a_broken_checkpoint_is_passed_over_and_two_are_told(dataset, tmp_path, capfd):
+    workdir = tmp_path / "run"
+    train(config(dataset, workdir))
+    expected = tables(workdir)
+    newest, oldest = (
+        workdir / "checkpoints" / f"ckpt-{step}.data-00000-of-00001" for step in (226, 113)
+    )
+    newest.write_bytes(newest.read_bytes()[:1000])
+    for name in EXPORTS:
+        (workdir / name).unlink()
+    train(config(dataset, workdir))
+    told = capfd.readouterr().err
+    assert "ckpt-226: passed over, it cannot be read" in told
+    assert "continues after step 113" in told
+    assert tables(workdir) == expected
+
+    for path in (newest, oldest):
+        path.write_bytes(path.read_bytes()[:1000])
+    with pytest.raises(UserError, match="none of 2 checkpoints can be read; remove the workdir"):
+        train(config(dataset, workdir))
+
+
+# --- on several devices ------------------------------------------------------------------------
+
+TWO_DEVICES = """
+import sys
+import numpy as np
+from trainer.devices import load_tensorflow, strategy
+
+load_tensorflow()
+import tensorflow as tf
+from trainer.data import open_dataset, training_batches, validation_batches
+from trainer.optimizers import Adagrad
+from trainer.replicas import LearningRate, Replicas
+
+mirrored = strategy(2)
+assert isinstance(mirrored, tf.distribute.MirroredStrategy)
+assert len(tf.config.list_logical_devices("CPU")) == 2
+dataset = open_dataset(sys.argv[1])
+found = []
+for one in (tf.distribute.get_strategy(), mirrored):
+    replicas = Replicas(one, Adagrad(), LearningRate(0.05, 0.01, 100), dataset.manifest.shape,
+                        words=len(dataset.vocabulary), vector_size=8, seed=1)
+    batches = training_batches(dataset, epoch=0, seed=1, records=4)
+    sums = replicas.train(replicas.iterate(batches), first=0, steps=40)
+    validation = replicas.iterate(validation_batches(dataset, records=4, limit=5))
+    score = replicas.evaluate(validation, steps=5)
+    model = replicas.model
+    found.append([model.target.numpy(), model.context.numpy(), sums[:3], score[:3]])
+assert np.abs(found[0][1]).max() > 0.01
+for a, b in zip(*found):
+    np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
+copies = mirrored.experimental_local_results(replicas.model.target)
+assert len(copies) == 2 and np.array_equal(*(copy.numpy() for copy in copies))
+print("equal")
+"""
+
+
+def test_two_devices_train_the_tables_of_one(dataset):
+    done = subprocess.run(
+        [sys.executable, "-c", TWO_DEVICES, str(dataset)],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.stdout == "equal\n", done.stderr
+
+
+def test_devices_that_cannot_share_a_batch_or_are_too_late_are_told(small, tmp_path):
+    tf.config.list_logical_devices()  # TensorFlow has started, with one CPU device.
+    with pytest.raises(UserError, match="--devices 3: TensorFlow has started with fewer"):
+        train(config(small, tmp_path / "run", devices=3))
+
+
+# --- refused -----------------------------------------------------------------------------------
+
+
+def test_a_workdir_of_other_options_is_refused_by_name(finished, dataset, small):
+    workdir = finished[0]
+    before = {path: path.read_bytes() for path in workdir.glob("*.*")}
+    with pytest.raises(UserError) as caught:
+        train(config(dataset, workdir, vector_size=9, optimizer="sgd"))
+    assert str(caught.value) == (
+        f"{workdir}: was trained with vector_size 8 (now 9), optimizer adagrad (now sgd), "
+        "alpha 0.15 (now 0.025), min_alpha 0.15 (now 0.0001); give the same again, "
+        "or choose another --workdir"
+    )
+    with pytest.raises(UserError, match=r"was trained with manifest_sha256 \w{64} \(now \w{64}\)"):
+        train(config(small, workdir))
+    assert {path: path.read_bytes() for path in workdir.glob("*.*")} == before
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "says"),
+    [
+        ("manifest.json", "{}", "a dataset, not a workdir"),
+        ("config.json", "{", "config.json: not JSON"),
+        ("config.json", '{"format": "other"}', "config.json: not written by pmc2vec train"),
+        ("config.json", '{"format": "pmc2vec training", "version": 7}', "config.json: version 7"),
+    ],
+)
+def test_a_folder_of_something_else_is_refused(small, tmp_path, name, text, says):
+    (tmp_path / name).write_text(text)
+    with pytest.raises(UserError, match=f"{says}.*choose another --workdir"):
+        train(config(small, tmp_path))
+    assert {path.name for path in tmp_path.iterdir()} == {".lock", name}
+
+
+def test_a_second_trainer_on_the_workdir_is_refused(small, tmp_path):
+    with (tmp_path / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(UserError, match="another process is training here; wait for it"):
+            train(config(small, tmp_path))
+
+
+def test_divergence_names_the_step_and_leaves_no_broken_checkpoint(small, tmp_path):
+    workdir = tmp_path / "run"
+    diverging = config(small, workdir, optimizer="sgd", alpha=1e20, checkpoint_every=0)
+    with pytest.raises(UserError, match=r"^step \d+: the loss or a vector is no longer") as c:
+        train(diverging)
+    assert "lower --alpha (1e+20) or --batch_size (128) and train in another" in str(c.value)
+    assert not any((workdir / name).exists() for name in EXPORTS)
+    assert tf.train.latest_checkpoint(workdir / "checkpoints") is None
+
+
+def test_tables_that_the_last_step_broke_are_not_kept(tmp_path):
+    folder = write_dataset(
+        tmp_path / "dataset", topic_articles(4, sentences=4), validation_fraction=0
+    )
+    workdir = tmp_path / "run"
+    one_step = config(folder, workdir, epochs=1, optimizer="sgd", alpha=3e38, batch_size=10**4)
+    with pytest.raises(UserError, match=r"^step 1: the loss or a vector is no longer a finite"):
+        train(one_step)
+    assert tf.train.latest_checkpoint(workdir / "checkpoints") is None
+
+
+def test_a_shard_damaged_within_is_named(dataset, tmp_path):
+    folder = write_dataset(tmp_path / "damaged", topic_articles(8))
+    path = folder / "train-00000-of-00002.tfrecord"
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(UserError, match=f"^{path}: damaged record at byte [0-9]+; build the datas"):
+        train(config(folder, tmp_path / "run"))
+    assert not (tmp_path / "run" / "provenance.json").exists()
+
+
+def test_without_validation_records_it_says_so_and_trains(tmp_path, capfd):
+    folder = write_dataset(
+        tmp_path / "dataset", topic_articles(4, sentences=4), validation_fraction=0
+    )
+    summary = train(config(folder, tmp_path / "run", epochs=1, optimizer="sgd"))
+    assert capfd.readouterr().err.count("no validation records") == 1
+    assert (summary.validation_loss, summary.validation_accuracy) == (None, None)
+    assert not list((tmp_path / "run" / "checkpoints" / "best").glob("*.index"))
+    assert not [line for line in task.told(summary) if line.startswith("validation")]
+
+
+# --- the program -------------------------------------------------------------------------------
+
+
+def test_failures_are_one_line_and_status_1(tmp_path, capsys):
+    status = cli.main(["train", "--dataset", str(tmp_path / "no"), "--workdir", str(tmp_path)])
+    assert status == 1
+    assert capsys.readouterr().err == (
+        f"pmc2vec: error: {tmp_path / 'no'}: no such folder; "
+        "give --dataset what pmc2vec build wrote\n"
+    )
+
+
+def test_the_program_ends_with_what_came_out(finished, dataset, capsys):
+    words = (
+        f"--dataset {dataset} --workdir {finished[0]} --vector_size 8 --batch_size 128 --epochs 2 "
+        "--seed 3 --validate_every 50"
+    ).split()
+    assert run(lambda: task.main(words)) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("trained 28,860 words in 0:")
+    assert lines[0].endswith(" words/s (2 epochs, 226 steps)")
+    assert lines[-1] == f"see them: tensorboard --logdir {finished[0]}"

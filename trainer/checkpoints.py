@@ -1,0 +1,136 @@
+"""Checkpoints: the tables, what the optimizer remembers, and where in the training they stand.
+
+    checkpoints/ckpt-2400.index, ...   the last few, by the steps done
+    checkpoints/best/ckpt-1800.index   the tables with the lowest validation loss
+
+TensorFlow writes a checkpoint's data first and names it in the file `checkpoint` last, so one that
+was cut off is never picked up. One that cannot be read is passed over for the one before it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import tensorflow as tf
+
+from beam_pipelines.records import UserError
+from trainer.replicas import Replicas
+
+BEST = "best"
+
+# TensorFlow's reader has Python's errors for some of its own: IndexError for a file cut short.
+_UNREADABLE = (tf.errors.OpError, AssertionError, LookupError, RuntimeError, ValueError)
+
+
+@dataclass(frozen=True)
+class Position:
+    """Where a training stands, and what it has seen; numbers only, kept in each checkpoint.
+
+    Attributes:
+        epoch: epochs done.
+        epoch_step: steps done of the epoch after them.
+        step: steps done of all epochs.
+        seconds: spent on them.
+        loss: summed over the pairs of this epoch or, where `epoch_step` is 0, of the one before.
+        pairs: how many those are.
+        hits: those whose logit beats those of `negative` noise words.
+        validation_loss: mean per pair, when it was last measured; NaN before.
+        validation_accuracy: share of hits, likewise.
+        best_loss: the lowest validation loss so far.
+    """
+
+    epoch: int = 0
+    epoch_step: int = 0
+    step: int = 0
+    seconds: float = 0.0
+    loss: float = 0.0
+    pairs: float = 0.0
+    hits: float = 0.0
+    validation_loss: float = math.nan
+    validation_accuracy: float = math.nan
+    best_loss: float = math.inf
+
+
+class Checkpoints:
+    """The checkpoints of one training.
+
+    Attributes:
+        folder: where they are; any path that TensorFlow can write.
+    """
+
+    def __init__(
+        self, folder: str, replicas: Replicas, *, keep: int, tell: Callable[[str], None]
+    ) -> None:
+        """Looks into `folder`, which need not be there.
+
+        Args:
+            folder: where they are.
+            replicas: whose tables and slots to keep.
+            keep: how many of the last ones.
+            tell: shows a line to the user.
+        """
+        self.folder = folder
+        self._tell = tell
+        self._position = {
+            name: tf.Variable(value, dtype=tf.int64 if isinstance(value, int) else tf.float64)
+            for name, value in dataclasses.asdict(Position()).items()
+        }
+        target_slots, context_slots = map(list, replicas.slots)
+        self._all = tf.train.Checkpoint(
+            model=replicas.model,
+            slots={"target": target_slots, "context": context_slots},
+            position=self._position,
+        )
+        self._manager = tf.train.CheckpointManager(self._all, folder, max_to_keep=keep)
+        self._best = tf.train.CheckpointManager(
+            tf.train.Checkpoint(model=replicas.model, position=self._position),
+            f"{folder.rstrip('/')}/{BEST}",
+            max_to_keep=1,
+        )
+
+    def restore(self) -> Position:
+        """Sets tables and slots to the newest checkpoint that can be read; returns its position.
+
+        Raises:
+            UserError: there are checkpoints, and none can be read.
+        """
+        found = list(reversed(self._manager.checkpoints))
+        for path in found:
+            try:
+                self._all.restore(path).assert_consumed()
+            except _UNREADABLE as error:
+                reason = str(error).strip().partition("\n")[0]
+                self._tell(f"{path}: passed over, it cannot be read ({reason})")
+            else:
+                return self._read_position()
+        if found:
+            raise UserError(
+                f"{self.folder}: none of {len(found)} checkpoints can be read; "
+                "remove the workdir to train from the start"
+            )
+        return Position()
+
+    def save(self, position: Position) -> None:
+        """Writes a checkpoint, then removes those that are too many."""
+        self._write(self._manager, position)
+
+    def save_best(self, position: Position) -> None:
+        """Writes the tables as the best so far, then removes those before."""
+        self._write(self._best, position)
+
+    def _write(self, manager: tf.train.CheckpointManager, position: Position) -> None:
+        for name, value in dataclasses.asdict(position).items():
+            self._position[name].assign(value)
+        try:
+            manager.save(checkpoint_number=position.step)
+        except tf.errors.OpError as error:
+            raise UserError(
+                f"{manager.directory}: the checkpoint of step {position.step:,} cannot be written "
+                f"({error.message}); the one before it is whole"
+            ) from error
+
+    def _read_position(self) -> Position:
+        return Position(**{name: value.numpy().item() for name, value in self._position.items()})

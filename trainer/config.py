@@ -1,0 +1,177 @@
+"""The options of `pmc2vec train`: what there is to choose that the dataset does not decide.
+
+Window, negatives, subsampling and vocabulary were chosen by `pmc2vec build` and stand in the
+dataset's manifest. Nothing here loads TensorFlow, so that `--help` is quick.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from beam_pipelines.records import UserError
+
+MOUNT = Path("/gcs")  # Where Vertex AI mounts Cloud Storage.
+
+
+class Defaults(NamedTuple):
+    """What suits an optimizer: learning rate at the start and at the end, tokens in a step."""
+
+    alpha: float
+    min_alpha: float
+    batch_size: int
+
+
+# Adagrad's rate falls by itself, and a second fall costs 0.04 of rank correlation with people. For
+# sgd the rates are gensim's; its sums of repeated rows diverge in batches much larger than this.
+DEFAULTS = {"adagrad": Defaults(0.15, 0.15, 4096), "sgd": Defaults(0.025, 0.0001, 512)}
+
+
+def _set_by_vertex(name: str) -> Callable[[], str | None]:
+    """Returns what reads a variable that Vertex AI sets; an empty one is none."""
+    return lambda: os.environ.get(name) or None
+
+
+def _workdir() -> Path | None:
+    found = os.environ.get("AIP_MODEL_DIR")
+    return Path(found) if found else None
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Options of `pmc2vec train`.
+
+    A workdir is continued with the options it was begun with. Those that do not change what a step
+    does may change: `epochs` (which may grow; where the learning rate falls, it then follows the
+    longer line), `devices`, `probe_words`, and everything about logs and checkpoints.
+    """
+
+    dataset: str
+    """Folder that `pmc2vec build` wrote; gs:// too."""
+
+    workdir: Path | None = field(default_factory=_workdir)
+    """Folder for all that comes out, or to be continued; by default AIP_MODEL_DIR."""
+
+    vector_size: int = 128
+    """Dimensions of a vector."""
+
+    epochs: int = 5
+    """Passes over the corpus; gensim's default. One is enough for billions of words."""
+
+    optimizer: Literal["adagrad", "sgd"] = "adagrad"
+    """Row-wise Adagrad, or gradient descent as word2vec.c has it (smaller batches, slower)."""
+
+    alpha: float | None = None
+    """Learning rate at the start; by default 0.15 (adagrad), 0.025 (sgd)."""
+
+    min_alpha: float | None = None
+    """Learning rate at the end, falling on a line; by default --alpha (adagrad), 0.0001 (sgd)."""
+
+    batch_size: int | None = None
+    """Tokens in a step, rounded to whole records; by default 4096 (adagrad), 512 (sgd)."""
+
+    seed: int = 1
+    """Of the first vectors and of the order of the records."""
+
+    devices: int | None = None
+    """GPUs to use, by default all. Without a GPU: CPU devices, by default one."""
+
+    probe_words: tuple[str, ...] = ()
+    """Words whose neighbours to show after each epoch; by default a few are chosen."""
+
+    log_every: int = 100
+    """Steps between two points of the training curves."""
+
+    validate_every: int = 5000
+    """Steps between two measurements of the validation loss; each epoch ends with one too."""
+
+    validation_steps: int = 200
+    """Batches of the validation split that are measured, at most."""
+
+    checkpoint_every: float = 300.0
+    """Seconds between two checkpoints; each epoch ends with one too."""
+
+    keep_checkpoints: int = 3
+    """Last checkpoints that are kept."""
+
+    checkpoint_dir: str | None = field(default_factory=_set_by_vertex("AIP_CHECKPOINT_DIR"))
+    """For checkpoints, gs:// too; by default AIP_CHECKPOINT_DIR, or one in the workdir."""
+
+    log_dir: str | None = field(default_factory=_set_by_vertex("AIP_TENSORBOARD_LOG_DIR"))
+    """For TensorBoard, gs:// too; by default AIP_TENSORBOARD_LOG_DIR, or one in the workdir."""
+
+    def __post_init__(self) -> None:
+        """Raises ValueError where options cannot be what they are."""
+        if self.workdir is None:
+            raise ValueError("no --workdir is given, and AIP_MODEL_DIR is not set")
+        at_least_1 = (
+            "vector_size", "epochs", "batch_size", "devices", "log_every", "validate_every",
+            "validation_steps", "keep_checkpoints",
+        )  # fmt: skip
+        for name in at_least_1:
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"--{name} {value}: must be at least 1")
+        for name in ("seed", "checkpoint_every"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"--{name} {getattr(self, name)}: must not be negative")
+        rates = self.rates()
+        if not 0 < rates[0] < float("inf"):
+            raise ValueError(f"--alpha {rates[0]}: must be a number above 0")
+        if not 0 <= rates[1] <= rates[0]:
+            raise ValueError(f"--min_alpha {rates[1]}: must be from 0 to --alpha {rates[0]}")
+
+    def rates(self) -> tuple[float, float]:
+        """Returns the learning rate at the start and at the end."""
+        defaults = DEFAULTS[self.optimizer]
+        alpha = defaults.alpha if self.alpha is None else self.alpha
+        if self.min_alpha is not None:
+            return alpha, self.min_alpha
+        falls = defaults.min_alpha < defaults.alpha
+        return alpha, min(alpha, defaults.min_alpha) if falls else alpha
+
+    def resolved(self, length: int) -> TrainConfig:
+        """Returns the options with every default decided that depends on something else.
+
+        Args:
+            length: T, tokens in a record.
+
+        Raises:
+            UserError: the workdir is a gs:// path, and Cloud Storage is not mounted at /gcs.
+        """
+        alpha, min_alpha = self.rates()
+        workdir = mounted(Path(self.workdir or ""))
+        wanted = self.batch_size or DEFAULTS[self.optimizer].batch_size
+        return replace(
+            self,
+            workdir=workdir,
+            alpha=alpha,
+            min_alpha=min_alpha,
+            batch_size=max(1, round(wanted / length)) * length,
+            checkpoint_dir=self.checkpoint_dir or str(workdir / "checkpoints"),
+            log_dir=self.log_dir or str(workdir / "logs"),
+        )
+
+
+def mounted(folder: Path) -> Path:
+    """Returns a folder of this machine for a folder in Cloud Storage; any other as it is.
+
+    >>> mounted(Path("runs/first")).as_posix()
+    'runs/first'
+
+    Raises:
+        UserError: it is in Cloud Storage, which is not mounted at /gcs.
+    """
+    scheme, slash, rest = folder.as_posix().partition(":/")
+    if scheme != "gs" or not slash:
+        return folder
+    if not MOUNT.is_dir():
+        raise UserError(
+            f"{scheme}://{rest.lstrip('/')}: the workdir must be a folder of this machine, and "
+            f"Cloud Storage is not mounted at {MOUNT}; choose another --workdir "
+            "(--checkpoint_dir and --log_dir may be gs://)"
+        )
+    return MOUNT / rest.lstrip("/")

@@ -1,0 +1,208 @@
+"""SkipGram: two tables of vectors, and the loss and gradients of a batch of blocks by hand.
+
+A block's S targets, the tokens around it and its K negatives need few rows, so that all their dot
+products are small matrix products. For one block, with targets T [S, D] and candidates
+C = [X; N] [S + 2w + K, D], X being the tokens of the block with w more on either side and N the
+negatives; M [S, S + 2w] says which are pairs, n_i are its row sums:
+
+    L  = T C^T                             logits
+    W  = [M, n_i * negative / K]           how often each logit counts
+    loss = sum W * softplus(-/+ L)         - for contexts, + for negatives
+    G  = W * (-/+ sigmoid(-/+ L))          dloss / dL
+    dT = G C,   dC = G^T T
+
+The expectation is that of `negative` noise words drawn for every pair (Mikolov et al. 2013), at
+lower variance. Everything compiles under XLA: shapes are static and nothing branches.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from beam_pipelines.records import SENTENCE_START, WINDOW_BITS, RecordShape
+from trainer.data import Batch
+from trainer.optimizers import RowGradients
+
+Tensor = Any
+
+
+class Totals(NamedTuple):
+    """Sums over pairs, to be added up over batches.
+
+    Attributes:
+        loss: [] float32.
+        pairs: [] float32, exact up to 2 ** 24 of them in a batch.
+        hits: [] float32, pairs whose logit beats those of `negative` noise words.
+    """
+
+    loss: Tensor
+    pairs: Tensor
+    hits: Tensor
+
+
+class Gradients(NamedTuple):
+    """What a batch says about both tables, and how well they did before.
+
+    Attributes:
+        totals: loss, pairs and hits.
+        target: of the target table, a row for each token.
+        context: of the context table, a row for each token, and then for each negative.
+    """
+
+    totals: Totals
+    target: tuple[RowGradients]
+    context: tuple[RowGradients, RowGradients]
+
+
+class SkipGram(tf.Module):
+    """The two tables of word2vec.
+
+    Attributes:
+        shape: of the records that it eats.
+        target: [V, D] float32, the word vectors; uniform in (-0.5 / D, 0.5 / D) at first.
+        context: [V, D] float32, zero at first, as in word2vec.c.
+    """
+
+    def __init__(self, shape: RecordShape, *, words: int, vector_size: int, seed: int) -> None:
+        super().__init__()
+        self.shape = shape
+        rng = np.random.default_rng(seed)
+        start = rng.random((words, vector_size), np.float32)
+        start -= np.float32(0.5)
+        start /= np.float32(vector_size)
+        self.target = tf.Variable(start, name="target")
+        self.context = tf.Variable(tf.zeros([words, vector_size]), name="context")
+
+    def gradients(self, batch: Batch) -> Gradients:
+        """Returns loss and gradients of a batch; see `gradients`."""
+        return gradients(self.target, self.context, batch, self.shape)
+
+    def totals(self, batch: Batch) -> Totals:
+        """Returns loss, pairs and hits of a batch."""
+        return self.gradients(batch).totals
+
+
+def gradients(
+    target: tf.Variable, context: tf.Variable, batch: Batch, shape: RecordShape
+) -> Gradients:
+    """Returns the loss of a batch, summed over its pairs, and its gradients.
+
+    Each table's row of a token is read once, and written once: T + T / S * K rows of a record, not
+    one per pair. Padding gets the rows of word 0 and a gradient of zero for them.
+
+    Args:
+        target: [V, D] float32.
+        context: [V, D] float32.
+        batch: of records of `shape`.
+        shape: T, S, K, w, and `negative`.
+    """
+    records, halo = batch.tokens.shape[0], shape.window
+    ids = tf.reshape(tf.maximum(batch.tokens, 0), [-1])  # [B * T]
+    blocks = [records, shape.blocks]
+    targets = tf.reshape(tf.gather(target, ids), [*blocks, shape.block, -1])
+    contexts = tf.reshape(tf.gather(context, ids), [*blocks, shape.block, -1])
+    negatives = tf.gather(context, tf.reshape(batch.negatives, [*blocks, shape.block_negatives]))
+    candidates = tf.concat([frame(contexts, halo), negatives], 2)  # [B, n, S + 2w + K, D]
+
+    mask = pair_mask(batch, shape)  # [B, n, S, S + 2w]
+    pairs = tf.reduce_sum(mask, 3, keepdims=True)  # [B, n, S, 1]
+    noise = tf.repeat(pairs * (shape.negative / shape.block_negatives), shape.block_negatives, 3)
+    weights = tf.concat([mask, noise], 3)
+    sign = tf.constant([-1.0] * mask.shape[3] + [1.0] * shape.block_negatives)
+
+    logits = tf.matmul(targets, candidates, transpose_b=True)  # [B, n, S, S + 2w + K]
+    softplus, sigmoid = _softplus_and_sigmoid(logits * sign)
+    slopes = weights * sigmoid * sign
+    target_rows = tf.matmul(slopes, candidates)  # [B, n, S, D]
+    candidate_rows = tf.matmul(slopes, targets, transpose_a=True)  # [B, n, S + 2w + K, D]
+    framed, negative_rows = tf.split(candidate_rows, [mask.shape[3], shape.block_negatives], 2)
+
+    def flat(rows: Tensor) -> Tensor:
+        return tf.reshape(rows, [-1, rows.shape[-1]])
+
+    return Gradients(
+        Totals(
+            tf.reduce_sum(weights * softplus),
+            tf.reduce_sum(pairs),
+            _hits(logits, mask, min(shape.negative, shape.block_negatives)),
+        ),
+        (RowGradients(ids, flat(target_rows)),),
+        (
+            RowGradients(ids, flat(overlap_add(framed, halo))),
+            RowGradients(tf.reshape(batch.negatives, [-1]), flat(negative_rows)),
+        ),
+    )
+
+
+def pair_mask(batch: Batch, shape: RecordShape) -> Tensor:
+    """Returns [B, n, S, S + 2w] float32: 1 where a target and a token of its frame are a pair.
+
+    They are if they stand in the same sentence, not further apart than the target's window.
+    """
+    blocks = [batch.tokens.shape[0], shape.blocks, shape.block]
+    starts = tf.cast(batch.windows >= SENTENCE_START, tf.int32)
+    sentences = tf.where(batch.tokens >= 0, 1 + tf.cumsum(starts, 1), 0)  # 0: no token
+    sentences = tf.reshape(sentences, blocks)
+    windows = tf.reshape(tf.cast(batch.windows, tf.int32) & WINDOW_BITS, blocks)
+    places = np.arange(shape.block + 2 * shape.window) - shape.window
+    distance = tf.constant(np.abs(places[None] - np.arange(shape.block)[:, None]), tf.int32)
+    paired = (
+        (frame(sentences, shape.window)[:, :, None, :] == sentences[..., None])
+        & (sentences[..., None] > 0)
+        & (distance > 0)
+        & (distance <= windows[..., None])
+    )
+    return tf.cast(paired, tf.float32)
+
+
+def frame(blocks: Tensor, halo: int) -> Tensor:
+    """Returns each block with `halo` neighbours on either side, zeros beyond the record.
+
+    Args:
+        blocks: [B, n, S, ...].
+        halo: w, at most S.
+
+    Returns:
+        [B, n, S + 2w, ...].
+    """
+    size = blocks.shape[2]
+    rest = [[0, 0]] * (blocks.shape.rank - 2)
+    before = tf.pad(blocks[:, :-1, size - halo :], [[0, 0], [1, 0], *rest])
+    after = tf.pad(blocks[:, 1:, :halo], [[0, 0], [0, 1], *rest])
+    return tf.concat([before, blocks, after], 2)
+
+
+def overlap_add(framed: Tensor, halo: int) -> Tensor:
+    """Returns [B, n, S, D], for each token the sum over the frames it is in: `frame`, transposed.
+
+    Args:
+        framed: [B, n, S + 2w, D].
+        halo: w, at most S.
+    """
+    size = framed.shape[2] - 2 * halo
+    to_previous = framed[:, 1:, :halo]
+    to_next = framed[:, :-1, halo + size :]
+    none = [0, 0]
+    return (
+        framed[:, :, halo : halo + size]
+        + tf.pad(to_previous, [none, [0, 1], [size - halo, 0], none])
+        + tf.pad(to_next, [none, [1, 0], [0, size - halo], none])
+    )
+
+
+def _softplus_and_sigmoid(logits: Tensor) -> tuple[Tensor, Tensor]:
+    """Returns log(1 + e ** x) and 1 / (1 + e ** -x), from one exponential and without overflow."""
+    small = tf.exp(-tf.abs(logits))
+    inverse = 1.0 / (1.0 + small)
+    softplus = tf.maximum(logits, 0.0) - tf.math.log(inverse)
+    return softplus, tf.where(logits >= 0.0, inverse, small * inverse)
+
+
+def _hits(logits: Tensor, mask: Tensor, negative: int) -> Tensor:
+    """Returns [] float32, the pairs whose logit beats those of the first `negative` negatives."""
+    frames = mask.shape[3]
+    best = tf.reduce_max(logits[..., frames : frames + negative], 3, keepdims=True)
+    return tf.reduce_sum(mask * tf.cast(logits[..., :frames] > best, tf.float32))

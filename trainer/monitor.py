@@ -1,0 +1,121 @@
+"""What a training tells while it runs: curves and neighbours for TensorBoard, lines on the console.
+
+logs/train, logs/validation   loss, accuracy; so that TensorBoard draws both in one chart
+logs/train                    learning_rate, words_per_second, neighbours (text)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+from rich.console import Console
+
+from beam_pipelines.records import TRAIN, VALIDATION
+from beam_pipelines.vocabulary import Vocabulary
+from trainer.vectors import Vectors
+
+FAVOURITES = ("melanoma", "brca1", "insulin", "fever")
+PROBES = 8
+SHOWN = 5  # neighbours of a probe word
+
+_DESCRIPTIONS = {
+    "loss": "Negative-sampling loss, mean per skip-gram pair.",
+    "accuracy": "Share of pairs whose logit beats those of `negative` noise words.",
+    "learning_rate": "Of the optimizer, at the last step.",
+    "words_per_second": "Words of the corpus, before subsampling, per second of training.",
+}
+
+Neighbours = dict[str, list[tuple[str, float]]]
+
+
+def probe_words(vocabulary: Vocabulary) -> tuple[str, ...]:
+    """Returns words to watch: the favourites, then the most frequent words with a meaning.
+
+    Words of six letters or more that make up less than a thousandth of the tokens have one, mostly;
+    where there are none, the most frequent words.
+    """
+    limit = vocabulary.tokens / 1000
+    content = (
+        word
+        for word, count in zip(vocabulary.words, vocabulary.counts, strict=True)
+        if count < limit and len(word) > 5 and word.isalpha()
+    )
+    known = [word for word in FAVOURITES if word in vocabulary.ids]
+    wanted = dict.fromkeys(known)
+    for word in (*_first(content, PROBES), *vocabulary.words[:PROBES]):
+        if len(wanted) < PROBES:
+            wanted[word] = None
+    return tuple(wanted)
+
+
+class Monitor:
+    """Writes to TensorBoard's files and to the console."""
+
+    def __init__(self, folder: str, *, probes: Sequence[str], words: Sequence[str]) -> None:
+        """Opens the files.
+
+        Args:
+            folder: for TensorBoard's files; any path that TensorFlow can write.
+            probes: words whose neighbours to tell.
+            words: V words.
+        """
+        self._probes, self._words = probes, words
+        self._writers = {
+            split: tf.summary.create_file_writer(f"{folder.rstrip('/')}/{split}")
+            for split in (TRAIN, VALIDATION)
+        }
+
+    def scalars(self, split: str, step: int, **values: float) -> None:
+        """Adds a point to each named curve of a split."""
+        with self._writers[split].as_default(step):
+            for name, value in values.items():
+                tf.summary.scalar(name, value, description=_DESCRIPTIONS[name])
+
+    def neighbours(self, step: int, matrix: NDArray[np.float32]) -> Neighbours:
+        """Returns the neighbours of the probe words, and adds them as a table.
+
+        Args:
+            step: of all.
+            matrix: [V, D] float32.
+        """
+        vectors = Vectors(self._words, matrix)
+        found = {probe: vectors.most_similar(probe, SHOWN) for probe in self._probes}
+        with self._writers[TRAIN].as_default(step):
+            tf.summary.text("neighbours", markdown(found), description="Nearest words by cosine.")
+        return found
+
+    def close(self) -> None:
+        """Writes what is still held back."""
+        for writer in self._writers.values():
+            writer.close()
+
+
+def markdown(neighbours: Neighbours) -> str:
+    """Returns a table in Markdown.
+
+    >>> print(markdown({"cat": [("lion", 0.953), ("car", 0.1)]}))
+    | word | neighbours |
+    |---|---|
+    | cat | lion 0.95, car 0.10 |
+    """
+    rows = (f"| {word} | {_listed(found)} |" for word, found in neighbours.items())
+    return "\n".join(("| word | neighbours |", "|---|---|", *rows))
+
+
+def show_neighbours(neighbours: Neighbours, on: Console) -> None:
+    """Prints a line for each probe word."""
+    width = max(map(len, neighbours), default=0)
+    for word, found in neighbours.items():
+        on.print(f"  {word:{width}}  {_listed(found)}", markup=False, soft_wrap=True)
+
+
+def _listed(found: Sequence[tuple[str, float]]) -> str:
+    return ", ".join(f"{word} {cosine:.2f}" for word, cosine in found)
+
+
+def _first(words: Any, count: int) -> list[str]:
+    return [word for word, _ in zip(words, range(count), strict=False)]

@@ -1,0 +1,107 @@
+"""The workdir: whose configuration it is, who is training in it, and what came out.
+
+config.json is written before the first step and says what the vectors depend on; a workdir is only
+ever continued with the same. provenance.json is written last: with it the training is finished.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from beam_pipelines import manifest as manifests
+from beam_pipelines.records import UserError
+from trainer.export import PROJECTOR_CONFIG
+from trainer.vector_files import METADATA, VECTORS, replacing
+
+CONFIG = "config.json"
+PROVENANCE = "provenance.json"
+LOCK = ".lock"
+CHECKPOINTS = "checkpoints"
+LOGS = "logs"
+
+FORMAT = "pmc2vec training"
+VERSION = 1
+
+EXPORTS = (VECTORS, METADATA, PROJECTOR_CONFIG, PROVENANCE)
+
+
+@contextlib.contextmanager
+def claim(folder: Path) -> Iterator[None]:
+    """Makes the workdir and holds it against a second trainer while the work inside runs.
+
+    Raises:
+        UserError: another process trains in it, or it cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        file = (folder / LOCK).open("w")
+    except OSError as error:
+        raise UserError(
+            f"{folder}: cannot be written ({error.strerror}); choose another --workdir"
+        ) from error
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise UserError(
+                f"{folder}: another process is training here; wait for it, stop it, "
+                "or choose another --workdir"
+            ) from error
+        except OSError:
+            pass  # Some network filesystems have no locks: there the user has to take care.
+        yield
+
+
+def record_options(folder: Path, fixed: Mapping[str, Any], free: Mapping[str, Any]) -> None:
+    """Writes config.json, if the workdir is new or is to be continued with the same options.
+
+    Args:
+        folder: the workdir.
+        fixed: options on which the vectors depend: they must be the recorded ones.
+        free: options that may change from one start to the next.
+
+    Raises:
+        UserError: the workdir is a dataset, or has a config.json of ours with other `fixed` options
+            or one that is not ours.
+    """
+    if (folder / manifests.NAME).exists():
+        raise UserError(f"{folder}: a dataset, not a workdir; choose another --workdir")
+    path = folder / CONFIG
+    if path.exists():
+        recorded = _read(path)
+        differing = [name for name in fixed if recorded.get(name) != fixed[name]]
+        if differing:
+            changes = ", ".join(
+                f"{name} {recorded.get(name)} (now {fixed[name]})" for name in differing
+            )
+            raise UserError(
+                f"{folder}: was trained with {changes}; give the same again, "
+                "or choose another --workdir"
+            )
+    write_json(path, {"format": FORMAT, "version": VERSION, **fixed, **free})
+
+
+def write_json(path: Path, value: Mapping[str, Any]) -> None:
+    """Writes a JSON file, whole or not at all."""
+    with replacing(path) as file:
+        file.write((json.dumps(value, indent=1, ensure_ascii=False) + "\n").encode())
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise UserError(f"{path}: not JSON; choose another --workdir") from error
+    if not isinstance(found, dict) or found.get("format") != FORMAT:
+        raise UserError(f"{path}: not written by pmc2vec train; choose another --workdir")
+    if found.get("version") != VERSION:
+        raise UserError(
+            f"{path}: version {found.get('version')}, this program continues version {VERSION}; "
+            "choose another --workdir"
+        )
+    return found
