@@ -24,9 +24,10 @@ NUMBER, YEAR, BREAK = "\x01", "\x02", "\x03"
 
 _YEAR = re.compile(r"\s*\(?(?:1[89]|20)\d\d[a-z]?\b")
 _MARKS = re.compile("[\x01\x02]+")
-# No bracket reaches past a block.
-_GROUP = re.compile("[(\\[]([^()\\[\\]\x01-\x03]*[\x01\x02][^()\\[\\]\x03]*)[)\\]]")
-_RUN = re.compile("[\x01\x02](?:(?:[\\s,;&\u2010-\u2015\u2212-]|and\\b)*[\x01\x02])+")
+# No bracket reaches past a block. Patterns that begin with one character are searched fast.
+_INSIDE = "([^()\\[\\]\x01-\x03]*[\x01\x02][^()\\[\\]\x03]*)"
+_GROUPS = (re.compile(rf"\[{_INSIDE}\]"), re.compile(rf"\({_INSIDE}\)"))
+_RUN = re.compile("\x01(?:(?:[\\s,;&\u2010-\u2015\u2212-]|and\\b)*\x01)+")
 _WORD = re.compile(r"[^\W_]+(?:['\u2019\u2010-\u2013-][^\W_]+)*")
 _SEPARATORS = re.compile("[\\s,.:;&\u2010-\u2015\u2212'\u2019\x01\x02-]*")
 _NUMBERS = re.compile("[\\d\\s,;.*\u2020\u2021\u00a7\u00b6()\\[\\]\u2010-\u2015\u2212\x01\x02-]*")
@@ -56,11 +57,15 @@ def holds_only_references(text: str) -> bool:
 
 def without_references(text: str) -> str:
     """Returns the text without marks; blocks stay apart by `BREAK`."""
+    if NUMBER not in text and YEAR not in text:
+        return text
     for _ in range(3):  # brackets within brackets within brackets
-        text, found = _GROUP.subn(_group, text)
-        if not found:
+        before = text
+        for group in _GROUPS:
+            text = group.sub(_group, text)
+        if text == before:
             break
-    pieces = _MARKS.split(_RUN.sub(NUMBER, text))
+    pieces = _RUN.sub(NUMBER, text.replace(YEAR, NUMBER)).split(NUMBER)
     joined = pieces[:1]
     for piece in pieces[1:]:
         joined[-1], right = _closed_up(joined[-1], piece)

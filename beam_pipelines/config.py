@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
 from typing import Any, Literal
 
 from beam_pipelines import vocabulary
+from beam_pipelines.filters import Filter, Require
 from beam_pipelines.jats import DEFAULT_SECTIONS, SectionName
 from beam_pipelines.parts import Reading
 from beam_pipelines.plaintext import TextUnit
-from beam_pipelines.records import RecordShape
+from beam_pipelines.records import RecordShape, UserError
 from beam_pipelines.shards import Sampling
+from beam_pipelines.tokenizers import Numbers, TokenizerKind
 
-NOT_RECORDED = ("output", "overwrite", "stop_after")
+NOT_RECORDED = ("output", "overwrite", "stop_after", "keywords_file", "precheck")
 """Options that do not change what is in a dataset."""
+
+_FILTER_OPTIONS = tuple(field.name for field in fields(Filter) if field.name != "keywords")
 
 
 @dataclass(frozen=True)
@@ -30,10 +35,40 @@ class BuildConfig:
     """End when the corpus is written."""
     keywords: tuple[str, ...] = ()
     """Keep articles that mention any of these, in any case, as a part of a word or more."""
+    keywords_file: Path | None = None
+    """More keywords, one a line."""
+    require: Require = "any"
+    """Whether any or all of the keywords must occur."""
+    whole_words: bool = False
+    """Keywords must not be parts of longer words."""
+    case_sensitive: bool = False
+    """Keywords count only in the case in which they are given."""
+    keyword_sections: tuple[SectionName, ...] = ()
+    """Kinds of text in which keywords count; by default all of --sections."""
+    licences: tuple[str, ...] = ()
+    """Keep these licences: `CC BY` is every version of it, `CC BY 4.0` one."""
+    article_types: tuple[str, ...] = ()
+    """Keep these values of JATS' article-type, such as research-article."""
+    languages: tuple[str, ...] = ()
+    """Keep these languages, by two letters; an article that names none is in English."""
+    min_year: int | None = None
+    """Keep articles published in this year or later."""
+    max_year: int | None = None
+    """Keep articles published in this year or earlier."""
+    journals: tuple[str, ...] = ()
+    """Keep these journals, by title."""
+    retracted: bool = False
+    """Keep retracted articles, and notices of retraction."""
+    precheck: bool = True
+    """Pass over XML whose bytes hold no keyword; what is kept is the same, only sooner."""
     sections: tuple[SectionName, ...] = DEFAULT_SECTIONS
     """Kinds of text to take from an article."""
+    tokenizer: TokenizerKind = "biomedical"
+    """How sentences become tokens: il-2 and 0.05 whole, as the Keras tutorial, or at spaces."""
     lowercase: bool = True
     """Lower-case the tokens."""
+    numbers: Numbers = "keep"
+    """Keep numbers, drop them, or fold them into one token."""
     text_unit: TextUnit = "line"
     """What is a block in a plain text file: a line, a paragraph, or all of it."""
     phrases: int = 0
@@ -89,6 +124,8 @@ class BuildConfig:
             raise ValueError("--phrases, --phrase_min_count or --phrase_threshold is too small")
         if not self.sections:
             raise ValueError("--sections needs at least one section")
+        if (self.min_year or 0) > (self.max_year or 9999):
+            raise ValueError("--min_year is after --max_year: no article has such a year")
         if not 0 <= self.validation_fraction < 1:
             raise ValueError("--validation_fraction must be at least 0 and below 1")
         if min(self.min_count, self.num_shards, self.passes) < 1:
@@ -107,10 +144,34 @@ class BuildConfig:
             negative=self.negative,
         )
 
+    def all_keywords(self) -> tuple[str, ...]:
+        """Returns the keywords given and those in the file.
+
+        Raises:
+            UserError: the file cannot be read.
+        """
+        if self.keywords_file is None:
+            return self.keywords
+        try:
+            lines = self.keywords_file.read_text(encoding="utf-8").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise UserError(f"--keywords_file {self.keywords_file}: {error}") from error
+        return (*self.keywords, *(line.strip() for line in lines if line.strip()))
+
     def reading(self) -> Reading:
         """Returns how articles are read."""
         return Reading(
-            self.keywords, self.sections, self.lowercase, self.max_document_bytes, self.text_unit
+            filter=Filter(
+                keywords=self.all_keywords(),
+                **{name: getattr(self, name) for name in _FILTER_OPTIONS},
+            ),
+            sections=self.sections,
+            tokenizer=self.tokenizer,
+            lowercase=self.lowercase,
+            numbers=self.numbers,
+            max_document_bytes=self.max_document_bytes,
+            text_unit=self.text_unit,
+            precheck=self.precheck,
         )
 
     def sampling(self) -> Sampling:
@@ -132,4 +193,5 @@ class BuildConfig:
     def recorded(self) -> dict[str, Any]:
         """Returns the options that say what is in the dataset, as JSON knows them."""
         known = {key: value for key, value in asdict(self).items() if key not in NOT_RECORDED}
+        known["keywords"] = self.all_keywords()
         return {k: list(v) if isinstance(v, tuple) else v for k, v in known.items()}

@@ -25,8 +25,8 @@ import pyarrow.parquet as pq
 from beam_pipelines.jats import Article
 
 METADATA = (
-    "article_id", "pmcid", "pmid", "doi", "title", "journal", "year", "licence", "article_type",
-    "language", "archive", "member",
+    "article_id", "pmcid", "version", "pmid", "doi", "title", "journal", "year", "licence",
+    "article_type", "language", "archive", "member",
 )  # fmt: skip
 SCHEMA = pa.schema(
     [

@@ -190,11 +190,13 @@ def left_out(editions: pa.Table) -> pa.Table:
     return table.filter(pc.is_valid(table["reason"]))
 
 
-def read_left_out(part: str, *, output: Output) -> dict[str, str]:
-    """Returns member -> reason of what one work item leaves out."""
+def read_left_out(part: str, *, retracted: bool, output: Output) -> dict[str, str]:
+    """Returns member -> reason of what one work item leaves out; retracted ones may stay."""
     left: dict[str, str] = {}
     for partition in range(PARTITIONS):
         with open_binary(output.path("catalogue", f"left-{partition:05d}.parquet")) as file:
             mine = pq.read_table(file).filter(pc.field("part") == part)
+        if retracted:
+            mine = mine.filter(pc.field("reason") != RETRACTED)
         left.update(zip(mine["member"].to_pylist(), mine["reason"].to_pylist(), strict=True))
     return left

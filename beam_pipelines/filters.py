@@ -13,7 +13,7 @@ kind of dash and space, so that `&#x02010;` or a ligature hides nothing.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
@@ -23,15 +23,15 @@ from beam_pipelines.text import normalize
 
 Require = Literal["any", "all"]
 
+NO_KEYWORD = "no_keyword"
+NO_TEXT = "no_text"
 RETRACTED = "retracted"
 ARTICLE_TYPE = "article_type"
 LANGUAGE = "language"
 LICENCE = "licence"
 YEAR = "year"
 JOURNAL = "journal"
-NO_TEXT = "no_text"
-NO_KEYWORD = "no_keyword"
-REASONS = (RETRACTED, ARTICLE_TYPE, LANGUAGE, LICENCE, YEAR, JOURNAL, NO_TEXT, NO_KEYWORD)
+REASONS = (NO_KEYWORD, NO_TEXT, RETRACTED, ARTICLE_TYPE, LANGUAGE, LICENCE, YEAR, JOURNAL)
 """In the order in which they are looked at; an article counts under the first."""
 
 
@@ -70,30 +70,28 @@ class Filter:
 
     def reason(self, article: Article) -> str | None:
         """Returns why the article is dropped, or None where it is kept."""
-        if reason := self._metadata_reason(article):
-            return reason
-        if not article.sections:
-            return NO_TEXT
-        if self.keywords and not self._mentions(article):
-            return NO_KEYWORD
-        return None
+        return next(self._reasons(article), None)
 
-    def _metadata_reason(self, article: Article) -> str | None:
+    def _reasons(self, article: Article) -> Iterator[str]:
+        # Keywords first: `precheck.may_match` drops by them before anything else is known.
+        if self.keywords and not self._mentions(article):
+            yield NO_KEYWORD
+        if not article.sections:
+            yield NO_TEXT
         if article.retracted and not self.retracted:
-            return RETRACTED
+            yield RETRACTED
         if self.article_types and article.article_type not in self.article_types:
-            return ARTICLE_TYPE
+            yield ARTICLE_TYPE
         language = (article.language or "en")[:2].lower()
         if self.languages and language not in {name[:2].lower() for name in self.languages}:
-            return LANGUAGE
+            yield LANGUAGE
         if self.licences and not any(_covers(name, article.licence) for name in self.licences):
-            return LICENCE
+            yield LICENCE
         if not self._has_year(article.year):
-            return YEAR
+            yield YEAR
         journals = {name.casefold() for name in self.journals}
         if journals and article.journal.casefold() not in journals:
-            return JOURNAL
-        return None
+            yield JOURNAL
 
     def _has_year(self, year: str) -> bool:
         if self.min_year is None and self.max_year is None:

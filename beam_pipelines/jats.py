@@ -131,7 +131,9 @@ def _article(node: Any, name: str, wanted: tuple[SectionName, ...]) -> Article:
     number = _ARTICLE_NUMBER.match(ids.get("pmcid") or ids.get("pmc") or ids.get("pmcaid") or "")
     pmcid = f"PMC{number[1]}" if number else ""
     pmid, doi = ids.get("pmid", ""), ids.get("doi", "")
-    title = " ".join(b for section in _sections(node, ("title",)) for b in section.blocks)
+    targets = _targets(node)
+    titles = _sections(node, ("title",), targets)
+    title = " ".join(block for section in titles for block in section.blocks)
     return Article(
         article_id=pmcid or (doi and f"doi:{doi}") or (pmid and f"pmid:{pmid}") or name,
         pmcid=pmcid,
@@ -143,7 +145,7 @@ def _article(node: Any, name: str, wanted: tuple[SectionName, ...]) -> Article:
         licence=licence(meta.find("{*}permissions")),
         article_type=node.get("article-type", ""),
         language=node.get(_LANGUAGE, ""),
-        sections=_sections(node, wanted),
+        sections=_sections(node, wanted, targets),
         version=ids.get("pmcid-ver", "").rpartition(".")[2],
         retracted=_retracted(node, meta, title),
     )
@@ -169,8 +171,9 @@ def _retracted(node: Any, meta: Any, title: str) -> bool:
 # --- sections ----------------------------------------------------------------------------------
 
 
-def _sections(node: Any, wanted: tuple[SectionName, ...]) -> tuple[Section, ...]:
-    targets = _targets(node)
+def _sections(
+    node: Any, wanted: tuple[SectionName, ...], targets: frozenset[str]
+) -> tuple[Section, ...]:
     found = (
         (name, tuple(b for element in _SECTIONS[name](node) for b in blocks(element, targets)))
         for name in wanted

@@ -10,7 +10,7 @@ import re
 from typing import Any
 
 _LINK = re.compile(
-    r"creativecommons\.org/(?:licen[cs]es/(?P<kind>[a-z-]+)(?:/(?P<version>[\d.]*\d))?"
+    r"creativecommons\.org/(?:licen[cs]es/(?:cc-)?(?P<kind>[a-z-]+)(?:/(?P<version>[\d.]*\d))?"
     r"|(?P<zero>publicdomain/zero)|(?P<mark>publicdomain))",
     re.IGNORECASE,
 )
@@ -22,15 +22,14 @@ _CODE = re.compile(
 
 def name_of(text: str) -> str:
     """Returns the Creative Commons licence that a link or a sentence names, or an empty string."""
-    if match := _LINK.search(text):
-        if match["kind"]:
-            return f"CC {match['kind'].upper()} {match['version'] or ''}".strip()
-        return "CC0" if match["zero"] else "public domain"
-    if match := _CODE.search(text):
-        if match["zero"]:
-            return "CC0"
-        return f"CC {match['kind'].upper()} {match['version'] or ''}".strip()
-    return ""
+    match = _LINK.search(text) or _CODE.search(text)
+    if match is None:
+        return ""
+    if match["kind"]:
+        version = match["version"] or ""
+        full = f"{version}.0" if version.isdigit() else version
+        return f"CC {match['kind'].upper()} {full}".strip()
+    return "CC0" if match["zero"] else "public domain"
 
 
 def licence(permissions: Any) -> str:

@@ -39,8 +39,8 @@ class Rule(Enum):
 _NAMES: dict[Rule, str] = {
     Rule.INLINE: """
         abbrev alternatives article-title award-id bold date email ext-link fixed-case
-        funding-source inline-formula inline-supplementary-material institution institution-wrap italic
-        milestone-end milestone-start monospace named-content overline overline-end
+        funding-source inline-formula inline-supplementary-material institution institution-wrap
+        italic milestone-end milestone-start monospace named-content overline overline-end
         overline-start pub-id rb related-article related-object roman ruby sans-serif sc source
         strike string-date string-name styled-content sub target textual-form underline
         underline-end underline-start uri volume x year
@@ -97,7 +97,7 @@ def _collect(element: Any, pieces: list[str], references: Collection[str]) -> No
     if text := element.text:
         pieces.append(text)
     for child in element:
-        rule = _rule(child.tag)
+        rule = RULES.get(child.tag) or _rule(child.tag)
         if rule is Rule.INLINE:
             _collect(child, pieces, references)
         elif rule is Rule.REFERENCE:
@@ -119,7 +119,7 @@ def _collect(element: Any, pieces: list[str], references: Collection[str]) -> No
 
 
 def _rule(tag: str) -> Rule:
-    return RULES.get(tag) or RULES.get(tag.rpartition("}")[2], Rule.INLINE)
+    return RULES.get(tag.rpartition("}")[2], Rule.INLINE)
 
 
 def _collect_reference(xref: Any, pieces: list[str], references: Collection[str]) -> None:

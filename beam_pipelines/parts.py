@@ -8,19 +8,22 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import BinaryIO
 
 from beam_pipelines import archives, editions, jats, plaintext
 from beam_pipelines.corpus import CorpusArticle, CorpusWriter, Summary
 from beam_pipelines.counts import CountsWriter
 from beam_pipelines.files import atomic_file, matches, open_binary, read_text, write_text
-from beam_pipelines.filters import Filter
+from beam_pipelines.filters import NO_KEYWORD, Filter
 from beam_pipelines.heartbeats import Heartbeat
 from beam_pipelines.output import REJECTED, Output
-from beam_pipelines.text import sentences, tokens
+from beam_pipelines.precheck import may_match
+from beam_pipelines.text import sentences
+from beam_pipelines.tokenizers import Numbers, TokenizerKind, tokenizer
 
 
 @dataclass(frozen=True)
@@ -51,23 +54,39 @@ class Reading:
     """How articles are read.
 
     Attributes:
-        keywords: see `filters.Filter`.
+        filter: which articles are kept.
         sections: kinds of text to take, see `jats.SECTION_NAMES`.
-        lowercase: whether tokens are lower-cased.
+        tokenizer, lowercase, numbers: see `tokenizers.tokenizer`.
         max_document_bytes: larger documents are rejected.
         text_unit: what a block of a plain text file is.
+        precheck: whether to pass over documents whose bytes hold no keyword.
     """
 
-    keywords: tuple[str, ...]
-    sections: tuple[jats.SectionName, ...]
-    lowercase: bool
-    max_document_bytes: int
+    filter: Filter = field(default_factory=Filter)
+    sections: tuple[jats.SectionName, ...] = jats.DEFAULT_SECTIONS
+    tokenizer: TokenizerKind = "biomedical"
+    lowercase: bool = True
+    numbers: Numbers = "keep"
+    max_document_bytes: int = archives.MAX_DOCUMENT_BYTES
     text_unit: plaintext.TextUnit = "line"
+    precheck: bool = True
 
     @property
-    def filter(self) -> Filter:
-        """Which articles are kept."""
-        return Filter(self.keywords)
+    def needed(self) -> tuple[jats.SectionName, ...]:
+        """Returns the sections to extract: those to keep, and those that keywords count in."""
+        return tuple(dict.fromkeys((*self.sections, *self.filter.keyword_sections)))
+
+    @cached_property
+    def tokens(self) -> Callable[[str], list[str]]:
+        """From a sentence to its tokens."""
+        return tokenizer(self.tokenizer, lowercase=self.lowercase, numbers=self.numbers)
+
+    def cannot_match(self, data: bytes) -> bool:
+        """Tells whether the bytes of a document show that no keyword is in it."""
+        keywords = self.filter.keywords
+        if not (self.precheck and keywords and data.strip()):
+            return False
+        return not may_match(data, keywords, self.filter.require)
 
 
 @dataclass(frozen=True)
@@ -89,7 +108,7 @@ def write_part(
         output: the dataset.
         reading: how articles are read.
     """
-    left_out = editions.read_left_out(item.name, output=output)
+    left_out = editions.read_left_out(item.name, retracted=reading.filter.retracted, output=output)
     summary_path = output.path("corpus", f"{item.name}.json")
     origin = hashlib.sha256(
         repr((item.files, reading, sorted(left_out.items()))).encode()
@@ -177,8 +196,11 @@ def read_document(
         yield place | {"reason": document.reason, "detail": document.detail}
         return
     funnel["xml_bytes"] += len(document.data)
+    if reading.cannot_match(document.data):
+        funnel.update({"read": 1, f"dropped:{NO_KEYWORD}": 1})
+        return
     try:
-        found = jats.articles(document.data, document.member, reading.sections)
+        found = jats.articles(document.data, document.member, reading.needed)
     except jats.RejectedError as error:
         funnel.update({"read": 1, f"rejected:{error.reason}": 1})
         yield place | {"reason": error.reason, "detail": error.detail}
@@ -194,19 +216,19 @@ def _kept(
     if reason := reading.filter.reason(article):
         summary.funnel[f"dropped:{reason}"] += 1
     else:
-        yield tokenized(article, archive, member, lowercase=reading.lowercase)
+        yield tokenized(article, archive, member, reading)
 
 
-def tokenized(
-    article: jats.Article, archive: str, member: str, *, lowercase: bool
-) -> CorpusArticle:
+def tokenized(article: jats.Article, archive: str, member: str, reading: Reading) -> CorpusArticle:
     """Returns an article's sentences as tokens; sentences without a token are left out."""
+    tokens = reading.tokens
     found = [
         (section.name, words)
         for section in article.sections
+        if section.name in reading.sections
         for block in section.blocks
         for sentence in sentences(block)
-        if (words := tokens(sentence, lowercase=lowercase))
+        if (words := tokens(sentence))
     ]
     return CorpusArticle(article, archive, member, [n for n, _ in found], [w for _, w in found])
 

@@ -1,9 +1,9 @@
 """Blocks of text -> sentences -> tokens.
 
-A sentence ends at `.`, `!` or `?` before a space and a capital, digit or opening bracket, unless
-the word before is an abbreviation, an initial or a genus (`E. coli`). A token is a run of letters
-and digits, held together by single hyphens and apostrophes, and between digits by points and
-commas.
+A sentence ends at `.`, `!` or `?` before a space and what may begin one (a capital, a digit, a
+bracket, a name such as `mRNA`), unless the word before is an abbreviation, an initial, a genus
+(`E. coli`) or the number of a list item. A token is a run of letters and digits, held together by
+single hyphens and apostrophes, and between digits by points and commas; `tokenizers` has others.
 
     >>> block = "CD8+ cells (Smith et al. 2010) made IL-2. P53 rose 0.5-fold."
     >>> [tokens(sentence) for sentence in sentences(block)]
@@ -16,23 +16,36 @@ import re
 import unicodedata
 
 _DASHES = "\u2010\u2011\u2012\u2013\u2014\u2015\u2043\u2212\ufe58\ufe63\uff0d"
-_REMOVED = "\u00ad\u200b\u200c\u200d\u2060\ufeff\u00ae\u2122\u00a9"
+_REMOVED = "\u00ad\u200b\u200c\u200d\u2060\ufeff\u00ae\u2122"
 _SPACES = "\u00a0\u1680\u202f\u205f\u3000" + "".join(map(chr, range(0x2000, 0x200B)))
 _QUOTES = "\u2018\u2019\u02bc\u2032"
-_CLEAN = str.maketrans(
-    {**dict.fromkeys(_DASHES, "-"), **dict.fromkeys(_REMOVED), **dict.fromkeys(_SPACES, " ")}
-    | dict.fromkeys(_QUOTES, "'")
-)
+_CLEANED = {
+    **dict.fromkeys(_DASHES, "-"), **dict.fromkeys(_SPACES, " "), **dict.fromkeys(_QUOTES, "'"),
+    **dict.fromkeys(_REMOVED, ""),
+}  # fmt: skip
+_UNCLEAN = re.compile("[" + "".join(_CLEANED) + "]")
 
-_BOUNDARY = re.compile(r"""[.!?]+["'”’)\]]*\s+(?=["'“‘(\[]*[A-Z0-9Α-Ω])""")
-_LAST_WORD = re.compile(r"[^\s(\[]*$")
+_BOUNDARY = re.compile(
+    r"""([.!?]+)["'”’)\]]*\s+(?=["'“‘(\[]*(?:[A-Z0-9Α-Ω]|[a-zα-ω]{1,3}-?[A-Z0-9]))"""
+)
 _ABBREVIATIONS = frozenset(
-    """al approx ca cf dept dr e.g ed eds eq eqs et etc exp fig figs i.e inc incl jr ltd max min
-    mr mrs ms no nos nr p pp prof ref refs resp sect sp spp sr st subsp suppl supp tab var vol vs
-    viz""".split()
+    """al approx ca cf dept dr ed eds eq eqs equiv et etc exp ext fig figs gen inc incl jr ltd max
+    min mr mrs ms no nos nov nr p pp prof ref refs resp sect ser sp spp st subg subsp suppl supp
+    tab var viz vol vols vs wt""".split()
+)
+_INITIALS = re.compile(r"[A-Z]|[A-Za-z](?:[.-]+[A-Za-z])+")
+_ITEM = re.compile(r"\s*[(\[]?(?:\d{1,3}|[A-Za-z]|[ivxIVX]{1,5})(?:\.\d{1,3})*[)\]]?")
+_LONGEST_ITEM = 16
+_STARTERS = re.compile(
+    r"""(?:After|All|Also|Although|An|As|At|Both|By|Each|For|From|Further|Furthermore|He|Here|How
+    |However|If|In|It|Its|Moreover|Most|No|Of|On|One|Our|She|Since|So|Some|Such|That|The|Then|There
+    |Therefore|These|They|This|Those|Thus|To|Two|Using|We|What|When|While|With)[ ,]""",
+    re.VERBOSE,
 )
 
-_TOKEN = re.compile(r"[^\W_]+(?:(?:[-']|(?<=\d)[.,](?=\d))[^\W_]+)*(?:\++(?![^\W_]))?")
+_WORD = r"{0}+(?:(?:[-']|(?<=\d)[.,](?=\d)){0}+)*(?:\++(?!{0}))?"
+_ASCII_TOKEN = re.compile(_WORD.format("[A-Za-z0-9]"))  # twice as fast, and the same in ASCII
+_ANY_TOKEN = re.compile(_WORD.format(r"[^\W_]"))
 
 
 def normalize(text: str) -> str:
@@ -43,7 +56,14 @@ def normalize(text: str) -> str:
     """
     if text.isascii():
         return text
-    return unicodedata.normalize("NFKC", text.translate(_CLEAN)).translate(_CLEAN)
+    text = _UNCLEAN.sub(_clean, text)
+    if unicodedata.is_normalized("NFKC", text):
+        return text
+    return _UNCLEAN.sub(_clean, unicodedata.normalize("NFKC", text))
+
+
+def _clean(found: re.Match[str]) -> str:
+    return _CLEANED[found[0]]
 
 
 def sentences(block: str) -> list[str]:
@@ -59,15 +79,22 @@ def sentences(block: str) -> list[str]:
 
 
 def _ends_sentence(block: str, start: int, boundary: re.Match[str]) -> bool:
-    if block[boundary.start()] != ".":
+    if boundary[1] != ".":
         return True
-    before = _LAST_WORD.search(block, max(start, boundary.start() - 24), boundary.start())
-    word = before.group() if before else ""
-    if word.lower() in _ABBREVIATIONS:
+    at = boundary.start()
+    if at - start < _LONGEST_ITEM and _ITEM.fullmatch(block, start, at):
         return False
-    return not (len(word) == 1 and word.isalpha() and word.isupper())
+    word = block[max(start, block.rfind(" ", start, at) + 1) : at].lstrip("([")
+    if word.lower() not in _ABBREVIATIONS and not _INITIALS.fullmatch(word):
+        return True
+    # `hepatitis B. The` ends a sentence, `A. Smith` and `i.e. The` do not.
+    return word not in {"i.e", "e.g", "vs"} and _STARTERS.match(block, boundary.end()) is not None
 
 
 def tokens(sentence: str, *, lowercase: bool = True) -> list[str]:
     """Returns the tokens of a sentence: `IL-2`, `TNF-α`, `5-fluorouracil`, `CD8+`, `0.05`."""
-    return _TOKEN.findall(normalize(sentence.lower() if lowercase else sentence))
+    if lowercase:
+        sentence = sentence.lower()
+    if sentence.isascii():
+        return _ASCII_TOKEN.findall(sentence)
+    return _ANY_TOKEN.findall(normalize(sentence))

@@ -8,9 +8,10 @@ among the right ones without a trace.
 
     >>> parse(b"<p>a<!-- not text -->b</p>").text
     'ab'
-    >>> parse(b"<p>not closed")
+    >>> parse(b"<p></a>")
     Traceback (most recent call last):
-    beam_pipelines.trees.RejectedError: broken_xml: Premature end of data in tag p line 1, line 1, column 14
+    beam_pipelines.trees.RejectedError: broken_xml: Opening and ending tag mismatch: p line 1 and a,
+    line 1, column 8
 """
 
 from __future__ import annotations

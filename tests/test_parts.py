@@ -4,7 +4,7 @@ import json
 import pyarrow.parquet as pq
 
 from beam_pipelines import corpus, editions
-from beam_pipelines.jats import DEFAULT_SECTIONS
+from beam_pipelines.filters import Filter
 from beam_pipelines.output import Output
 from beam_pipelines.parts import (
     Part,
@@ -16,7 +16,7 @@ from beam_pipelines.parts import (
 )
 from tests.bulk import article, write_archive
 
-READING = Reading(("melanoma",), DEFAULT_SECTIONS, lowercase=True, max_document_bytes=1 << 20)
+READING = Reading(Filter(("melanoma",)))
 MEMBERS = {
     "PMC000/PMC1.xml": article(1, "melanoma", paragraphs=1),
     "PMC000/PMC2.xml": article(2, "maize"),
@@ -98,7 +98,7 @@ def test_a_finished_part_is_not_made_again_unless_something_changed(tmp_path):
     path.write_bytes(b"touched")
     written(tmp_path)
     assert path.read_bytes() == b"touched"
-    written(tmp_path, reading=Reading((), DEFAULT_SECTIONS, True, 1 << 20))
+    written(tmp_path, reading=Reading())
     assert pq.read_table(path).num_rows == 3
 
 

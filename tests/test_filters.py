@@ -1,0 +1,223 @@
+"""Articles are kept and dropped for the right reason; the raw-bytes check never changes it."""
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from beam_pipelines.archives import Document, documents
+from beam_pipelines.filters import Filter
+from beam_pipelines.jats import SECTION_NAMES, Article, RejectedError, Section, articles
+from beam_pipelines.precheck import may_match
+
+ARTICLE = Article(
+    article_id="PMC1", pmcid="PMC1", pmid="", doi="", title="On skin", journal="J. Skin",
+    year="2015", licence="CC BY 4.0", article_type="research-article", language="en",
+    sections=(
+        Section("title", ("On skin",)),
+        Section("abstract", ("Melanoma is AIDS-related.",)),
+        Section("body", ("An adenocarcinoma of the breast.", "Breast cancer in non‐small cells.")),
+    ),
+)  # fmt: skip
+
+
+def test_no_condition_keeps_every_article_with_text():
+    assert Filter().reason(ARTICLE) is None
+    assert Filter().reason(replace(ARTICLE, sections=())) == "no_text"
+
+
+@pytest.mark.parametrize(
+    ("keep", "mentioned"),
+    [
+        (Filter(["melanoma"]), True),
+        (Filter(["MELANOMA"]), True),
+        (Filter(["maize", "melanoma"]), True),
+        (Filter(["maize", "melanoma"], require="all"), False),
+        (Filter(["breast cancer", "melanoma"], require="all"), True),
+        (Filter(["carcinoma"]), True),
+        (Filter(["carcinoma"], whole_words=True), False),
+        (Filter(["melanoma"], whole_words=True), True),
+        (Filter(["aids"]), True),
+        (Filter(["aids"], case_sensitive=True), False),
+        (Filter(["AIDS"], case_sensitive=True), True),
+        (Filter(["non-small"]), True),
+        (Filter(["breast  cancer"]), True),
+        (Filter(["breast. cancer"]), False),
+        (Filter(["melanoma"], keyword_sections=["title", "body"]), False),
+        (Filter(["skin"], keyword_sections=["title"]), True),
+    ],
+)
+def test_keywords(keep, mentioned):
+    assert keep.reason(ARTICLE) == (None if mentioned else "no_keyword")
+
+
+@pytest.mark.parametrize(
+    ("keep", "reason"),
+    [
+        (Filter(licences=["CC BY"]), None),
+        (Filter(licences=["cc0", "cc by 4.0"]), None),
+        (Filter(licences=["CC BY 3.0", "CC BY-NC"]), "licence"),
+        (Filter(article_types=["research-article"]), None),
+        (Filter(article_types=["editorial"]), "article_type"),
+        (Filter(languages=["en", "de"]), None),
+        (Filter(languages=["de"]), "language"),
+        (Filter(min_year=2015, max_year=2015), None),
+        (Filter(min_year=2016), "year"),
+        (Filter(max_year=2014), "year"),
+        (Filter(journals=["j. SKIN"]), None),
+        (Filter(journals=["Skin"]), "journal"),
+    ],
+)
+def test_metadata(keep, reason):
+    assert keep.reason(ARTICLE) == reason
+
+
+def test_what_an_article_does_not_say():
+    silent = replace(ARTICLE, year="", licence="", language="", journal="")
+    assert Filter(languages=["en"]).reason(silent) is None
+    assert Filter(min_year=1).reason(silent) == "year"
+    assert Filter(licences=["CC BY"]).reason(silent) == "licence"
+
+
+def test_retracted_articles_are_out_unless_asked_for():
+    retracted = replace(ARTICLE, retracted=True)
+    assert Filter().reason(retracted) == "retracted"
+    assert Filter(retracted=True).reason(retracted) is None
+
+
+# --- raw bytes ---------------------------------------------------------------------------------
+
+
+def article(text: str, *, head: str = "", back: str = "") -> bytes:
+    front = "<front><article-meta/></front>"
+    back = back and f"<back>{back}</back>"
+    return f"{head}<article>{front}<body><p>{text}</p></body>{back}</article>".encode()
+
+
+def mentions(data: bytes, keyword: str) -> bool:
+    try:
+        found = articles(data, "a.xml", SECTION_NAMES)
+    except RejectedError:
+        return False
+    return any(Filter([keyword]).reason(each) is None for each in found)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "cancer", "CanCer", "adenocancerous", "can<italic>cer</italic>", "c<b>a<i>n</i></b>cer",
+        "can<!-- > -->cer", "can<?x >?>cer", "can<![CDATA[cer]]>", "<![CDATA[can]]>cer",
+        "&#99;ancer", "can&#x63;er", "can&#xAD;cer", "can\u00adcer", "can\u200bcer",
+        "can<i a='>'>cer</i>", "<unknown>can</unknown>cer", "can<sup>cer</sup>",
+        "\uff43ancer", "can<xref ref-type='fig'>cer</xref>", "can&shy;cer", "<P>can</P>cer",
+        "can<milestone-start/>&#x2060;<b/>cer", "can<i>&#173;</i>cer", "\u24d2ancer",
+    ],
+)  # fmt: skip
+def test_a_mention_is_never_missed(text):
+    data = article(text)
+    assert mentions(data, "cancer")
+    assert may_match(data, ["cancer"])
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-8-sig", "iso-8859-1"])
+def test_a_mention_is_never_missed_in_other_encodings(encoding):
+    name = encoding.removesuffix("-sig")
+    head = f'<?xml version="1.0" encoding="{name}"?>'
+    data = article("naïve cancer", head=head).decode().encode(encoding)
+    assert mentions(data, "cancer")
+    assert may_match(data, ["cancer"])
+
+
+def test_a_mention_by_an_entity_is_never_missed():
+    data = article("can&e;r", head='<!DOCTYPE article [<!ENTITY e "ce">]>')
+    assert mentions(data, "cancer")
+    assert may_match(data, ["cancer"])
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        article("maize"),
+        article("can cer, c ancer"),
+        article("can</p><p>cer"),
+        article("can<break/>cer"),
+        article("can<xref ref-type='bibr'>1</xref> cer 5 &#x2009;mg &#x3b1;, &lt; &#176;"),
+        article("maize é α", head='<?xml version="1.0" encoding="UTF-8"?>'),
+        article(
+            "maize",
+            back="<ref-list><ref><mixed-citation>On cancer</mixed-citation></ref></ref-list>",
+        ),
+    ],
+)
+def test_what_cannot_match_is_skipped(data):
+    assert not mentions(data, "cancer")
+    assert not may_match(data, ["cancer"])
+
+
+def test_any_and_all_keywords():
+    data = article("breast and skin")
+    assert may_match(data, ["maize", "skin"])
+    assert not may_match(data, ["maize", "skin"], "all")
+    assert may_match(data, ["breast", "skin"], "all")
+    assert not may_match(data, ["breast cancer"])
+    assert may_match(data, ["α"])
+    assert may_match(data, [])
+
+
+def test_several_articles_are_all_parsed():
+    one = article("maize")
+    assert may_match(b"<articles>" + one + one + b"</articles>", ["cancer"])
+
+
+def test_a_list_of_references_in_a_comment_is_none():
+    data = article("x <!-- <ref-list> --> cancer <!-- </ref-list> --> y")
+    assert mentions(data, "cancer")
+    assert may_match(data, ["cancer"])
+
+
+PIECES = [
+    "c", "a", "b", "ca", "ab", "abc", " ", "-", "<i>", "</i>", "<p>", "</p>", "<break/>", "<sup>",
+    "</sup>", "<!-- a -->", "<?a b?>", "<![CDATA[", "]]>", "&#97;", "&#x62;", "&#xad;", "&amp;",
+    "\u00ad", "é", "\uff42", "<xref ref-type='bibr'>", "<xref>", "</xref>", "[", "]", ",", "&shy;",
+    "<ref-list>", "</ref-list>", "<x y='a>b'>", "</x>", "A", "B", "<fig>", "</fig>", "&aacute;",
+]  # fmt: skip
+
+
+@given(
+    st.lists(st.sampled_from(PIECES), max_size=14), st.sampled_from(["abc", "ab", "a b", "ab-c"])
+)
+def test_the_check_never_changes_what_is_kept(pieces, keyword):
+    data = article("".join(pieces))
+    if mentions(data, keyword):
+        assert may_match(data, [keyword])
+
+
+@given(st.lists(st.sampled_from(PIECES[:21]), max_size=6), st.integers(1, 2))
+def test_the_check_never_changes_what_is_kept_of_a_broken_word(pieces, at):
+    data = article("abc"[:at] + "".join(pieces) + "abc"[at:])
+    if mentions(data, "abc"):
+        assert may_match(data, ["abc"])
+
+
+BULK = os.environ.get("PMC2VEC_BULK", "")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not BULK, reason="PMC2VEC_BULK names no folder of archives")
+@pytest.mark.parametrize("keywords", [["cancer", "melanoma", "carcinoma"], ["TNF-α"], ["fever"]])
+def test_the_check_never_changes_what_is_kept_of_real_archives(keywords):
+    skipped = 0
+    for path in sorted(Path(BULK).glob("*.tar.gz")):
+        with path.open("rb") as file:
+            for document in documents(file, path.name):
+                assert isinstance(document, Document)
+                if not may_match(document.data, keywords):
+                    skipped += 1
+                    found = articles(document.data, document.member, SECTION_NAMES)
+                    assert [Filter(keywords, retracted=True).reason(a) for a in found] == [
+                        "no_keyword"
+                    ]
+    assert skipped > 0

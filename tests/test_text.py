@@ -1,0 +1,158 @@
+"""Sentences end where they end, tokens are what they say, and Keras agrees where it must."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from beam_pipelines.text import normalize, sentences, tokens
+from beam_pipelines.tokenizers import tokenizer
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "As Smith et al. 2010 and Wu et al. (2012) say.",
+        "See Fig. 2 and Figs. 3A, Eq. 4 and Ref. 5.",
+        "Some, i.e. Those with fever, e.g. Patients, rose.",
+        "We grew E. coli and S. Aureus in broth.",
+        "Group A vs. Placebo was small.",
+        "J. A. Smith and Dr. Jones in St. Louis, U.S. Army.",
+        "It rose by 0.5 to 1.25 at approx. 5 mg.",
+        "Primula sp. A and Rosa var. B grow.",
+        "1. Patients came.",
+        "(a). Patients came.",
+        "2.3. Patients came.",
+        "What happened then (and why?) is known.",
+        "A dog... and a cat.",
+    ],
+)
+def test_one_sentence(sentence):
+    assert sentences(sentence) == [sentence]
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("It was small, p < 0.05.", "We stopped."),
+        ("The pH was 7.4.", "Cells grew."),
+        ("Is it so?", "Yes!"),
+        ("It was so (see above).", "(It was not.)"),
+        ("He said “no.”", "They left."),
+        ("They had hepatitis B.", "The others had not."),
+        ("So say Li et al.", "However, we differ."),
+        ("As in Li et al..", "Others differ."),
+        ("We measured RNA.", "mRNA rose."),
+        ("We knocked it out.", "p53 fell."),
+        ("And so on...", "Then it ended."),
+        ("It was 2010.", "12 patients came."),
+    ],
+)
+def test_two_sentences(first, second):
+    assert sentences(f"{first} {second}") == [first, second]
+
+
+def test_empty_block_has_no_sentence():
+    assert sentences("") == []
+
+
+@given(st.text(alphabet="aA1.?! (é", max_size=60))
+def test_sentences_lose_nothing(block):
+    block = " ".join(block.split())
+    assert " ".join(sentences(block)) == block
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("IL-2, TNF-α and 5-fluorouracil", ["il-2", "tnf-α", "and", "5-fluorouracil"]),
+        ("BRCA1; CD8+ (p53) at pH 7.4", ["brca1", "cd8+", "p53", "at", "ph", "7.4"]),
+        ("Ca2+ and Na+/K+", ["ca2+", "and", "na+", "k+"]),
+        ("1,000 of 5%; 3.", ["1,000", "of", "5", "3"]),
+        ("Crohn's, Crohn\u2019s", ["crohn's", "crohn's"]),
+        ("non\u2010small\u2011cell \u2212 5\u20136", ["non-small-cell", "5-6"]),
+        ("can\u00adcer of\ufb01ce Bricanyl\u00ae-like Matrigel\u2122",
+         ["cancer", "office", "bricanyl-like", "matrigel"]),
+        ("\u00b5m \u03bcm", ["μm", "μm"]),
+        ("m\u00b2 ﬀ", ["m2", "ff"]),
+        ("snake_case a.b -x- +y", ["snake", "case", "a", "b", "x", "y"]),
+        ("", []),
+    ],
+)  # fmt: skip
+def test_tokens(text, expected):
+    assert tokens(text) == expected
+
+
+def test_case_is_kept_on_request():
+    assert tokens("BRCA1 in Mice", lowercase=False) == ["BRCA1", "in", "Mice"]
+    assert tokenizer("tutorial", lowercase=False)("BRCA1, in") == ["BRCA1", "in"]
+    assert tokenizer("whitespace", lowercase=False)("BRCA1, in") == ["BRCA1,", "in"]
+
+
+@given(st.text())
+def test_a_token_holds_no_space_and_is_never_empty(text):
+    for kind in ("biomedical", "whitespace"):
+        assert all(token and not token.isspace() and " " not in token
+                   for token in tokenizer(kind)(text))  # fmt: skip
+
+
+@given(st.text(alphabet=st.characters(max_codepoint=127)))
+def test_ascii_text_has_the_tokens_of_any_text(text):
+    assert tokens(text) == tokens(text + " é")[:-1]
+
+
+@given(st.text())
+def test_normalizing_twice_changes_nothing_more(text):
+    assert normalize(normalize(text)) == normalize(text)
+
+
+def test_numbers_are_kept_dropped_or_folded():
+    text = "12 p53 0.05 1,000 2010-2012 il-2"
+    assert tokenizer()(text) == text.split()
+    assert tokenizer(numbers="drop")(text) == ["p53", "il-2"]
+    assert tokenizer(numbers="fold")(text) == [
+        "<number>", "p53", "<number>", "<number>", "<number>", "il-2",
+    ]  # fmt: skip
+
+
+def test_unknown_choices_are_named():
+    with pytest.raises(ValueError, match="no tokenizer 'spacy'"):
+        tokenizer("spacy")
+    with pytest.raises(ValueError, match="not 'round'"):
+        tokenizer(numbers="round")
+
+
+KERAS = r"""
+import json, re, string, sys
+import tensorflow as tf
+sentences = json.load(sys.stdin)
+def standardize(text):
+    return tf.strings.regex_replace(
+        tf.strings.lower(text), "[%s]" % re.escape(string.punctuation), "")
+layer = tf.keras.layers.TextVectorization(standardize=standardize, max_tokens=4096)
+layer.adapt(sentences)
+words = layer.get_vocabulary()
+print(json.dumps([[words[i] for i in ids if i] for ids in layer(sentences).numpy().tolist()]))
+"""
+
+
+@pytest.mark.slow
+def test_tutorial_tokens_are_those_of_keras():
+    texts = [
+        "First Citizen: Before we proceed any further, hear me speak.",
+        "IL-2 & TNF-α (p < 0.05); CD8+ cells' H_2O!",
+        "Ärzte und ÉTÉ: naïve\u00a0space\u2009thin “quotes” – dash…",
+        "tab\tline\x0bfeed  ... @#$%^ ~`|\\",
+        "",
+    ]
+    run = subprocess.run(
+        [sys.executable, "-c", KERAS],
+        input=json.dumps(texts),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert json.loads(run.stdout) == [tokenizer("tutorial")(text) for text in texts]
