@@ -1,0 +1,211 @@
+"""The commands over vectors: what they print, in a pipe and on a terminal, and how they fail."""
+
+import contextlib
+import io
+import json
+import os
+import pty
+import sys
+
+import numpy as np
+import pytest
+
+from pmc2vec import cli
+from trainer.evaluate import main as evaluate_main
+from trainer.export import write_vectors
+from trainer.query import analogy_main, neighbours_main, odd_one_out_main, similarity_main
+
+WORDS = ["man", "woman", "father", "mother", "[b]table[/b]"]
+MATRIX = [[1, 0, 0], [-1, 0, 0], [1, 1, 0], [-1, 1, 0], [0, 0.1, 5]]
+
+
+@pytest.fixture
+def run(tmp_path):
+    """A workdir with vectors, as a string."""
+    counts = np.array([50, 40, 30, 20, 10])
+    write_vectors(tmp_path, WORDS, counts, np.array(MATRIX, np.float32))
+    return str(tmp_path)
+
+
+def test_neighbours_in_a_pipe_are_tab_separated_lines_with_a_header(run, capsys):
+    assert neighbours_main(["father", "man", "--vectors", run, "--topn", "2"]) == 0
+    assert capsys.readouterr().out == (
+        "word\tneighbour\tcosine\tcount\n"
+        "father\tman\t0.7071\t50\n"
+        "father\t[b]table[/b]\t0.0141\t10\n"
+        "man\tfather\t0.7071\t30\n"
+        "man\t[b]table[/b]\t0.0000\t10\n"
+    )
+
+
+def test_neighbours_on_a_terminal_are_a_table_with_words_as_they_are(run, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    assert neighbours_main(["--vectors", run, "father", "mother", "--topn", "3"]) == 0
+    out = capsys.readouterr().out
+    assert (out.count("father"), out.count("mother")) == (2, 2)  # Asked for, and a neighbour.
+    assert out.count("[b]table[/b]") == 2
+    assert "0.7071" in out
+    assert "\t" not in out
+
+
+def test_neighbours_as_json(run, capsys):
+    assert neighbours_main(["father", "--vectors", run, "--topn", "1", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {
+        "father": [{"word": "man", "cosine": 0.707107, "count": 50}]
+    }
+
+
+def test_counts_are_left_open_where_the_file_has_none(tmp_path, capsys):
+    path = tmp_path / "foreign.txt"
+    path.write_text("2 1\na 1\nb 1\n")
+    assert neighbours_main(["a", "--vectors", str(path)]) == 0
+    assert capsys.readouterr().out == "word\tneighbour\tcosine\tcount\na\tb\t1.0000\t\n"
+    assert neighbours_main(["a", "--vectors", str(path), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["a"][0]["count"] is None
+
+
+def test_an_unknown_word_is_one_line_and_status_1(run, capsys):
+    assert cli.main(["neighbours", "man", "fathr", "--vectors", run]) == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err == ("pmc2vec: error: 'fathr' is not in the vocabulary; did you mean father?\n")
+
+
+def test_no_vectors_is_one_line_and_status_1(tmp_path, capsys):
+    assert cli.main(["neighbours", "man", "--vectors", str(tmp_path)]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"pmc2vec: error: {tmp_path}/vectors.tsv: no such file; give a workdir")
+
+
+@pytest.mark.parametrize(
+    ("program", "words", "complaint"),
+    [
+        (neighbours_main, ["man", "--min_count", "-1"], "--min_count must not be negative"),
+        (odd_one_out_main, ["man", "woman"], "of fewer than three words none is odd"),
+        (similarity_main, ["man"], "missing"),
+        (neighbours_main, ["man", "--restrict_vocab", "0"], "--restrict_vocab must be at least 1"),
+        (neighbours_main, ["man", "--topn", "0"], "--topn must be at least 1, not 0"),
+        (analogy_main, ["a", "b"], "c"),
+        (analogy_main, ["a", "b", "c", "--topn", "-1"], "--topn must be at least 1, not -1"),
+        (evaluate_main, [], "no file of word pairs or analogies is given"),
+    ],
+)
+def test_usage_errors_are_one_line_and_status_2(run, capsys, program, words, complaint):
+    with pytest.raises(SystemExit) as stop:
+        program([*words, "--vectors", run])
+    assert stop.value.code == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert complaint in line
+
+
+def test_analogy_lists_answers_best_first(run, capsys):
+    assert analogy_main(["man", "woman", "father", "--vectors", run, "--topn", "2"]) == 0
+    assert capsys.readouterr().out == (
+        "answer\tcosine\tcount\n"
+        "mother\t0.9597\t20\n"
+        "[b]table[/b]\t0.0096\t10\n"
+    )  # fmt: skip
+    assert analogy_main(["man", "woman", "father", "--vectors", run, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)[0]["word"] == "mother"
+
+
+def test_analogy_by_products_has_a_score_and_no_cosine(run, capsys):
+    asked = ["man", "woman", "father", "--vectors", run, "--topn", "1", "--method", "3cosmul"]
+    assert analogy_main(asked) == 0
+    assert capsys.readouterr().out == "answer\tscore\tcount\nmother\t2.9142\t20\n"
+
+
+def test_similarity_is_a_number(run, capsys):
+    assert similarity_main(["man", "father", "--vectors", run]) == 0
+    assert capsys.readouterr().out == "0.7071\n"
+    assert similarity_main(["man", "father", "--vectors", run, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"words": ["man", "father"], "cosine": 0.707107}
+
+
+def test_the_odd_word_is_told(run, capsys):
+    assert odd_one_out_main(["man", "father", "woman", "--vectors", run]) == 0
+    assert capsys.readouterr().out == "woman\n"
+    assert odd_one_out_main(["man", "father", "woman", "--vectors", run, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {
+        "odd": "woman",
+        "cosines": {"father": 1.0, "man": 0.707107, "woman": -0.707107},
+    }
+
+
+def test_a_question_with_signs_is_answered_as_one(run, capsys):
+    assert neighbours_main(["father - man + woman", "--vectors", run, "--topn", "1"]) == 0
+    assert capsys.readouterr().out.endswith("\nfather - man + woman\tmother\t0.9597\t20\n")
+
+
+def test_min_count_leaves_out_rare_neighbours(run, capsys):
+    assert neighbours_main(["father", "--vectors", run, "--topn", "2", "--min_count", "20"]) == 0
+    rows = capsys.readouterr().out.splitlines()
+    assert [row.split("\t")[1] for row in rows[1:]] == ["man", "mother"]
+    assert neighbours_main(["father", "--vectors", run, "--restrict_vocab", "2"]) == 0
+    rows = capsys.readouterr().out.splitlines()
+    assert [row.split("\t")[1] for row in rows[1:]] == ["man", "woman"]
+
+
+# --- words from a pipe, and from a person ------------------------------------------------------
+
+
+def test_without_words_a_pipe_is_read_line_by_line(run, capsys, monkeypatch):
+    monkeypatch.setattr(sys, "stdin", io.StringIO("father\n\n  man  \nfathr\nwoman\n"))
+    assert neighbours_main(["--vectors", run, "--topn", "1"]) == 1
+    out, err = capsys.readouterr()
+    assert out == (
+        "word\tneighbour\tcosine\tcount\n"
+        "father\tman\t0.7071\t50\n"
+        "man\tfather\t0.7071\t30\n"
+        "woman\tmother\t0.7071\t20\n"
+    )
+    assert err == "pmc2vec: error: 'fathr' is not in the vocabulary; did you mean father?\n"
+
+
+def test_words_of_a_pipe_as_json_are_one_object(run, capsys, monkeypatch):
+    monkeypatch.setattr(sys, "stdin", io.StringIO("father\nman\n"))
+    assert neighbours_main(["--vectors", run, "--topn", "1", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert {asked: near[0]["word"] for asked, near in found.items()} == {
+        "father": "man",
+        "man": "father",
+    }
+
+
+def dialogue(command: list[str], lines: list[bytes]) -> tuple[str, int]:
+    """Runs a command on a terminal of its own and types each line when it is asked for one."""
+    process, terminal = pty.fork()
+    if not process:
+        os.environ.update(TERM="xterm", COLUMNS="80")
+        os.execv(command[0], command)
+    said = b""
+    for line in lines:
+        before = said.count(b"words> ")
+        while said.count(b"words> ") == before:
+            said += os.read(terminal, 1024)
+        os.write(terminal, line)
+    with contextlib.suppress(OSError):  # What a terminal does when its program has ended.
+        while more := os.read(terminal, 1024):
+            said += more
+    os.close(terminal)
+    return said.decode(), os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+
+
+def test_a_terminal_is_asked_and_completes_words(run):
+    command = [sys.executable, "-m", "pmc2vec", "neighbours", "--vectors", run, "--topn", "1"]
+    said, status = dialogue(command, [b"fat\t\n", b"wmoan\n", b"\x04"])
+    assert status == 0
+    assert "words> father" in said  # Completed by readline.
+    assert "0.7071" in said
+    assert "'wmoan' is not in the vocabulary; did you mean woman, man?" in said
+
+
+@pytest.mark.parametrize(
+    "program", [neighbours_main, analogy_main, similarity_main, odd_one_out_main]
+)
+def test_help_shows_examples(capsys, program):
+    with pytest.raises(SystemExit) as stop:
+        program(["--help"])
+    assert stop.value.code == 0
+    assert "examples:\n  pmc2vec " in capsys.readouterr().out
