@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 from beam_pipelines import vocabulary
-from beam_pipelines.filters import Filter, Require
-from beam_pipelines.jats import DEFAULT_SECTIONS, SectionName
-from beam_pipelines.parts import Reading
-from beam_pipelines.plaintext import TextUnit
+from beam_pipelines.articles.filters import Filter, Require
+from beam_pipelines.articles.jats import DEFAULT_SECTIONS, SectionName
+from beam_pipelines.articles.plaintext import TextUnit
+from beam_pipelines.articles.tokenizers import Numbers, TokenizerKind
 from beam_pipelines.records import RecordShape, UserError
-from beam_pipelines.shards import Sampling
-from beam_pipelines.tokenizers import Numbers, TokenizerKind
+from beam_pipelines.stages.parts import Reading
+from beam_pipelines.stages.shards import Sampling
 
 NOT_RECORDED = ("output", "overwrite", "stop_after", "keywords_file", "precheck")
 """Options that do not change what is in a dataset."""

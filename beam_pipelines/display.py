@@ -8,12 +8,12 @@ from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 
-from beam_pipelines import heartbeats
 from beam_pipelines.manifest import Manifest
-from beam_pipelines.output import Output
-from beam_pipelines.parts import finished_parts, total
 from beam_pipelines.progress import Progress, progress
 from beam_pipelines.records import SPLITS
+from beam_pipelines.stages import heartbeats
+from beam_pipelines.stages.output import Output
+from beam_pipelines.stages.parts import finished_parts, total
 
 _MEGA = 1e6
 

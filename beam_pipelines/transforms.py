@@ -14,10 +14,10 @@ from typing import Any
 import apache_beam as beam
 from apache_beam import pvalue
 
-from beam_pipelines import counts, editions, parts, phrases, shards
-from beam_pipelines.completion import write_corpus, write_manifest
 from beam_pipelines.manifest import VocabularyFile
-from beam_pipelines.output import Output
+from beam_pipelines.stages import counts, editions, parts, phrases, shards
+from beam_pipelines.stages.completion import write_corpus, write_manifest
+from beam_pipelines.stages.output import Output
 
 COUNTS = "counts"
 PAIRS = "pairs"

@@ -44,7 +44,10 @@ COMMANDS: Mapping[str, Command] = MappingProxyType(
         "export": Command("trainer.export:main", "Write a run's vectors in other formats"),
         "neighbours": Command("trainer.query:neighbours_main", "List the words nearest to a word"),
         "analogy": Command("trainer.query:analogy_main", "Finish a is to b as c is to ..."),
-        "evaluate": Command("trainer.query:evaluate_main", "Compare with people's word pairs"),
+        "similarity": Command("trainer.query:similarity_main", "Print the cosine of two words"),
+        "odd-one-out": Command("trainer.query:odd_one_out_main", "Find the word unlike the others"),
+        "evaluate": Command("trainer.evaluate:main", "Compare with people: word pairs, analogies"),
+        "plot": Command("trainer.plot:main", "Draw words as a picture"),
         "inspect": Command(
             "pmc2vec.inspection:main", "Check a dataset or a run, and say what it holds"
         ),

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from lxml import etree
 
-from beam_pipelines import jats, text
+from beam_pipelines.articles import jats, text
 from pmc2vec import planted
 from pmc2vec.articles import (
     BREAKAGES,

@@ -8,14 +8,15 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from beam_pipelines import manifest, records, shards, skipgrams, vocabulary
-from beam_pipelines.archives import documents
+from beam_pipelines import manifest, records, skipgrams, vocabulary
+from beam_pipelines.articles.archives import documents
 from beam_pipelines.build import build, build_corpus, main
 from beam_pipelines.config import BuildConfig
-from beam_pipelines.corpus import Summary, Tokens
 from beam_pipelines.engine import unknown_options
-from beam_pipelines.parts import read_document
 from beam_pipelines.records import UserError
+from beam_pipelines.stages import shards
+from beam_pipelines.stages.corpus import Summary, Tokens
+from beam_pipelines.stages.parts import read_document
 from tests.bulk import article, write_archive, write_bulk
 
 ALONE = ("--direct_num_workers=1",)

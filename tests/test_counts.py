@@ -3,11 +3,11 @@ from collections import Counter
 
 import pyarrow.parquet as pq
 
-from beam_pipelines import counts
-from beam_pipelines.counts import PARTITIONS, CountsWriter, merge_counts, merge_partition
-from beam_pipelines.counts import write_vocabulary as write
-from beam_pipelines.files import atomic_file
-from beam_pipelines.output import Output
+from beam_pipelines.stages import counts
+from beam_pipelines.stages.counts import PARTITIONS, CountsWriter, merge_counts, merge_partition
+from beam_pipelines.stages.counts import write_vocabulary as write
+from beam_pipelines.stages.files import atomic_file
+from beam_pipelines.stages.output import Output
 
 ONE = [["fever", "the", "the"], ["brca1"]]
 TWO = [["the", "fever"], ["il-2", "nan", "null", "α"]]

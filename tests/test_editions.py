@@ -4,10 +4,14 @@ import pytest
 
 from beam_pipelines.build import build
 from beam_pipelines.config import BuildConfig
-from beam_pipelines.editions import SCHEMA, catalogue, from_filelist, left_out, named
+from beam_pipelines.stages.editions import SCHEMA, catalogue, from_filelist, left_out, named
 from tests.bulk import article, write_archive
 
-FILELIST = """Article File,Article Citation,AccessionID,LastUpdated (YYYY-MM-DD HH:MM:SS),PMID,License,Retracted
+HEADER = (
+    "Article File,Article Citation,AccessionID,LastUpdated (YYYY-MM-DD HH:MM:SS),"
+    "PMID,License,Retracted"
+)
+FILELIST = f"""{HEADER}
 PMC000/PMC1.xml,"J. 2020; 1, 2",PMC1,2025-06-20 04:00:00,0,CC BY,no
 PMC000/PMC2.xml,J. 2020,PMC2,2025-06-20 04:00:00,7,CC BY,yes
 """
@@ -91,12 +95,14 @@ def test_the_json_beside_a_version_tells_of_retraction(tmp_path):
 def test_across_archives_the_newest_is_built_and_the_funnel_says_so(tmp_path):
     bulk = tmp_path / "bulk"
     bulk.mkdir()
-    write_archive(bulk / "a.baseline.tar.gz", {f"PMC000/PMC{n}.xml": article(n, "maize") for n in (1, 2)})  # fmt: skip
+    old = {f"PMC000/PMC{n}.xml": article(n, "maize") for n in (1, 2)}
+    write_archive(bulk / "a.baseline.tar.gz", old)
     (bulk / "a.baseline.filelist.csv").write_text(FILELIST.replace("yes", "no"))
     changed = article(1, "melanoma")
     write_archive(bulk / "a.incr.tar.gz", {"PMC000/PMC1.xml": changed, "PMC000/PMC2.xml": changed})
     (bulk / "a.incr.filelist.csv").write_text(FILELIST.replace("06-20", "06-27"))
-    options = BuildConfig(input=(str(bulk),), output=str(tmp_path / "data"), min_count=2, num_shards=1)  # fmt: skip
+    output = str(tmp_path / "data")
+    options = BuildConfig(input=(str(bulk),), output=output, min_count=2, num_shards=1)
     made = build(options, ("--direct_num_workers=1",))
     assert {k: made.funnel[k] for k in ("read", "kept")} == {"read": 4, "kept": 1}
     assert made.funnel["dropped:superseded"] == 2

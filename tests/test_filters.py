@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from beam_pipelines.archives import Document, documents
-from beam_pipelines.filters import Filter
-from beam_pipelines.jats import SECTION_NAMES, Article, RejectedError, Section, articles
-from beam_pipelines.precheck import may_match
+from beam_pipelines.articles.archives import Document, documents
+from beam_pipelines.articles.filters import Filter
+from beam_pipelines.articles.jats import SECTION_NAMES, Article, RejectedError, Section, articles
+from beam_pipelines.articles.precheck import may_match
 
 ARTICLE = Article(
     article_id="PMC1", pmcid="PMC1", pmid="", doi="", title="On skin", journal="J. Skin",

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from lxml import etree
 
-from beam_pipelines import jats
-from beam_pipelines.jats import Article, RejectedError, Section, articles
-from beam_pipelines.markup import REFERENCE_TYPES, RULES, Rule, blocks
+from beam_pipelines.articles import jats
+from beam_pipelines.articles.jats import Article, RejectedError, Section, articles
+from beam_pipelines.articles.markup import REFERENCE_TYPES, RULES, Rule, blocks
 
 ARTICLES = Path(__file__).parent / "articles"
 

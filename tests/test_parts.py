@@ -3,10 +3,10 @@ import json
 
 import pyarrow.parquet as pq
 
-from beam_pipelines import corpus, editions
-from beam_pipelines.filters import Filter
-from beam_pipelines.output import Output
-from beam_pipelines.parts import (
+from beam_pipelines.articles.filters import Filter
+from beam_pipelines.stages import corpus, editions
+from beam_pipelines.stages.output import Output
+from beam_pipelines.stages.parts import (
     Part,
     Reading,
     WorkItem,
@@ -112,7 +112,7 @@ def test_a_part_that_was_cut_off_is_made_again(tmp_path):
 
 
 def test_row_groups_hold_few_articles_and_read_back_in_order(monkeypatch):
-    from beam_pipelines.jats import articles
+    from beam_pipelines.articles.jats import articles
 
     monkeypatch.setattr(corpus, "GROUP_ARTICLES", 2)
     file, summary = io.BytesIO(), corpus.Summary()

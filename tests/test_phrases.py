@@ -3,7 +3,7 @@ import pytest
 
 from beam_pipelines.build import build
 from beam_pipelines.config import BuildConfig
-from beam_pipelines.phrases import join, join_all, scores
+from beam_pipelines.stages.phrases import join, join_all, scores
 
 PHRASES = {"breast": {"cancer", "milk"}, "new": {"york"}}
 

@@ -3,8 +3,8 @@ import io
 
 import pytest
 
-from beam_pipelines import plaintext
-from beam_pipelines.plaintext import articles
+from beam_pipelines.articles import plaintext
+from beam_pipelines.articles.plaintext import articles
 
 TEXT = "It was\nthe best.\n\n  It was  \nthe worst.\n"
 

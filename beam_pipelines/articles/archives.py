@@ -20,7 +20,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
-from beam_pipelines import tars
+from beam_pipelines.articles import tars
 
 MAX_DOCUMENT_BYTES = 64 << 20
 SUFFIXES = (".xml", ".nxml", ".xml.gz", ".nxml.gz")

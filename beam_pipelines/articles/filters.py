@@ -3,7 +3,7 @@
 Keywords are looked for in the text as the tokens show it: in NFKC, without soft hyphens, with one
 kind of dash and space, so that `&#x02010;` or a ligature hides nothing.
 
-    >>> from beam_pipelines.jats import articles
+    >>> from beam_pipelines.articles.jats import articles
     >>> front = b"<front><article-meta/></front>"
     >>> data = b"<article>" + front + b"<body><p>A melanoma.</p></body></article>"
     >>> [Filter([word]).reason(*articles(data, "a.xml")) for word in ("Melanoma", "maize")]
@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
 
-from beam_pipelines.jats import Article, SectionName
-from beam_pipelines.text import normalize
+from beam_pipelines.articles.jats import Article, SectionName
+from beam_pipelines.articles.text import normalize
 
 Require = Literal["any", "all"]
 

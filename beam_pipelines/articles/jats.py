@@ -17,9 +17,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from beam_pipelines.licences import licence
-from beam_pipelines.markup import RULES, Rule, blocks
-from beam_pipelines.trees import RejectedError, parse
+from beam_pipelines.articles.licences import licence
+from beam_pipelines.articles.markup import RULES, Rule, blocks
+from beam_pipelines.articles.trees import RejectedError, parse
 
 __all__ = [
     "DEFAULT_SECTIONS",

@@ -16,7 +16,7 @@ from collections.abc import Collection
 from enum import Enum
 from typing import Any
 
-from beam_pipelines.citations import (
+from beam_pipelines.articles.citations import (
     BREAK,
     NUMBER,
     holds_only_references,

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import BinaryIO, Literal
 
-from beam_pipelines.jats import Article, Section
+from beam_pipelines.articles.jats import Article, Section
 
 TextUnit = Literal["line", "paragraph", "file"]
 SUFFIXES = (".txt", ".text", ".txt.gz")

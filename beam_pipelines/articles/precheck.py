@@ -25,9 +25,9 @@ from collections.abc import Collection
 from functools import lru_cache
 from html.entities import html5
 
-from beam_pipelines.filters import Require
-from beam_pipelines.markup import RULES, Rule
-from beam_pipelines.text import normalize
+from beam_pipelines.articles.filters import Require
+from beam_pipelines.articles.markup import RULES, Rule
+from beam_pipelines.articles.text import normalize
 
 _PART = re.compile(r"[a-z0-9]+")
 _ENCODING = re.compile(rb"""^(?:\xef\xbb\xbf)?<\?xml[^>]*?encoding\s*=\s*["']([\w.-]+)""")

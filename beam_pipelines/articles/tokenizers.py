@@ -19,7 +19,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Literal, get_args
 
-from beam_pipelines.text import tokens
+from beam_pipelines.articles.text import tokens
 
 TokenizerKind = Literal["biomedical", "tutorial", "whitespace"]
 Numbers = Literal["keep", "drop", "fold"]

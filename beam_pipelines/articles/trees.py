@@ -10,7 +10,7 @@ among the right ones without a trace.
     'ab'
     >>> parse(b"<p></a>")
     Traceback (most recent call last):
-    beam_pipelines.trees.RejectedError: broken_xml: Opening and ending tag mismatch: p line 1 and a,
+    beam_pipelines.articles.trees.RejectedError: broken_xml: Opening and ending tag mismatch: p line 1 and a,
     line 1, column 8
 """
 

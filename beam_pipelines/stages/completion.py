@@ -15,12 +15,12 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from beam_pipelines import records
-from beam_pipelines.files import atomic_file, open_binary, read_text, remove, write_text
 from beam_pipelines.manifest import NAME, Manifest, Shard, VocabularyFile
-from beam_pipelines.output import CORPUS, REJECTED, SOURCES, Output
-from beam_pipelines.parts import Part, sorted_parts, total
 from beam_pipelines.records import UserError
-from beam_pipelines.shards import Sampling
+from beam_pipelines.stages.files import atomic_file, open_binary, read_text, remove, write_text
+from beam_pipelines.stages.output import CORPUS, REJECTED, SOURCES, Output
+from beam_pipelines.stages.parts import Part, sorted_parts, total
+from beam_pipelines.stages.shards import Sampling
 
 CORPUS_FORMAT = "pmc2vec corpus"
 CORPUS_VERSION = 1

@@ -22,7 +22,7 @@ from typing import Any, BinaryIO
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from beam_pipelines.jats import Article
+from beam_pipelines.articles.jats import Article
 
 METADATA = (
     "article_id", "pmcid", "version", "pmid", "doi", "title", "journal", "year", "licence",

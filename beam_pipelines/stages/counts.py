@@ -18,9 +18,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from beam_pipelines import vocabulary
-from beam_pipelines.files import atomic_file, join, open_binary, write_text
 from beam_pipelines.manifest import VocabularyFile
-from beam_pipelines.output import Output
+from beam_pipelines.stages.files import atomic_file, join, open_binary, write_text
+from beam_pipelines.stages.output import Output
 
 COUNTS_SCHEMA = pa.schema([("word", pa.string()), ("count", pa.int64())])
 

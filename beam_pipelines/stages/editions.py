@@ -27,9 +27,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from beam_pipelines.archives import ARCHIVE_SUFFIXES, SUFFIXES
-from beam_pipelines.files import atomic_file, join, open_binary, read_text
-from beam_pipelines.output import Output
+from beam_pipelines.articles.archives import ARCHIVE_SUFFIXES, SUFFIXES
+from beam_pipelines.stages.files import atomic_file, join, open_binary, read_text
+from beam_pipelines.stages.output import Output
 
 PARTITIONS = 32
 SUPERSEDED = "superseded"

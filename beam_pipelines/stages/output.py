@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from beam_pipelines.files import join
-from beam_pipelines.heartbeats import Heartbeat
+from beam_pipelines.stages.files import join
+from beam_pipelines.stages.heartbeats import Heartbeat
 
 REJECTED = "rejected.jsonl"
 SOURCES = "SOURCES.tsv"

@@ -14,16 +14,17 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import BinaryIO
 
-from beam_pipelines import archives, editions, jats, plaintext
-from beam_pipelines.corpus import CorpusArticle, CorpusWriter, Summary
-from beam_pipelines.counts import CountsWriter
-from beam_pipelines.files import atomic_file, matches, open_binary, read_text, write_text
-from beam_pipelines.filters import NO_KEYWORD, Filter
-from beam_pipelines.heartbeats import Heartbeat
-from beam_pipelines.output import REJECTED, Output
-from beam_pipelines.precheck import may_match
-from beam_pipelines.text import sentences
-from beam_pipelines.tokenizers import Numbers, TokenizerKind, tokenizer
+from beam_pipelines.articles import archives, jats, plaintext
+from beam_pipelines.articles.filters import NO_KEYWORD, Filter
+from beam_pipelines.articles.precheck import may_match
+from beam_pipelines.articles.text import sentences
+from beam_pipelines.articles.tokenizers import Numbers, TokenizerKind, tokenizer
+from beam_pipelines.stages import editions
+from beam_pipelines.stages.corpus import CorpusArticle, CorpusWriter, Summary
+from beam_pipelines.stages.counts import CountsWriter
+from beam_pipelines.stages.files import atomic_file, matches, open_binary, read_text, write_text
+from beam_pipelines.stages.heartbeats import Heartbeat
+from beam_pipelines.stages.output import REJECTED, Output
 
 
 @dataclass(frozen=True)

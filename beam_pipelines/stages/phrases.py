@@ -23,10 +23,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from beam_pipelines import corpus
-from beam_pipelines.counts import CountsWriter, read_merged
-from beam_pipelines.files import atomic_file, open_binary, read_text, write_text
-from beam_pipelines.output import Output
+from beam_pipelines.stages import corpus
+from beam_pipelines.stages.counts import CountsWriter, read_merged
+from beam_pipelines.stages.files import atomic_file, open_binary, read_text, write_text
+from beam_pipelines.stages.output import Output
 
 JOINER = "_"
 HEADER = "first\tsecond\tscore"

@@ -18,13 +18,14 @@ import numpy as np
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from beam_pipelines import corpus, phrases, records, skipgrams, vocabulary
-from beam_pipelines.files import atomic_file, open_binary, read_text
-from beam_pipelines.heartbeats import Heartbeat
+from beam_pipelines import records, skipgrams, vocabulary
 from beam_pipelines.manifest import Shard, VocabularyFile
-from beam_pipelines.output import Output
-from beam_pipelines.parts import Part, sorted_parts
-from beam_pipelines.phrases import Phrases, join_all
+from beam_pipelines.stages import corpus, phrases
+from beam_pipelines.stages.files import atomic_file, open_binary, read_text
+from beam_pipelines.stages.heartbeats import Heartbeat
+from beam_pipelines.stages.output import Output
+from beam_pipelines.stages.parts import Part, sorted_parts
+from beam_pipelines.stages.phrases import Phrases, join_all
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,11 @@ import heapq
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from beam_pipelines import plaintext
-from beam_pipelines.archives import ARCHIVE_SUFFIXES, SUFFIXES
-from beam_pipelines.files import join, matches
-from beam_pipelines.parts import WorkItem
+from beam_pipelines.articles import plaintext
+from beam_pipelines.articles.archives import ARCHIVE_SUFFIXES, SUFFIXES
 from beam_pipelines.records import UserError
+from beam_pipelines.stages.files import join, matches
+from beam_pipelines.stages.parts import WorkItem
 
 LOOSE_FILES = 1024
 LOOSE_BYTES = 64 << 20

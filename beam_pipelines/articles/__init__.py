@@ -1,0 +1,1 @@
+"""Bytes of an input file -> articles -> sentences of tokens; pure, without Beam."""
