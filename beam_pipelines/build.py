@@ -25,11 +25,11 @@ from beam_pipelines import __version__, exits, options, vocabulary
 from beam_pipelines.config import BuildConfig
 from beam_pipelines.display import Display, corpus_table, funnel_table
 from beam_pipelines.engine import Engine, run, unknown_options
-from beam_pipelines.manifest import NAME, Manifest, from_json
+from beam_pipelines.manifest import CORPUS, NAME, Manifest, from_json
 from beam_pipelines.records import UserError
 from beam_pipelines.stages import files, work
 from beam_pipelines.stages.completion import Corpus, read_corpus
-from beam_pipelines.stages.output import CORPUS, REJECTED, SOURCES, Output
+from beam_pipelines.stages.output import REJECTED, SOURCES, Output
 from beam_pipelines.stages.parts import WorkItem
 from beam_pipelines.transforms import (
     COUNTS,

@@ -12,6 +12,7 @@ from beam_pipelines.articles.jats import DEFAULT_SECTIONS, SectionName
 from beam_pipelines.articles.plaintext import TextUnit
 from beam_pipelines.articles.tokenizers import Numbers, TokenizerKind
 from beam_pipelines.records import RecordShape, UserError
+from beam_pipelines.stages import editions
 from beam_pipelines.stages.parts import Reading
 from beam_pipelines.stages.shards import Sampling
 
@@ -59,6 +60,10 @@ class BuildConfig:
     """Keep these journals, by title."""
     retracted: bool = False
     """Keep retracted articles, and notices of retraction."""
+    manuscripts: bool = True
+    """Keep author manuscripts (article versions, whose JSON says so)."""
+    historical_ocr: bool = True
+    """Keep text read from scanned pages (article versions, whose JSON says so)."""
     precheck: bool = True
     """Pass over XML whose bytes hold no keyword; what is kept is the same, only sooner."""
     sections: tuple[SectionName, ...] = DEFAULT_SECTIONS
@@ -160,6 +165,11 @@ class BuildConfig:
 
     def reading(self) -> Reading:
         """Returns how articles are read."""
+        marks = {
+            editions.RETRACTED: self.retracted,
+            editions.MANUSCRIPT: self.manuscripts,
+            editions.HISTORICAL_OCR: self.historical_ocr,
+        }
         return Reading(
             filter=Filter(
                 keywords=self.all_keywords(),
@@ -171,6 +181,7 @@ class BuildConfig:
             numbers=self.numbers,
             max_document_bytes=self.max_document_bytes,
             text_unit=self.text_unit,
+            welcome=tuple(mark for mark, kept in marks.items() if kept),
             precheck=self.precheck,
         )
 

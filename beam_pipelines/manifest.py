@@ -14,6 +14,9 @@ from typing import Any
 from beam_pipelines.records import SPLITS, RecordShape, UserError
 
 NAME = "manifest.json"
+CORPUS = "corpus.json"
+"""What `manifest.json` is to a dataset, to its corpus: see `stages.completion`."""
+
 FORMAT = "pmc2vec dataset"
 VERSION = 1
 

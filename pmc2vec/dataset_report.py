@@ -8,6 +8,7 @@ dictionaries, ready for JSON. The first fault found is a UserError that names th
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -17,7 +18,7 @@ import numpy as np
 
 from beam_pipelines import manifest as manifests
 from beam_pipelines import vocabulary as vocabularies
-from beam_pipelines.manifest import Manifest, Shard
+from beam_pipelines.manifest import CORPUS, Manifest, Shard
 from beam_pipelines.progress import progress
 from beam_pipelines.records import (
     PADDING,
@@ -69,6 +70,25 @@ def dataset_facts(folder: Path, *, deep: bool = False) -> dict[str, Any]:
         "config": dict(manifest.config),
         "inputs": [list(file) for file in manifest.inputs],
     }
+
+
+def corpus_facts(folder: Path) -> dict[str, Any]:
+    """Returns what a finished corpus holds, from which no dataset was made yet.
+
+    Raises:
+        UserError: corpus.json is not what a build writes.
+    """
+    path = folder / CORPUS
+    try:
+        known = json.loads(path.read_text(encoding="utf-8"))
+        return {
+            "kind": "corpus",
+            "folder": str(folder),
+            **{name: known[name] for name in ("code_version", "parts", "funnel", "licences")},
+            **{name: known[name] for name in ("config", "inputs")},
+        }
+    except (OSError, ValueError, KeyError) as error:
+        raise UserError(f"{path}: not what a build writes ({error!r}); {AGAIN}") from error
 
 
 def read_manifest(folder: Path) -> Manifest:

@@ -21,7 +21,7 @@ from tyro.conf import Positional
 from beam_pipelines import manifest, vocabulary
 from beam_pipelines.options import parse
 from beam_pipelines.records import SPLITS, UserError
-from pmc2vec.dataset_report import dataset_facts
+from pmc2vec.dataset_report import corpus_facts, dataset_facts
 from pmc2vec.workdir_report import CHECKPOINTS, CONFIG, PROVENANCE, unfinished, workdir_facts
 from trainer.vector_files import VECTORS
 
@@ -80,6 +80,8 @@ def inspect(folder: Path, *, deep: bool = False) -> dict[str, Any]:
     """
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder; give a dataset or a workdir")
+    if (folder / manifest.CORPUS).exists() and not (folder / manifest.NAME).exists():
+        return corpus_facts(folder)
     if any(any(folder.glob(name)) for name in _DATASET):
         return dataset_facts(folder, deep=deep)
     if any((folder / name).exists() for name in _WORKDIR):
@@ -94,11 +96,18 @@ def show(facts: Mapping[str, Any]) -> None:
     """Prints facts for a person."""
     # Where nobody sees a terminal's edge, nothing is folded at it.
     out = Console(highlight=False, width=None if sys.stdout.isatty() else 500)
-    sections = _dataset(facts) if facts["kind"] == "dataset" else _workdir(facts)
+    sections = {"dataset": _dataset, "corpus": _corpus, "workdir": _workdir}[facts["kind"]](facts)
     for number, section in enumerate(sections):
         if number:
             out.print()
         out.print(section)
+
+
+def _corpus(facts: Mapping[str, Any]) -> Iterable[Table | Text]:
+    parts = len(facts["parts"])
+    yield Text(f"{facts['folder']}: a finished corpus of {parts:,} parts, no dataset yet")
+    yield _rows("funnel", funnel_rows(facts["funnel"]))
+    yield _rows("licences", [(name, f"{n:,}") for name, n in facts["licences"].items()])
 
 
 # --- a dataset ---------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ from beam_pipelines.records import UserError
 from beam_pipelines.stages import shards
 from beam_pipelines.stages.corpus import Summary, Tokens
 from beam_pipelines.stages.parts import read_document
+from pmc2vec.inspection import inspect
 from tests.bulk import article, write_archive, write_bulk
 
 ALONE = ("--direct_num_workers=1",)
@@ -192,6 +193,8 @@ def test_a_corpus_alone_and_then_the_dataset_is_the_dataset_at_once(tmp_path):
     found = build_corpus(config(tmp_path, "steps"), ALONE)
     assert found.funnel["kept"] == 24
     assert not (tmp_path / "steps/manifest.json").exists()
+    facts = inspect(tmp_path / "steps")
+    assert (facts["kind"], facts["funnel"]["kept"], len(facts["parts"])) == ("corpus", 24, 3)
     part = tmp_path / "steps/corpus/part-00000.parquet"
     written = part.stat().st_mtime_ns
     build(config(tmp_path, "steps"), ALONE)

@@ -15,10 +15,10 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from beam_pipelines import records
-from beam_pipelines.manifest import NAME, Manifest, Shard, VocabularyFile
+from beam_pipelines.manifest import CORPUS, NAME, Manifest, Shard, VocabularyFile
 from beam_pipelines.records import UserError
 from beam_pipelines.stages.files import atomic_file, open_binary, read_text, remove, write_text
-from beam_pipelines.stages.output import CORPUS, REJECTED, SOURCES, Output
+from beam_pipelines.stages.output import REJECTED, SOURCES, Output
 from beam_pipelines.stages.parts import Part, sorted_parts, total
 from beam_pipelines.stages.shards import Sampling
 
@@ -84,7 +84,8 @@ def _write_sources(parts: Iterable[Part], output: Output) -> None:
                 for batch in pq.ParquetFile(file).iter_batches(columns=list(_SOURCE_COLUMNS)):
                     for row in zip(*(column.to_pylist() for column in batch.columns), strict=True):
                         article, licence, archive, member = row
-                        sources.write(f"{article}\t{licence}\t{archive}/{member}\n".encode())
+                        source = member if archive == member else f"{archive}/{member}"
+                        sources.write(f"{article}\t{licence}\t{source}\n".encode())
 
 
 def read_corpus(output: Output) -> Corpus:

@@ -19,9 +19,11 @@ import json
 import re
 import tarfile
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -34,11 +36,16 @@ from beam_pipelines.stages.output import Output
 PARTITIONS = 32
 SUPERSEDED = "superseded"
 RETRACTED = "retracted"
+MANUSCRIPT = "manuscript"
+HISTORICAL_OCR = "historical_ocr"
+MARKS = (RETRACTED, MANUSCRIPT, HISTORICAL_OCR)
+"""What an edition may be marked as, outside its XML, that a filter asks about."""
+
 
 _NAME = re.compile(r"(PMC\d+)(?:\.(\d+))?(?=[./]|$)")
 _FILELIST = ("Article File", "AccessionID", "LastUpdated (YYYY-MM-DD HH:MM:SS)", "Retracted")
 SCHEMA = pa.schema(
-    [("pmcid", pa.string()), ("rank", pa.string()), ("retracted", pa.bool_()),
+    [("pmcid", pa.string()), ("rank", pa.string()), ("marks", pa.string()),
      ("part", pa.string()), ("member", pa.string())]
 )  # fmt: skip
 LEFT_SCHEMA = pa.schema([("part", pa.string()), ("member", pa.string()), ("reason", pa.string())])
@@ -51,13 +58,13 @@ class Edition:
     Attributes:
         pmcid: whose.
         rank: the greater is the newer; compared as text.
-        retracted: whether it is marked so outside its XML.
+        marks: those of MARKS that its filelist or JSON gives it, with commas.
         member: name inside the archive, or the path of a loose file.
     """
 
     pmcid: str
     rank: str
-    retracted: bool
+    marks: str
     member: str
 
 
@@ -86,7 +93,7 @@ def from_filelist(text: str, archive: str) -> Iterator[Edition]:
         if member and pmcid:
             version = named(member)
             place = rank(version[1] if version else 0, date, archive)
-            yield Edition(pmcid, place, retracted.lower() == "yes", member)
+            yield Edition(pmcid, place, RETRACTED if retracted.lower() == "yes" else "", member)
 
 
 def from_headers(headers: Iterable[tuple[str, float]], archive: str) -> Iterator[Edition]:
@@ -94,15 +101,25 @@ def from_headers(headers: Iterable[tuple[str, float]], archive: str) -> Iterator
     for member, time in headers:
         if (found := named(member)) and member.endswith(SUFFIXES):
             date = datetime.fromtimestamp(time, UTC).isoformat(" ", "seconds")
-            yield Edition(found[0], rank(found[1], date, archive), False, member)
+            yield Edition(found[0], rank(found[1], date, archive), "", member)
 
 
 def from_version(path: str, metadata: str | None) -> Edition | None:
     """Returns the edition that a loose file is, with the JSON that stands beside it or None."""
     if not (found := named(path)):
         return None
-    known = json.loads(metadata) if metadata else {}
-    return Edition(found[0], rank(found[1], "", path), bool(known.get("is_retracted")), path)
+    known = _parsed(metadata)
+    marks = ",".join(mark for mark in MARKS if known.get(f"is_{mark}"))
+    return Edition(found[0], rank(found[1], "", path), marks, path)
+
+
+def _parsed(metadata: str | None) -> dict[str, Any]:
+    """Returns the JSON beside an article; what is no JSON says nothing."""
+    try:
+        known = json.loads(metadata or "{}")
+    except json.JSONDecodeError:
+        return {}
+    return known if isinstance(known, dict) else {}
 
 
 # --- files -------------------------------------------------------------------------------------
@@ -115,10 +132,28 @@ def catalogue(path: str) -> Iterator[Edition]:
     if suffix is None:
         if named(path) and (edition := from_version(path, _metadata(path))):
             yield edition
-    elif (listed := read_text(path.removesuffix(suffix) + ".filelist.csv")) is not None:
+    elif (listed := _filelist(path, suffix)) is not None:
         yield from from_filelist(listed, archive)
     elif suffix != ".zip":
         yield from from_headers(_headers(path), archive)
+
+
+@lru_cache(maxsize=1)
+def licences(path: str) -> Mapping[str, str]:
+    """Returns the licences that stand beside an input file, for articles that do not say.
+
+    Returns:
+        Member to licence, from an archive's filelist; or the path itself to it, from JSON.
+    """
+    suffix = next((s for s in ARCHIVE_SUFFIXES if path.endswith(s)), None)
+    if suffix is None:
+        return {path: str(_parsed(_metadata(path)).get("license_code") or "")}
+    rows = csv.DictReader(io.StringIO(_filelist(path, suffix) or ""))
+    return {row[_FILELIST[0]]: row.get("License") or "" for row in rows if row.get(_FILELIST[0])}
+
+
+def _filelist(path: str, suffix: str) -> str | None:
+    return read_text(path.removesuffix(suffix) + ".filelist.csv", errors="replace")
 
 
 def _metadata(path: str) -> str | None:
@@ -126,7 +161,9 @@ def _metadata(path: str) -> str | None:
     stem = name.removesuffix(".gz").rpartition(".")[0]
     above = folder.rpartition("/")[0]
     places = (join(folder, f"{stem}.json"), join(above, "metadata", f"{stem}.json"))
-    return next((text for place in places if (text := read_text(place)) is not None), None)
+    return next(
+        (text for place in places if (text := read_text(place, errors="replace")) is not None), None
+    )
 
 
 def _headers(path: str) -> Iterator[tuple[str, float]]:
@@ -158,7 +195,7 @@ def write_catalogue(part: str, paths: Sequence[str], *, output: Output) -> str:
     return part
 
 
-_NOTHING = {"pmcid": "", "rank": "", "retracted": False, "part": "", "member": ""}
+_NOTHING: dict[str, object] = {"pmcid": "", "rank": "", "marks": "", "part": "", "member": ""}
 
 
 def write_left_out(partition: int, parts: Iterable[str], *, output: Output) -> int:
@@ -174,29 +211,33 @@ def write_left_out(partition: int, parts: Iterable[str], *, output: Output) -> i
 
 
 def left_out(editions: pa.Table) -> pa.Table:
-    """Returns part, member and reason of every edition that is not to be read."""
+    """Returns part, member and reason of editions: older ones, and the marks of the newest."""
     editions = editions.filter(pc.field("pmcid") != "")
     order = [("pmcid", "ascending"), ("rank", "ascending"), ("member", "ascending")]
     ordered = editions.sort_by(order)
     ids = ordered["pmcid"].to_pylist()
     newest = [i + 1 == len(ids) or ids[i] != ids[i + 1] for i in range(len(ids))]
-    reasons = [
-        SUPERSEDED if not last else RETRACTED if retracted else None
-        for last, retracted in zip(newest, ordered["retracted"].to_pylist(), strict=True)
+    rows = zip(newest, *(ordered[n].to_pylist() for n in ("marks", "part", "member")), strict=True)
+    left = [
+        {"part": part, "member": member, "reason": reason}
+        for last, marks, part, member in rows
+        for reason in ([SUPERSEDED] if not last else filter(None, marks.split(",")))
     ]
-    table = pa.table(
-        {"part": ordered["part"], "member": ordered["member"], "reason": reasons}, LEFT_SCHEMA
-    )
-    return table.filter(pc.is_valid(table["reason"]))
+    return pa.Table.from_pylist(left, LEFT_SCHEMA)
 
 
-def read_left_out(part: str, *, retracted: bool, output: Output) -> dict[str, str]:
-    """Returns member -> reason of what one work item leaves out; retracted ones may stay."""
+def read_left_out(part: str, *, welcome: Collection[str], output: Output) -> dict[str, str]:
+    """Returns member -> reason of what one work item leaves out.
+
+    Args:
+        part: name of the work item.
+        welcome: those of MARKS that are no reason to leave an edition out.
+        output: the dataset.
+    """
     left: dict[str, str] = {}
     for partition in range(PARTITIONS):
         with open_binary(output.path("catalogue", f"left-{partition:05d}.parquet")) as file:
             mine = pq.read_table(file).filter(pc.field("part") == part)
-        if retracted:
-            mine = mine.filter(pc.field("reason") != RETRACTED)
-        left.update(zip(mine["member"].to_pylist(), mine["reason"].to_pylist(), strict=True))
+        found = zip(mine["member"].to_pylist(), mine["reason"].to_pylist(), strict=True)
+        left.update((member, reason) for member, reason in found if reason not in welcome)
     return left

@@ -68,12 +68,17 @@ def write_text(path: str, text: str) -> None:
         file.write(text.encode())
 
 
-def read_text(path: str) -> str | None:
-    """Returns a file's text, or None where there is no such file."""
+def read_text(path: str, *, errors: str = "strict") -> str | None:
+    """Returns a file's UTF-8 text, or None where there is no such file.
+
+    Args:
+        path: of the file.
+        errors: `replace` for what others wrote.
+    """
     if not FileSystems.exists(path):
         return None
     with open_binary(path) as file:
-        return file.read().decode()
+        return file.read().decode(errors=errors)
 
 
 def matches(pattern: str) -> list[tuple[str, int]]:

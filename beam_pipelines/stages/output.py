@@ -9,7 +9,6 @@ from beam_pipelines.stages.heartbeats import Heartbeat
 
 REJECTED = "rejected.jsonl"
 SOURCES = "SOURCES.tsv"
-CORPUS = "corpus.json"
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import BinaryIO
 
@@ -60,6 +60,7 @@ class Reading:
         tokenizer, lowercase, numbers: see `tokenizers.tokenizer`.
         max_document_bytes: larger documents are rejected.
         text_unit: what a block of a plain text file is.
+        welcome: marks of editions (see `editions.MARKS`) that are no reason to leave them out.
         precheck: whether to pass over documents whose bytes hold no keyword.
     """
 
@@ -70,6 +71,7 @@ class Reading:
     numbers: Numbers = "keep"
     max_document_bytes: int = archives.MAX_DOCUMENT_BYTES
     text_unit: plaintext.TextUnit = "line"
+    welcome: tuple[str, ...] = (editions.MANUSCRIPT, editions.HISTORICAL_OCR)
     precheck: bool = True
 
     @property
@@ -109,7 +111,7 @@ def write_part(
         output: the dataset.
         reading: how articles are read.
     """
-    left_out = editions.read_left_out(item.name, retracted=reading.filter.retracted, output=output)
+    left_out = editions.read_left_out(item.name, welcome=reading.welcome, output=output)
     summary_path = output.path("corpus", f"{item.name}.json")
     origin = hashlib.sha256(
         repr((item.files, reading, sorted(left_out.items()))).encode()
@@ -163,10 +165,21 @@ def _read(
                 if reason := left_out.get(place):
                     summary.funnel.update({"read": 1, f"dropped:{reason}": 1})
                 else:
-                    yield from read_document(document, archive, reading, summary)
+                    for kept in read_document(document, archive, reading, summary):
+                        yield _licensed(kept, path, place)
                 heartbeat.beat(_beats(summary, before + file.tell()))
         before += size
     heartbeat.beat(_beats(summary, item.size), last=True)
+
+
+def _licensed(
+    found: CorpusArticle | dict[str, str], path: str, place: str
+) -> CorpusArticle | dict[str, str]:
+    """Returns the article with the licence that stands beside it, where its XML names none."""
+    if isinstance(found, dict) or found.article.licence:
+        return found
+    licence = editions.licences(path).get(place, "")
+    return replace(found, article=replace(found.article, licence=licence))
 
 
 def _read_text(
