@@ -1,0 +1,28 @@
+from beam_pipelines.stages.heartbeats import INTERVAL, Heartbeat, total
+
+
+def test_a_heartbeat_is_written_now_and_then_and_at_the_end(tmp_path):
+    now = 0.0
+    heart = Heartbeat(str(tmp_path), "corpus-00000", clock=lambda: now)
+    heart.beat({"read": 1})
+    heart.beat({"read": 2})
+    assert total(tmp_path, "corpus-") == {"read": 1}
+    now = INTERVAL
+    heart.beat({"read": 3})
+    assert total(tmp_path, "corpus-") == {"read": 3}
+    heart.beat({"read": 4}, last=True)
+    assert total(tmp_path, "corpus-") == {"read": 4}
+
+
+def test_work_items_add_up_and_a_half_written_number_is_passed_over(tmp_path):
+    Heartbeat(str(tmp_path), "corpus-00000").beat({"read": 1, "kept": 1})
+    Heartbeat(str(tmp_path), "corpus-00001").beat({"read": 5})
+    Heartbeat(str(tmp_path), "records-00001").beat({"words": 7})
+    (tmp_path / "corpus-00002").write_text("read=2 kep")
+    assert total(tmp_path, "corpus-") == {"read": 8, "kept": 1}
+    assert total(tmp_path, "records-") == {"words": 7}
+
+
+def test_without_a_folder_nothing_is_written(tmp_path):
+    Heartbeat(None, "corpus-00000").beat({"read": 1}, last=True)
+    assert not list(tmp_path.iterdir())
