@@ -113,7 +113,8 @@ def _run(config: BuildConfig, beam_flags: Sequence[str], *, quiet: bool) -> Outp
     _prepare(config, output, inputs)
     goal = CORPUS if config.stop_after else NAME
     if files.read_text(output.path(goal)) is None:
-        with Display(output, inputs, passes=config.passes, quiet=quiet):
+        shown = Display(output, inputs, passes=config.passes, phrases=config.phrases, quiet=quiet)
+        with shown:
             run(_pipeline(config, engine, output, inputs))
         for folder in ("", *_folders(config)):
             files.remove(output.path(folder, f"*{files.TEMPORARY}"))

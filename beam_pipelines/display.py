@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -21,24 +20,33 @@ _MEGA = 1e6
 class Display:
     """Shows the build's progress from the heartbeats of its workers, while a `with` block runs.
 
-    First the corpus (MB of input read, of all), then the records (words drawn, of all).
+    First the corpus (MB of input read, of all), then, with phrases, the words counted, and at last
+    the words drawn for records.
     """
 
     def __init__(
-        self, output: Output, inputs: Sequence[tuple[str, int]], *, passes: int, quiet: bool
+        self,
+        output: Output,
+        inputs: Sequence[tuple[str, int]],
+        *,
+        passes: int,
+        phrases: int,
+        quiet: bool,
     ) -> None:
-        self._output, self._passes = output, passes
+        self._output = output
         self._input_bytes = sum(size for _, size in inputs)
         self._shown = output.heartbeats is not None and not quiet
+        self._folder = Path(output.heartbeats or "")
+        self._counted = phrases and phrases + 1  # once for each pass, and once with all joined
+        self._drawn = passes
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
 
     def __enter__(self) -> None:
         """Starts watching."""
         if self._output.heartbeats is not None:
-            folder = Path(self._output.heartbeats)
-            folder.mkdir(parents=True, exist_ok=True)
-            for left_over in folder.iterdir():
+            self._folder.mkdir(parents=True, exist_ok=True)
+            for left_over in self._folder.iterdir():
                 left_over.unlink()
         if self._shown:
             self._thread.start()
@@ -55,27 +63,32 @@ class Display:
             self._thread.join()
 
     def _watch(self) -> None:
-        folder = Path(self._output.heartbeats or "")
-        with ExitStack() as stack:
-            reading = stack.enter_context(
-                progress("read", "MB", total=round(self._input_bytes / _MEGA))
-            )
-            while not self._stop.wait(0.25):
-                if next(folder.glob("records-*"), None):
-                    break
-                self._show_reading(reading, folder)
-            self._show_reading(reading, folder)
+        if self._output.corpus is None:
+            with progress("read", "MB", total=round(self._input_bytes / _MEGA)) as reading:
+                self._follow(lambda: self._show_reading(reading), until=("counted-", "records-"))
+        if self._counted:
+            self._show_words("count", "counted-", self._counted, until=("records-",))
+        self._show_words("draw", "records-", self._drawn, until=())
+
+    def _follow(self, show: Callable[[], None], *, until: tuple[str, ...]) -> None:
+        """Shows again and again until a later stage has begun or all is done."""
+        while not self._stop.wait(0.25):
+            if any(next(self._folder.glob(f"{prefix}*"), None) for prefix in until):
+                break
+            show()
+        show()
+
+    def _show_words(self, title: str, prefix: str, times: int, *, until: tuple[str, ...]) -> None:
         if self._stop.is_set():
             return
-        words = total(finished_parts(self._output), self._output).funnel["tokens"] * self._passes
-        with progress("draw", "words", total=words) as drawing:
-            while not self._stop.wait(0.25):
-                drawing.update(heartbeats.total(folder, "records-")["words"])
-            drawing.update(heartbeats.total(folder, "records-")["words"])
+        tokens = total(finished_parts(self._output), self._output).funnel["tokens"]
+        with progress(title, "words", total=tokens * times) as shown:
+            self._follow(
+                lambda: shown.update(heartbeats.total(self._folder, prefix)["words"]), until=until
+            )
 
-    @staticmethod
-    def _show_reading(reading: Progress, folder: Path) -> None:
-        seen = heartbeats.total(folder, "corpus-")
+    def _show_reading(self, reading: Progress) -> None:
+        seen = heartbeats.total(self._folder, "corpus-")
         elapsed = max(reading.elapsed, 1e-9)
         reading.update(
             round(seen["bytes"] / _MEGA),

@@ -256,7 +256,9 @@ def total(parts: Iterable[Part], output: Output) -> Summary:
     """Returns the sum of the parts' summaries."""
     whole = Summary()
     for part in sorted_parts(parts):
-        summary = Summary.from_json(read_text(output.path("corpus", f"{part.name}.json")) or "{}")
+        summary = Summary.from_json(
+            read_text(output.corpus_path("corpus", f"{part.name}.json")) or "{}"
+        )
         whole.funnel.update(summary.funnel)
         whole.licences.update(summary.licences)
     return whole
@@ -265,7 +267,7 @@ def total(parts: Iterable[Part], output: Output) -> Summary:
 def finished_parts(output: Output) -> list[Part]:
     """Returns the parts of a corpus on disk, by name."""
     parts = []
-    for path, _ in matches(output.path("corpus", "part-*.json")):
+    for path, _ in matches(output.corpus_path("corpus", "part-*.json")):
         name = path.rsplit("/", 1)[-1].removesuffix(".json")
         parts.append(Part(name, tuple(Summary.from_json(read_text(path) or "{}").groups)))
     return sorted_parts(parts)

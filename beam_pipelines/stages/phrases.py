@@ -121,13 +121,17 @@ def write_counts(
     found = [read(output, number) for number in range(1, passes + 1)]
     with atomic_file(output.path(folder, f"{part}.parquet")) as file:
         counter = CountsWriter(file)
+        heartbeat, seen = output.heartbeat(f"counted-{folder}-{part}"), 0
         with open_binary(output.corpus_path("corpus", f"{part}.parquet")) as source:
             for sentence in _sentences(pq.ParquetFile(source)):
                 words = join_all(sentence, found)
+                seen += len(words)
+                heartbeat.beat({"words": seen})
                 counter.count([words])
                 if pairs:
                     counter.count([[f"{a} {b}" for a, b in pairwise(words)]])
         counter.close()
+        heartbeat.beat({"words": seen}, last=True)
     return part
 
 
