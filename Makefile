@@ -44,7 +44,7 @@ demo: setup ## Sample, build, train and query, on made-up articles, in two minut
 
 .PHONY: test
 test: setup ## Run the tests that need no more than this machine, and no patience
-	@$(BIN)/python -m pytest -m "not slow and not browser and not flink and not gpu"
+	@$(BIN)/python -m pytest -m "not slow and not flink and not gpu"
 
 .PHONY: test-all
 test-all: setup ## Run every test; what is not here (a browser, Flink, a GPU) is skipped
@@ -66,6 +66,10 @@ bench: setup ## Measure: docs/benchmarks.md says what, and holds the figures
 	@shopt -s nullglob; programs=(benchmarks/*.py); \
 	  test $${#programs[@]} -gt 0 || { echo "make: no programs in benchmarks/" >&2; exit 1; }; \
 	  for program in "$${programs[@]}"; do echo "# $$program"; $(BIN)/python "$$program"; done
+
+.PHONY: pictures
+pictures: setup ## Make the README's pictures again, in a real browser
+	@$(BIN)/python -m docs.pictures.make
 
 .PHONY: image
 image: ## Build the container images pmc2vec-beam and pmc2vec-trainer

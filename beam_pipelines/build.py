@@ -21,12 +21,12 @@ from typing import Any
 
 import apache_beam as beam
 
-from beam_pipelines import __version__, exits, options, vocabulary
+from beam_pipelines import __version__, exits, manners, options, vocabulary
 from beam_pipelines.config import BuildConfig
 from beam_pipelines.display import Display, corpus_table, funnel_table
 from beam_pipelines.engine import Engine, run, unknown_options
 from beam_pipelines.manifest import CORPUS, NAME, Manifest, from_json
-from beam_pipelines.records import UserError
+from beam_pipelines.records import SPLITS, UserError
 from beam_pipelines.stages import files, work
 from beam_pipelines.stages.completion import Corpus, read_corpus
 from beam_pipelines.stages.output import REJECTED, SOURCES, Output
@@ -226,7 +226,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     own, beam_flags = words[:at], words[at + 1 :]
     config = options.parse(
         BuildConfig, own, prog=PROG, description="Build a dataset from PubMed Central full text.",
-        examples=EXAMPLES,
+        examples=EXAMPLES, json_result=True,
     )  # fmt: skip
     if unknown := unknown_options(beam_flags):
         options.refuse(PROG, f"Beam knows no option {' '.join(unknown)}")
@@ -234,7 +234,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _command(config: BuildConfig, beam_flags: Sequence[str]) -> int:
-    if config.stop_after:
+    if manners.asked.json:
+        print(json.dumps(_facts(config, beam_flags), ensure_ascii=False))
+    elif config.stop_after:
         print(corpus_table(build_corpus(config, beam_flags, quiet=False).funnel))
         print(f"\n{config.output}: corpus finished; go on with the same command without "
               f"--stop_after, or with --corpus {config.output}")  # fmt: skip
@@ -243,6 +245,24 @@ def _command(config: BuildConfig, beam_flags: Sequence[str]) -> int:
         print(f"\n{config.output}: finished; train with\n"
               f"  pmc2vec train --dataset {config.output} --workdir WORKDIR")  # fmt: skip
     return 0
+
+
+def _facts(config: BuildConfig, beam_flags: Sequence[str]) -> dict[str, Any]:
+    """Builds, and returns what came out, for --json."""
+    quiet = manners.asked.quiet
+    if config.stop_after:
+        return {
+            "output": config.output,
+            "funnel": dict(build_corpus(config, beam_flags, quiet=quiet).funnel),
+        }
+    manifest = build(config, beam_flags, quiet=quiet)
+    return {
+        "output": config.output,
+        "funnel": dict(manifest.funnel),
+        "licences": dict(manifest.licences),
+        "vocabulary": {"words": manifest.vocabulary.size, "tokens": manifest.vocabulary.tokens},
+        "pairs": {split: sum(s.pairs for s in manifest.select(split)) for split in SPLITS},
+    }
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 from beam_pipelines.manifest import Manifest
 from beam_pipelines.progress import Progress, progress
@@ -90,12 +91,11 @@ class Display:
     def _show_reading(self, reading: Progress) -> None:
         seen = heartbeats.total(self._folder, "corpus-")
         elapsed = max(reading.elapsed, 1e-9)
-        reading.update(
-            round(seen["bytes"] / _MEGA),
-            articles=f"{seen['read']:,} articles",
-            kept=f"{seen['kept']:,} kept",
-            speed=f"{seen['xml_bytes'] / elapsed / _MEGA:.0f} MB/s of XML",
-        )
+        shown: dict[str, Any] = {"articles": f"{seen['read']:,} articles"}
+        shown["kept"] = f"{seen['kept']:,} kept"
+        if seen["xml_bytes"]:  # plain text has none
+            shown["speed"] = f"{seen['xml_bytes'] / elapsed / _MEGA:.0f} MB/s of XML"
+        reading.update(round(seen["bytes"] / _MEGA), **shown)
 
 
 def corpus_table(funnel: Mapping[str, int]) -> str:

@@ -25,6 +25,7 @@ from apache_beam.options.pipeline_options import (
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.transforms.environments import SubprocessSDKEnvironment
 
+from beam_pipelines import manners
 from beam_pipelines.records import UserError
 
 WORKER = "beam_pipelines.worker"
@@ -82,7 +83,8 @@ class Engine:
         """Returns an empty pipeline on this engine."""
         # Beam installs a log handler of its own, and tells every error once more than we do.
         logging.basicConfig(level=logging.WARNING, force=True)
-        logging.getLogger("apache_beam").setLevel(logging.CRITICAL if self.local else logging.INFO)
+        silent = self.local and not manners.asked.verbose
+        logging.getLogger("apache_beam").setLevel(logging.CRITICAL if silent else logging.INFO)
         runner = self._local_runner() if self.local else None
         return beam.Pipeline(runner=runner, options=self.options)
 

@@ -12,8 +12,10 @@ from __future__ import annotations
 import os
 import select
 import sys
+import traceback
 from collections.abc import Callable
 
+from beam_pipelines import manners
 from beam_pipelines.records import UserError
 
 FAILED = 1
@@ -31,6 +33,8 @@ def run(program: Callable[[], int]) -> int:
         status = program()
         sys.stdout.flush()
     except UserError as error:
+        if manners.asked.verbose:
+            traceback.print_exc()
         print(f"pmc2vec: error: {error}", file=sys.stderr)
         return FAILED
     except KeyboardInterrupt:

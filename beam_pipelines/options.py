@@ -37,6 +37,8 @@ from tyro.constructors import (
     UnsupportedTypeAnnotationError,
 )
 
+from beam_pipelines import manners
+
 Config = TypeVar("Config")
 
 WIDTH = 100  # columns of --help, at most
@@ -58,20 +60,27 @@ def parse(
     prog: str,
     description: str,
     examples: Sequence[str] = (),
+    json_result: bool = False,
 ) -> Config:
     """Returns the options in `argv` as a `config_class`.
+
+    Every program takes `--quiet` and `--verbose` too, which go to `manners.asked`.
 
     Args:
         config_class: frozen dataclass; see the module's text.
         argv: the words after the program's name; `sys.argv[1:]` where None.
         prog: the program as the user typed it, such as `pmc2vec build`.
-        description: one or more sentences at the top of `--help`.
+        description: of a line, at the top of `--help`.
         examples: whole commands, shown at the foot of `--help`.
+        json_result: take `--json` too, for `manners.asked`: the result is printed as JSON.
 
     Raises:
         SystemExit: status 0 after `--help`; status 2 after one line about a usage error.
     """
-    words = list(sys.argv[1:] if argv is None else argv)
+    given = list(sys.argv[1:] if argv is None else argv)
+    known = manners.FLAGS if json_result else manners.FLAGS[:-1]
+    manners.obey({word for word in given if word in known})
+    words = [word for word in given if word not in known]
     if repeated := _repeated(words):
         refuse(prog, f"{repeated} is given twice; give it once, with all its values after it")
     complaint = io.StringIO()
@@ -90,6 +99,7 @@ def parse(
             refuse(prog, gist(complaint.getvalue()).replace(f"missing from {prog}", "missing"))
         if examples and not {"-h", "--help"}.isdisjoint(words):
             print("examples:", *(f"  {example}" for example in examples), sep="\n")
+            print("and any of:", ", ".join(known))
         raise
 
 

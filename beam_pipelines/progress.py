@@ -17,12 +17,17 @@ from rich.progress import BarColumn, ProgressColumn, Task, TextColumn
 from rich.progress import Progress as Bar
 from rich.text import Text
 
+from beam_pipelines import manners
+
 EVERY = 10.0  # seconds between two lines where there is no terminal
 
 
 def console() -> Console:
-    """Returns the console for all that is not a program's result: stderr."""
-    return Console(stderr=True, highlight=False)
+    """Returns the console for all that is not a program's result: stderr, or nothing if quiet.
+
+    Colours and bars are for terminals, and colours for those without NO_COLOR.
+    """
+    return Console(stderr=True, highlight=False, quiet=manners.asked.quiet)
 
 
 @dataclass

@@ -29,27 +29,81 @@ class Command:
     Attributes:
         target: where its program is, as `module:function`.
         summary: what it does, in a line.
+        options: where its options are, as `module:dataclass`.
     """
 
     target: str
     summary: str
+    options: str
 
 
 COMMANDS: Mapping[str, Command] = MappingProxyType(
     {
-        "demo": Command("pmc2vec.demo:main", "All of it on made-up articles, in two minutes"),
-        "sample": Command("pmc2vec.sample:main", "Make PMC archives of made-up articles"),
-        "build": Command("beam_pipelines.build:main", "Turn articles into a dataset"),
-        "train": Command("trainer.task:main", "Train word vectors on a dataset"),
-        "export": Command("trainer.export:main", "Write a run's vectors in other formats"),
-        "neighbours": Command("trainer.query:neighbours_main", "List the words nearest to a word"),
-        "analogy": Command("trainer.query:analogy_main", "Finish a is to b as c is to ..."),
-        "similarity": Command("trainer.query:similarity_main", "Print the cosine of two words"),
-        "odd-one-out": Command("trainer.query:odd_one_out_main", "Find the word unlike the others"),
-        "evaluate": Command("trainer.evaluate:main", "Compare with people: word pairs, analogies"),
-        "plot": Command("trainer.plot:main", "Draw words as a picture"),
+        "demo": Command(
+            "pmc2vec.demo:main",
+            "All of it on made-up articles, in two minutes",
+            "pmc2vec.demo:DemoConfig",
+        ),
+        "sample": Command(
+            "pmc2vec.sample:main",
+            "Make PMC archives of made-up articles",
+            "pmc2vec.sample:SampleConfig",
+        ),
+        "build": Command(
+            "beam_pipelines.build:main",
+            "Turn articles, or any text, into a dataset",
+            "beam_pipelines.config:BuildConfig",
+        ),
+        "train": Command(
+            "trainer.task:main",
+            "Train word vectors on a dataset",
+            "trainer.config:TrainConfig",
+        ),
+        "tensorboard": Command(
+            "pmc2vec.tensorboard:main",
+            "See a run, or several, in the browser",
+            "pmc2vec.tensorboard:TensorboardConfig",
+        ),
+        "neighbours": Command(
+            "trainer.query:neighbours_main",
+            "List the words nearest to a word",
+            "trainer.query:NeighboursConfig",
+        ),
+        "analogy": Command(
+            "trainer.query:analogy_main",
+            "Finish a is to b as c is to ...",
+            "trainer.query:AnalogyConfig",
+        ),
+        "similarity": Command(
+            "trainer.query:similarity_main",
+            "Print the cosine of two words",
+            "trainer.query:SimilarityConfig",
+        ),
+        "odd-one-out": Command(
+            "trainer.query:odd_one_out_main",
+            "Find the word unlike the others",
+            "trainer.query:OddOneOutConfig",
+        ),
+        "evaluate": Command(
+            "trainer.evaluate:main",
+            "Compare with people: word pairs, analogies",
+            "trainer.evaluate:EvaluateConfig",
+        ),
+        "plot": Command("trainer.plot:main", "Draw words as a picture", "trainer.plot:PlotConfig"),
+        "export": Command(
+            "trainer.export:main",
+            "Write a run's vectors in other formats",
+            "trainer.export:ExportConfig",
+        ),
         "inspect": Command(
-            "pmc2vec.inspection:main", "Check a dataset or a run, and say what it holds"
+            "pmc2vec.inspection:main",
+            "Check a dataset or a run, and say what it holds",
+            "pmc2vec.inspection:InspectConfig",
+        ),
+        "completion": Command(
+            "pmc2vec.completion:main",
+            "Print what makes your shell complete all this",
+            "pmc2vec.completion:CompletionConfig",
         ),
     }
 )
@@ -86,7 +140,8 @@ def overview() -> str:
             "examples:",
             *(f"  {example}" for example in EXAMPLES),
             "",
-            "pmc2vec <command> --help lists the options of a command.",
+            "pmc2vec <command> --help lists the options of a command. Each takes two more:",
+            "--quiet (no progress) and --verbose (what engines say, where an error comes from).",
         ]
     )
 

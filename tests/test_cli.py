@@ -1,5 +1,6 @@
 """pmc2vec/cli.py: a table of commands, each imported when it runs."""
 
+import json
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import pmc2vec
-from beam_pipelines import __version__
+from beam_pipelines import __version__, progress
 from pmc2vec import cli
 
 PROGRAMS = {
@@ -32,11 +33,11 @@ def stopped(argv):
 }
 
 COMMANDS: Mapping[str, cli.Command] = {
-    "echo": cli.Command("programs_of_a_test:echo", "Say it again"),
-    "fails": cli.Command("programs_of_a_test:fails", "Fail"),
-    "stopped": cli.Command("programs_of_a_test:stopped", "Be interrupted"),
-    "engine": cli.Command("needs_what_is_not_there:main", "Need more"),
-    "fault": cli.Command("has_a_fault:main", "Need what we forgot"),
+    "echo": cli.Command("programs_of_a_test:echo", "Say it again", "none:none"),
+    "fails": cli.Command("programs_of_a_test:fails", "Fail", "none:none"),
+    "stopped": cli.Command("programs_of_a_test:stopped", "Be interrupted", "none:none"),
+    "engine": cli.Command("needs_what_is_not_there:main", "Need more", "none:none"),
+    "fault": cli.Command("has_a_fault:main", "Need what we forgot", "none:none"),
 }
 
 NOT_INSTALLED = (
@@ -62,8 +63,9 @@ def test_help_lists_every_command_and_examples(
     said = capsys.readouterr()
     assert said.err == ""
     assert said.out.startswith("usage: pmc2vec <command> [options]\n")
+    width = max(map(len, cli.COMMANDS))
     for name, command in cli.COMMANDS.items():
-        assert f"  {name:10}  {command.summary}\n" in said.out
+        assert f"  {name:{width}}  {command.summary}\n" in said.out
     assert "\nexamples:\n  pmc2vec demo\n" in said.out
     assert max(map(len, said.out.splitlines())) <= 100
 
@@ -181,3 +183,114 @@ def test_public_names_are_those_of_their_modules(name: str) -> None:
 def test_other_names_are_not_there() -> None:
     with pytest.raises(AttributeError, match="module 'pmc2vec' has no attribute 'biuld'"):
         pmc2vec.biuld  # noqa: B018
+
+
+# --- completion --------------------------------------------------------------------------------
+
+
+def completed(script: str, *words: str) -> list[str]:
+    """Returns what bash offers for the last of the words of a command line."""
+    line = " ".join(f"'{word}'" for word in words)
+    ask = f"COMP_WORDS=({line}); COMP_CWORD={len(words) - 1}; _pmc2vec; printf '%s\\n' "
+    run = subprocess.run(
+        ["bash", "-c", script + ask + '"${COMPREPLY[@]}"'],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert run.stderr == ""
+    return run.stdout.split()
+
+
+@pytest.fixture(scope="module")
+def bash() -> str:
+    command = [sys.executable, "-m", "pmc2vec", "completion", "bash"]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "offered"),
+    [
+        ("pmc2vec tr", ["train"]),
+        ("pmc2vec build --max_f", ["--max_final_vocab"]),
+        ("pmc2vec build --no_shr", ["--no_shrink_windows"]),
+        ("pmc2vec build --input x --tokenizer bio", ["biomedical"]),
+        ("pmc2vec train --optimizer ", ["adagrad", "sgd"]),
+        ("pmc2vec export --format word2vec_", ["word2vec_binary"]),
+        ("pmc2vec neighbours king --vec", ["--vectors"]),
+        ("pmc2vec completion z", ["zsh"]),
+        ("pmc2vec train --qu", ["--quiet"]),
+    ],
+)
+def test_bash_completes(bash: str, words: str, offered: list[str]) -> None:
+    assert completed(bash, *words.split(" ")) == offered
+
+
+def test_bash_completes_files_where_nothing_else_is_known(bash: str) -> None:
+    assert "/etc/passwd" in completed(bash, "pmc2vec", "train", "--dataset", "/etc/passw")
+
+
+def test_zsh_takes_bashs_script_and_fish_has_its_own(
+    bash: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["completion", "zsh"]) == 0
+    assert capsys.readouterr().out == "autoload -U +X bashcompinit && bashcompinit\n" + bash
+    assert cli.main(["completion", "fish"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert "complete -c pmc2vec -n '__fish_seen_subcommand_from train' -l vector_size" in lines
+    for name in cli.COMMANDS:
+        assert any(f" -n __fish_use_subcommand -f -a {name} -d '" in line for line in lines)
+
+
+# --- manners -----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("manners")
+    (folder / "mine.txt").write_text(
+        "the king saw the queen and loved the queen of the night\n" * 99
+    )
+    return folder
+
+
+def ran(folder: Path, *words: str, **env: str) -> subprocess.CompletedProcess[str]:
+    variables = {"PYTHONPATH": str(Path(__file__).parent.parent), "PATH": "/usr/bin:/bin", **env}
+    command = [sys.executable, "-m", "pmc2vec", *words]
+    return subprocess.run(
+        command, cwd=folder, env=variables, capture_output=True, text=True, check=False
+    )
+
+
+def test_a_quiet_build_and_training_print_their_results_as_json_and_nothing_else(
+    built: Path,
+) -> None:
+    run = ran(built, "build", "--input", "mine.txt", "--output", "data", "--quiet", "--json")
+    assert (run.returncode, run.stderr) == (0, "")
+    facts = json.loads(run.stdout)
+    assert facts["funnel"]["sentences"] == 99
+    assert facts["vocabulary"]["words"] == 8
+    words = ("train", "--dataset", "data", "--workdir", "run", "--epochs", "1")
+    run = ran(built, *words, "--quiet", "--json")
+    assert (run.returncode, run.stderr) == (0, "")
+    assert json.loads(run.stdout)["words"] == 8
+
+
+def test_a_failure_says_where_it_comes_from_if_verbose(built: Path) -> None:
+    words = ("inspect", "nowhere")
+    (line,) = ran(built, *words).stderr.splitlines()
+    *trace, last = ran(built, *words, "--verbose").stderr.splitlines()
+    assert last == line
+    assert trace[0] == "Traceback (most recent call last):"
+
+
+def test_progress_in_a_log_is_lines_without_colour(built: Path) -> None:
+    run = ran(built, "build", "--input", "mine.txt", "--output", "again")
+    assert run.stderr.startswith("read: 0 of 0 MB")
+    assert "\x1b" not in run.stderr + run.stdout
+
+
+def test_no_color_is_obeyed_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    assert progress.console().color_system is not None
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert progress.console().no_color

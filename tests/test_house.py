@@ -28,7 +28,9 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["
 EXTRAS: dict[str, list[str]] = PROJECT["optional-dependencies"]
 MANIFESTS = sorted((ROOT / "k8s").glob("*/*.yaml"))
 # What `trainer` may import of the other half: nothing that needs an engine.
-SHARED = {"records", "manifest", "vocabulary", "skipgrams", "options", "progress", "exits"}
+SHARED = {
+    "records", "manifest", "vocabulary", "skipgrams", "options", "manners", "progress", "exits",
+}  # fmt: skip
 
 
 def files_of_the_project() -> Iterator[tuple[Path, str]]:

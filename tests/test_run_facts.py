@@ -1,0 +1,140 @@
+"""trainer.run_facts and pmc2vec.tensorboard: what TensorBoard is told, and its start and end."""
+
+import json
+import re
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.plugins.hparams import metadata
+
+from pmc2vec import cli
+from tests.datasets import topic_articles, write_dataset
+from trainer.config import TrainConfig
+from trainer.data import open_dataset
+from trainer.run_facts import corpus_tables, hyperparameters, session, write_corpus
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("facts") / "dataset"
+    return open_dataset(str(write_dataset(folder, topic_articles(4, sentences=4))))
+
+
+def read(folder) -> EventAccumulator:
+    events = EventAccumulator(str(folder), size_guidance={"tensors": 0})
+    events.Reload()
+    return events
+
+
+def told(folder, tag):
+    """Returns what the HParams plugin reads from a tag of a folder."""
+    return read(folder).SummaryMetadata(tag).plugin_data.content
+
+
+def test_the_corpus_is_told_in_tables(dataset, tmp_path):
+    write_corpus(str(tmp_path), corpus_tables(dataset.manifest, dataset.vocabulary.words))
+    events = read(tmp_path)
+    texts = {tag: events.Tensors(tag)[0].tensor_proto.string_val[0].decode()
+             for tag in events.Tags()["tensors"]}  # fmt: skip
+    assert set(texts) == {f"corpus/{n}" for n in ("funnel", "licences", "vocabulary", "options")}
+    assert texts["corpus/licences"] == "| licence | articles |\n|---|---|\n| CC BY | 1 |"
+    assert f"| words | {len(dataset.vocabulary)} |" in texts["corpus/vocabulary"]
+    assert f"| most frequent | {dataset.vocabulary.words[0]} " in texts["corpus/vocabulary"]
+
+
+def test_a_second_start_leaves_one_file(dataset, tmp_path):
+    for text in ("first", "second"):
+        write_corpus(str(tmp_path), {"funnel": text})
+    (event,) = read(tmp_path).Tensors("corpus/funnel")
+    assert event.tensor_proto.string_val == [b"second"]
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_hyperparameters_are_what_runs_may_differ_in(dataset, tmp_path):
+    config = TrainConfig(dataset="d", workdir=tmp_path, vector_size=9).resolved(32)
+    found = hyperparameters(config, dataset.manifest)
+    assert (found["vector_size"], found["alpha"], found["optimizer"]) == (9, 0.15, "adagrad")
+    assert found["words"] == len(dataset.vocabulary)
+    assert not {"workdir", "dataset", "log_dir", "log_every", "probe_words"} & set(found)
+    assert all(isinstance(value, bool | int | float | str) for value in found.values())
+
+
+@pytest.mark.parametrize(
+    ("ends", "status"), [(None, 1), (ValueError, 2), (SystemExit, 0)], ids=["well", "badly", "stop"]
+)
+def test_a_session_has_its_hyperparameters_and_says_how_it_ended(tmp_path, ends, status):
+    def work():
+        with session(str(tmp_path), {"window": 5, "noise": "unigram", "lower": True}, name="a/b"):
+            if ends:
+                raise ends
+
+    if ends:
+        with pytest.raises(ends):
+            work()
+    else:
+        work()
+    start = metadata.parse_session_start_info_plugin_data(
+        told(tmp_path, metadata.SESSION_START_INFO_TAG)
+    )
+    assert start.group_name == "a/b"
+    assert start.hparams["window"].number_value == 5
+    assert start.hparams["noise"].string_value == "unigram"
+    assert start.hparams["lower"].bool_value
+    end = metadata.parse_session_end_info_plugin_data(told(tmp_path, metadata.SESSION_END_INFO_TAG))
+    assert end.status == status
+
+
+# --- the program -------------------------------------------------------------------------------
+
+
+def run(*words: str, cwd: Path) -> subprocess.Popen:
+    command = [sys.executable, "-m", "pmc2vec", "tensorboard", *words]
+    env = {"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"}
+    return subprocess.Popen(
+        command, cwd=cwd, env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+
+
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+def test_it_tells_its_address_and_ends_when_asked_to(tmp_path, stop):
+    write_corpus(str(tmp_path / "run"), {"funnel": "text"})
+    with run("--workdir", "run", "--port", "0", cwd=tmp_path) as process:
+        line = process.stdout.readline()
+        process.send_signal(stop)
+        assert process.communicate(timeout=60) == ("", "")
+    assert re.fullmatch(r"run: http://localhost:\d+/ \(Ctrl-C ends it\)\n", line)
+    assert process.returncode == 0
+
+
+def test_where_there_is_nothing_to_see_it_says_so(tmp_path, capsys):
+    for folder, says in (("no", "no such folder"), (".", "no TensorBoard files in it")):
+        assert cli.main(["tensorboard", "--workdir", str(tmp_path / folder)]) == 1
+        (line,) = capsys.readouterr().err.splitlines()
+        assert line.startswith(f"pmc2vec: error: {tmp_path / folder}: {says}; give --workdir what")
+
+
+def test_logs_elsewhere_are_found_by_the_runs_options(tmp_path):
+    from pmc2vec.tensorboard import log_folder
+
+    logs = tmp_path / "elsewhere"
+    write_corpus(str(logs), {"funnel": "text"})
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "config.json").write_text(json.dumps({"log_dir": str(logs)}))
+    assert log_folder(tmp_path / "run") == str(logs)
+
+
+def test_a_port_in_use_is_one_line(tmp_path):
+    write_corpus(str(tmp_path / "run"), {"funnel": "text"})
+    with socket.create_server(("localhost", 0)) as server:
+        port = server.getsockname()[1]
+        with run("--workdir", "run", "--port", str(port), cwd=tmp_path) as process:
+            out, err = process.communicate(timeout=60)
+    assert (process.returncode, out) == (1, "")
+    assert re.fullmatch(rf"pmc2vec: error: .*{port}.*; give another --port or --host\n", err)
