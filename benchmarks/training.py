@@ -1,6 +1,7 @@
 """pmc2vec against gensim: speed, memory and agreement with people, on the same tokens, in one run.
 
     python benchmarks/training.py dataset --pairs pairs/*.txt --epochs 1 5 --seeds 1 2 3
+    python benchmarks/training.py dataset --pairs pairs/*.txt --train="--alpha 0.3"
 
 `dataset` is a folder that `pmc2vec build` wrote; only its corpus is read. Everything measured is a
 process of its own, and the trainers take turns, a seed after the other:
@@ -20,6 +21,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shlex
 import statistics
 import subprocess
 import sys
@@ -35,6 +37,7 @@ import pyarrow.parquet as pq
 from rich.console import Console
 from rich.table import Table
 
+from trainer.evaluation import WordPairScore
 from trainer.vectors import Vectors
 
 GENSIM, OURS = "gensim", "pmc2vec"
@@ -206,6 +209,148 @@ def ours(
     return Run(OURS, epochs, seed, trained["seconds"], whole, built[0], peak, spearman)
 
 
-def _scores(vectors: Path, files: Sequence[Path]) -> dict[str, object]:
+def _scores(vectors: Path, files: Sequence[Path]) -> dict[str, WordPairScore]:
     loaded = Vectors.load(vectors)
     return {path.stem: loaded.evaluate_word_pairs(path, phrases=True) for path in files}
+
+
+def measure(options: argparse.Namespace, folder: Path, report: Report) -> Iterator[str]:
+    """Makes every run, in turn, and adds it to the report; yields what it is about to do."""
+    report.tokens = write_sentences(options.dataset, folder / "sentences.txt")
+    for seed in options.seeds:
+        yield f"seed {seed}: build"
+        built = build(options, folder, seed)
+        manifest = json.loads((folder / f"dataset-{seed}" / "manifest.json").read_text())
+        shards = [shard for shard in manifest["shards"] if shard["draw"] == 0]
+        report.targets = sum(shard["targets"] for shard in shards)
+        report.pairs = sum(shard["pairs"] for shard in shards)
+        report.shape = manifest["shape"]
+        for epochs in options.epochs:
+            yield f"seed {seed}: gensim, {epochs} epochs"
+            report.runs.append(gensim(options, folder, epochs, seed))
+            yield f"seed {seed}: pmc2vec, {epochs} epochs"
+            report.runs.append(ours(options, folder, epochs, seed, built))
+    final = _scores(folder / f"run-{options.epochs[-1]}-{options.seeds[-1]}", options.pairs)
+    report.coverage = {name: (score.covered, score.total) for name, score in final.items()}
+
+
+# --- the tables --------------------------------------------------------------------------------
+
+
+def speed(report: Report) -> Table:
+    """Returns a row of medians for each trainer and number of epochs."""
+    table = Table("epochs", "", box=None)
+    for name in ("k words/s whole", "k words/s train", "k targets/s", "M pairs/s", "build s",
+                 "peak MB", "times gensim whole", "train"):  # fmt: skip
+        table.add_column(name, justify="right")
+    for epochs in sorted({run.epochs for run in report.runs}):
+        theirs = report.of(GENSIM, epochs)
+        for trainer in (GENSIM, OURS):
+            runs = report.of(trainer, epochs)
+            train = statistics.median(run.train for run in runs)
+            whole = statistics.median(run.whole for run in runs)
+            both = list(zip(runs, theirs, strict=True))
+            table.add_row(
+                str(epochs),
+                trainer,
+                f"{report.tokens * epochs / whole / 1e3:,.0f}",
+                f"{report.tokens * epochs / train / 1e3:,.0f}",
+                f"{report.targets * epochs / train / 1e3:,.0f}",
+                f"{report.pairs * epochs / train / 1e6:,.1f}",
+                f"{statistics.median(run.build for run in runs):.1f}" if trainer == OURS else "",
+                f"{max(run.peak_mb for run in runs):,.0f}",
+                f"{statistics.median(g.whole / run.whole for run, g in both):.2f}",
+                f"{statistics.median(g.train / run.train for run, g in both):.2f}",
+            )
+    return table
+
+
+def quality(report: Report) -> Table:
+    """Returns the rank correlations: mean over the seeds, and from the lowest to the highest."""
+    table = Table("epochs", "pairs", "covered", box=None)
+    for name in (GENSIM, OURS, "difference"):
+        table.add_column(name, justify="right")
+    for epochs in sorted({run.epochs for run in report.runs}):
+        for name, (covered, total) in report.coverage.items():
+            found = {
+                trainer: [run.spearman[name] for run in report.of(trainer, epochs)]
+                for trainer in (GENSIM, OURS)
+            }
+            mean = {trainer: statistics.mean(rhos) for trainer, rhos in found.items()}
+            cells = [
+                f"{mean[trainer]:.3f} ({min(rhos):.3f} to {max(rhos):.3f})"
+                for trainer, rhos in found.items()
+            ]
+            difference = f"{mean[OURS] - mean[GENSIM]:+.3f}"
+            table.add_row(str(epochs), name, f"{covered}/{total}", *cells, difference)
+    return table
+
+
+def bound(report: Report, vector_size: int) -> str:
+    """Returns the arithmetic of what this machine could do, and what share of it is done."""
+    shape = report.shape
+    frame = shape["block"] + 2 * shape["window"] + shape["block_negatives"]
+    flops = 3 * 2 * frame * vector_size
+    rows = 2 + shape["block_negatives"] / shape["block"]
+    moved = 3 * rows * vector_size * 4
+    limits = report.gflops * 1e9 / flops, report.gigabytes * 1e9 / moved
+    compute, memory = (limit / 1e6 for limit in limits)
+    lines = [
+        f"a target: 3 products of {frame} x {vector_size}, {flops:,} operations",
+        f"          {rows:g} rows read, read again and written, {moved:,.0f} bytes",
+        f"at {report.gflops:,.0f} GFLOP/s: {compute:.2f} M targets/s",
+        f"at {report.gigabytes:,.0f} GB/s: {memory:.2f} M targets/s",
+    ]
+    steady = _steady(report)
+    if steady:
+        share = steady / min(limits)
+        lines.append(f"pmc2vec, steady: {steady / 1e6:.2f} M targets/s, {share:.0%} of the lower")
+    return "\n".join(lines)
+
+
+def _steady(report: Report) -> float | None:
+    """Returns targets a second without start and compilation: of the longest less the shortest."""
+    counts = sorted({run.epochs for run in report.runs})
+    if len(counts) < 2:
+        return None
+    few, many = (report.of(OURS, epochs) for epochs in (counts[0], counts[-1]))
+    seconds = statistics.median(b.train - a.train for a, b in zip(few, many, strict=True))
+    return report.targets * (counts[-1] - counts[0]) / seconds
+
+
+def main() -> None:
+    """Measures, prints the tables, and writes the figures where --json says."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("dataset", type=Path)
+    parser.add_argument("--pairs", type=Path, nargs="+", required=True)
+    parser.add_argument("--epochs", type=int, nargs="+", default=[1, 5])
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
+    for name, default in (("vector_size", 128), ("window", 5), ("negative", 5), ("min_count", 5)):
+        parser.add_argument(f"--{name}", type=int, default=default)
+    parser.add_argument("--sample", type=float, default=1e-3)
+    parser.add_argument("--ns_exponent", type=float, default=0.75)
+    parser.add_argument("--workers", type=int, default=os.cpu_count(), help="gensim's threads")
+    parser.add_argument("--build", type=shlex.split, default=[], help="more for pmc2vec build")
+    parser.add_argument("--train", type=shlex.split, default=[], help="more for pmc2vec train")
+    parser.add_argument("--json", type=Path, help="where to write every figure")
+    options = parser.parse_args()
+    arguments: dict[str, object] = {name: str(value) for name, value in vars(options).items()}
+    report = Report(arguments, os.cpu_count() or 1, gflops(), gigabytes())
+    console = Console(width=110)
+    with tempfile.TemporaryDirectory() as folder:
+        for what in measure(options, Path(folder), report):
+            print(what, file=sys.stderr, flush=True)
+    console.print(
+        f"{report.tokens:,} tokens; {report.cores} cores; medians of {len(options.seeds)} seeds",
+        highlight=False,
+    )
+    for part in (speed(report), quality(report), bound(report, options.vector_size)):
+        console.print(part, "", highlight=False, soft_wrap=True)
+    if options.json:
+        options.json.write_text(json.dumps(asdict(report), indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -89,7 +89,8 @@ class Adagrad:
     learn at the end.
 
     Attributes:
-        initial: where each accumulator starts.
+        initial: where each accumulator starts. From near 0 a row's first step is as long as the
+            rate allows, however small its gradient.
     """
 
     initial: float = 1e-6
