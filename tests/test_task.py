@@ -124,7 +124,7 @@ def test_tensorboard_finds_curves_and_neighbours(finished):
             assert metadata.summary_description
     assert set(curves) == {
         ("train", "loss"), ("train", "accuracy"), ("train", "learning_rate"),
-        ("train", "words_per_second"), ("train", "neighbours"),
+        ("train", "words_per_second"), ("train", "neighbours"), ("train", "norms"),
         ("validation", "loss"), ("validation", "accuracy"),
     }  # fmt: skip
     steps = {key: [event.step for event in events] for key, events in curves.items()}
@@ -162,12 +162,14 @@ def test_stopped_in_an_epoch_and_continued_the_tables_are_the_same(
     assert summary.validation_loss == finished[1].validation_loss
 
 
-def test_more_epochs_continue_a_finished_training(finished, dataset, tmp_path, monkeypatch):
-    train(config(dataset, tmp_path / "run", epochs=1))
-    assert train(config(dataset, tmp_path / "run", epochs=2)).epochs == 2
-    assert tables(tmp_path / "run") == tables(finished[0])
+def test_more_epochs_continue_a_finished_training(dataset, tmp_path):
+    level = {"min_alpha": 0.15}  # A falling rate would follow the longer line.
+    train(config(dataset, tmp_path / "straight", epochs=2, **level))
+    train(config(dataset, tmp_path / "run", epochs=1, **level))
+    assert train(config(dataset, tmp_path / "run", epochs=2, **level)).epochs == 2
+    assert tables(tmp_path / "run") == tables(tmp_path / "straight")
     with pytest.raises(UserError, match="has been trained for 2 epochs already; --epochs 1 is"):
-        train(config(dataset, tmp_path / "run", epochs=1))
+        train(config(dataset, tmp_path / "run", epochs=1, **level))
 
 
 def test_a_finished_training_is_left_alone_but_for_missing_files(finished, dataset, capfd):
@@ -358,4 +360,4 @@ def test_the_program_ends_with_what_came_out(finished, dataset, capsys):
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("trained 28,860 words in 0:")
     assert lines[0].endswith(" words/s (2 epochs, 226 steps)")
-    assert lines[-1] == f"see them: tensorboard --logdir {finished[0]}"
+    assert lines[-1] == f"see them: pmc2vec tensorboard --workdir {finished[0]}"

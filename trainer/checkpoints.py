@@ -1,7 +1,7 @@
 """Checkpoints: the tables, what the optimizer remembers, and where in the training they stand.
 
     checkpoints/ckpt-2400.index, ...   the last few, by the steps done
-    checkpoints/best/ckpt-1800.index   the tables with the lowest validation loss
+    checkpoints/best/ckpt-1800.index   the ones with the lowest validation loss
 
 TensorFlow writes a checkpoint's data first and names it in the file `checkpoint` last, so one that
 was cut off is never picked up. One that cannot be read is passed over for the one before it.
@@ -39,7 +39,9 @@ class Position:
         hits: those whose logit beats those of `negative` noise words.
         validation_loss: mean per pair, when it was last measured; NaN before.
         validation_accuracy: share of hits, likewise.
+        validated_step: the step after which it was last measured; -1 before.
         best_loss: the lowest validation loss so far.
+        stale: measurements since then that were not lower.
     """
 
     epoch: int = 0
@@ -51,7 +53,9 @@ class Position:
     hits: float = 0.0
     validation_loss: float = math.nan
     validation_accuracy: float = math.nan
+    validated_step: int = -1
     best_loss: float = math.inf
+    stale: int = 0
 
 
 class Checkpoints:
@@ -86,9 +90,7 @@ class Checkpoints:
         )
         self._manager = tf.train.CheckpointManager(self._all, folder, max_to_keep=keep)
         self._best = tf.train.CheckpointManager(
-            tf.train.Checkpoint(model=replicas.model, position=self._position),
-            f"{folder.rstrip('/')}/{BEST}",
-            max_to_keep=1,
+            self._all, f"{folder.rstrip('/')}/{BEST}", max_to_keep=1
         )
 
     def restore(self) -> Position:
@@ -112,6 +114,23 @@ class Checkpoints:
                 "remove the workdir to train from the start"
             )
         return Position()
+
+    def restore_best(self) -> Position:
+        """Sets tables and slots to the best so far; returns the position they were in.
+
+        Raises:
+            UserError: that checkpoint cannot be read.
+        """
+        path = self._best.latest_checkpoint
+        try:
+            self._all.restore(path).assert_consumed()
+        except _UNREADABLE as error:
+            reason = str(error).strip().partition("\n")[0]
+            raise UserError(
+                f"{path}: the best checkpoint cannot be read ({reason}); train without "
+                "--early_stopping to get the last vectors instead"
+            ) from error
+        return self._read_position()
 
     def save(self, position: Position) -> None:
         """Writes a checkpoint, then removes those that are too many."""

@@ -6,6 +6,7 @@ dataset's manifest. Nothing here loads TensorFlow, so that `--help` is quick.
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -25,9 +26,16 @@ class Defaults(NamedTuple):
     batch_size: int
 
 
-# Adagrad's rate falls by itself, and a second fall costs 0.04 of rank correlation with people. For
-# sgd the rates are gensim's; its sums of repeated rows diverge in batches much larger than this.
+# Adagrad's rate falls by itself, and no schedule tried beats a level one beyond doubt
+# (docs/experiments.md); a level rate lets `epochs` grow without changing what was done. For sgd the
+# rates are gensim's; its sums of repeated rows diverge in batches much larger than this.
 DEFAULTS = {"adagrad": Defaults(0.15, 0.15, 4096), "sgd": Defaults(0.025, 0.0001, 512)}
+
+
+_AT_LEAST_1 = (
+    "vector_size", "epochs", "max_steps", "max_words", "batch_size", "devices", "sync_every",
+    "log_every", "validate_every", "validation_steps", "early_stopping", "keep_checkpoints",
+)  # fmt: skip
 
 
 def _set_by_vertex(name: str) -> Callable[[], str | None]:
@@ -46,7 +54,8 @@ class TrainConfig:
 
     A workdir is continued with the options it was begun with. Those that do not change what a step
     does may change: `epochs` (which may grow; where the learning rate falls, it then follows the
-    longer line), `devices`, `probe_words`, and everything about logs and checkpoints.
+    longer line), `max_steps`, `max_words`, `early_stopping`, `evaluate`, `devices` (unless tables
+    are averaged), `probe_words`, and everything about logs and checkpoints.
     """
 
     dataset: str
@@ -58,8 +67,26 @@ class TrainConfig:
     vector_size: int = 128
     """Dimensions of a vector."""
 
+    architecture: Literal["skipgram", "cbow"] = "skipgram"
+    """A word is to find its contexts, or the mean of its contexts is to find the word."""
+
+    objective: Literal["negative_sampling", "softmax"] = "negative_sampling"
+    """Tell each right word from noise, or choose it among noise (categorical cross-entropy)."""
+
+    tie_embeddings: bool = False
+    """Use one table for words and contexts."""
+
     epochs: int = 5
     """Passes over the corpus; gensim's default. One is enough for billions of words."""
+
+    max_steps: int | None = None
+    """Stop after so many steps, if the epochs have more."""
+
+    max_words: int | None = None
+    """Stop after so many words of the corpus, if the epochs have more."""
+
+    init_from: Path | None = None
+    """A finished workdir whose vectors to start from; words that it does not know start anew."""
 
     optimizer: Literal["adagrad", "sgd"] = "adagrad"
     """Row-wise Adagrad, or gradient descent as word2vec.c has it (smaller batches, slower)."""
@@ -79,6 +106,12 @@ class TrainConfig:
     devices: int | None = None
     """GPUs to use, by default all. Without a GPU: CPU devices, by default one."""
 
+    sync_every: int | None = None
+    """Let each device train its own tables, averaged after so many steps; else all keep in step."""
+
+    mixed_precision: bool = False
+    """Multiply in bfloat16 and add up in float32; for GPUs."""
+
     probe_words: tuple[str, ...] = ()
     """Words whose neighbours to show after each epoch; by default a few are chosen."""
 
@@ -90,6 +123,13 @@ class TrainConfig:
 
     validation_steps: int = 200
     """Batches of the validation split that are measured, at most."""
+
+    early_stopping: int | None = None
+    """Stop after so many measurements without a lower validation loss. The vectors that come out
+    are then those with the lowest, whether it stops early or not."""
+
+    evaluate: tuple[Path, ...] = ()
+    """Files of word pairs with people's scores, to be compared with after each epoch."""
 
     checkpoint_every: float = 300.0
     """Seconds between two checkpoints; each epoch ends with one too."""
@@ -107,11 +147,7 @@ class TrainConfig:
         """Raises ValueError where options cannot be what they are."""
         if self.workdir is None:
             raise ValueError("no --workdir is given, and AIP_MODEL_DIR is not set")
-        at_least_1 = (
-            "vector_size", "epochs", "batch_size", "devices", "log_every", "validate_every",
-            "validation_steps", "keep_checkpoints",
-        )  # fmt: skip
-        for name in at_least_1:
+        for name in _AT_LEAST_1:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ValueError(f"--{name} {value}: must be at least 1")
@@ -136,6 +172,8 @@ class TrainConfig:
     def resolved(self, length: int) -> TrainConfig:
         """Returns the options with every default decided that depends on something else.
 
+        Where tables are averaged, what is told and measured waits for an average.
+
         Args:
             length: T, tokens in a record.
 
@@ -145,12 +183,15 @@ class TrainConfig:
         alpha, min_alpha = self.rates()
         workdir = mounted(Path(self.workdir or ""))
         wanted = self.batch_size or DEFAULTS[self.optimizer].batch_size
+        rounds = self.sync_every or 1
         return replace(
             self,
             workdir=workdir,
             alpha=alpha,
             min_alpha=min_alpha,
             batch_size=max(1, round(wanted / length)) * length,
+            log_every=math.ceil(self.log_every / rounds) * rounds,
+            validate_every=math.ceil(self.validate_every / rounds) * rounds,
             checkpoint_dir=self.checkpoint_dir or str(workdir / "checkpoints"),
             log_dir=self.log_dir or str(workdir / "logs"),
         )

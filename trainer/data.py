@@ -1,9 +1,12 @@
 """A dataset folder -> tf.data batches of skip-gram records.
 
-What is stored is described by the manifest, and is checked here before anything is trained on; what
-the model eats is a `Batch`. The order of an epoch is a pure function of (seed, epoch): its shards
-in random order, interleaved, then shuffled through a buffer. So an epoch that was left after n
-batches is continued by the same order without its first n batches, and nothing else is kept.
+What is stored is described by the manifest; what the model eats is a `Batch`. The order of an
+epoch is a pure function of (seed, epoch): its shards in random order, interleaved, then shuffled
+through a buffer. So an epoch that was left after n batches is continued by the same order without
+its first n batches, and nothing else is kept.
+
+Several processes share an epoch by shards, each shard read by one of them; where there are fewer
+shards than processes, by records.
 
     dataset = open_dataset("gs://bucket/dataset")
     for batch in training_batches(dataset, epoch=0, seed=1, records=8):
@@ -12,30 +15,33 @@ batches is continued by the same order without its first n batches, and nothing 
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
-from beam_pipelines import manifest as manifests
-from beam_pipelines.manifest import Manifest, Shard
+from beam_pipelines.manifest import Shard
 from beam_pipelines.records import (
     FEATURES,
     NEGATIVES,
     PADDING,
+    SENTENCE_START,
     TOKENS,
     TRAIN,
     VALIDATION,
+    WINDOW_BITS,
     WINDOWS,
     RecordShape,
     UserError,
-    read_frames,
 )
-from beam_pipelines.vocabulary import Vocabulary, from_tsv
+from trainer.dataset import Dataset, damage, open_dataset, shards_of
+from trainer.devices import ALONE, Worker
+
+__all__ = [
+    "Batch", "Dataset", "damage", "open_dataset", "pair_dataset", "training_batches",
+    "validation_batches",
+]  # fmt: skip
 
 SHUFFLE_RECORDS = 4096
 """Records among which the next one is drawn: 15 MB and some two million targets."""
@@ -45,6 +51,8 @@ OPEN_SHARDS = 16
 
 PREFETCH = 16
 """Batches made ahead of the step."""
+
+_PAIRED_RECORDS = 64  # Records whose pairs are shuffled together; some 200,000 pairs.
 
 
 class Batch(NamedTuple):
@@ -61,78 +69,19 @@ class Batch(NamedTuple):
     negatives: Any
 
 
-@dataclass(frozen=True, eq=False)
-class Dataset:
-    """A finished dataset whose files are there.
-
-    Attributes:
-        folder: where it is; any path that TensorFlow can read, `gs://` too.
-        manifest: what it holds.
-        digest: hex SHA-256 of manifest.json, which names this dataset and no other.
-        vocabulary: its words.
-    """
-
-    folder: str
-    manifest: Manifest
-    digest: str
-    vocabulary: Vocabulary
-
-    def path(self, name: str) -> str:
-        """Returns the path of a file of the dataset."""
-        return f"{self.folder.rstrip('/')}/{name}"
-
-    def shards(self, epoch: int) -> tuple[Shard, ...]:
-        """Returns the training shards of an epoch: those of the draw whose turn it is."""
-        return self.manifest.select(TRAIN, epoch % self.manifest.passes)
-
-    def words(self, epoch: int) -> int:
-        """Returns the corpus tokens that an epoch stands for, as they were before subsampling."""
-        return sum(shard.words for shard in self.shards(epoch))
-
-    def steps(self, epoch: int, records: int) -> int:
-        """Returns the batches of `records` records in an epoch; the last one may be padded."""
-        return -(-sum(shard.records for shard in self.shards(epoch)) // records)
-
-
-def open_dataset(folder: str) -> Dataset:
-    """Returns the dataset in `folder`, its files checked against the manifest.
-
-    Raises:
-        UserError: it is not finished, not ours or of another version; a file is missing or not as
-            long as the manifest says; the vocabulary is another one; there is nothing to train on.
-    """
-    folder = str(folder)
-    where = f"{folder.rstrip('/')}/{manifests.NAME}"
-    if not tf.io.gfile.exists(where):
-        if not tf.io.gfile.isdir(folder):
-            raise UserError(f"{folder}: no such folder; give --dataset what pmc2vec build wrote")
-        raise UserError(
-            f"{folder}: no {manifests.NAME}, so this dataset is not finished; "
-            "run pmc2vec build again"
-        )
-    text = _read(where)
-    manifest = manifests.from_json(text.decode(errors="replace"), where)
-    file = manifest.vocabulary
-    path = f"{folder.rstrip('/')}/{file.name}"
-    vocabulary = _read(path)
-    if hashlib.sha256(vocabulary).hexdigest() != file.sha256:
-        raise UserError(
-            f"{path}: not the vocabulary that the manifest describes; build the dataset again"
-        )
-    dataset = Dataset(
-        folder, manifest, hashlib.sha256(text).hexdigest(), from_tsv(vocabulary.decode(), path)
-    )
-    with ThreadPoolExecutor(OPEN_SHARDS) as pool:
-        list(pool.map(lambda shard: _check_size(dataset, shard), manifest.shards))
-    if not sum(shard.pairs for shard in dataset.shards(0)):
-        raise UserError(f"{folder}: no pairs to train on; build it from more text")
-    return dataset
-
-
 def training_batches(
-    dataset: Dataset, *, epoch: int, seed: int, records: int, skip: int = 0
+    dataset: Dataset,
+    *,
+    epoch: int,
+    seed: int,
+    records: int,
+    skip: int = 0,
+    worker: Worker = ALONE,
 ) -> tf.data.Dataset:
-    """Returns the batches of an epoch, each record once; the last batch is padded to `records`.
+    """Returns a worker's batches of an epoch; all workers' together hold each record once.
+
+    The last batch is padded to `records`; a worker with fewer batches than another gets batches of
+    padding.
 
     Args:
         dataset: where to read.
@@ -140,71 +89,127 @@ def training_batches(
         seed: of the order.
         records: B, records in a batch.
         skip: batches that were trained on already.
+        worker: who reads.
     """
     shards = dataset.shards(epoch)
+    by_shard = len(shards) >= worker.count
     rng = np.random.default_rng([seed, epoch])
-    order = [shards[at] for at in rng.permutation(len(shards))]
-    serialized = _serialized(dataset, order).shuffle(
+    mine = shards_of(shards, worker) if by_shard and worker.count > 1 else shards
+    order = [mine[at] for at in rng.permutation(len(mine))]
+    serialized = _serialized(dataset, order)
+    if not by_shard:
+        serialized = serialized.shard(worker.count, worker.index)
+    shuffled = serialized.shuffle(
         SHUFFLE_RECORDS, seed=int(rng.integers(2**62)), reshuffle_each_iteration=False
     )
-    return _batched(serialized.skip(skip * records), dataset.manifest.shape, records)
+    batches = _batched(shuffled.skip(skip * records), dataset.manifest.shape, records)
+    if worker.count == 1:
+        return batches
+    return _padded(batches, dataset.steps(epoch, records, worker.count) - skip)
 
 
-def validation_batches(dataset: Dataset, *, records: int, limit: int) -> tf.data.Dataset:
+def validation_batches(
+    dataset: Dataset, *, records: int, limit: int, worker: Worker = ALONE
+) -> tf.data.Dataset:
     """Returns the batches of the validation split, at most `limit`; the same ones every time.
 
-    The shards are read in turn, so that the first `limit` batches hold a part of each.
+    The shards are read in turn, so that the first `limit` batches hold a part of each. Of several
+    workers each gets exactly `limit`, the last ones padding.
     """
     shards = dataset.manifest.select(VALIDATION)
-    serialized = _serialized(dataset, shards).take(limit * records)
-    return _batched(serialized, dataset.manifest.shape, records)
+    serialized = _serialized(dataset, shards).take(limit * records * worker.count)
+    if worker.count == 1:
+        return _batched(serialized, dataset.manifest.shape, records)
+    mine = serialized.shard(worker.count, worker.index)
+    return _padded(_batched(mine, dataset.manifest.shape, records), limit)
 
 
-def damage(dataset: Dataset, shards: Sequence[Shard], error: Exception) -> UserError:
-    """Returns what to tell the user after TensorFlow failed to read `shards` with `error`.
+def pair_dataset(
+    folder: str,
+    *,
+    batch_size: int = 1024,
+    num_ns: int | None = None,
+    epoch: int = 0,
+    seed: int = 1,
+    split: str = TRAIN,
+) -> tf.data.Dataset:
+    """Returns explicit pairs in the shapes of TensorFlow's word2vec tutorial, batch by batch.
 
-    TensorFlow names neither shard nor byte, so the shards are read again, one by one.
+    Each element is `((target, context), label)`: target [B] int64, a word; context
+    [B, 1 + num_ns] int64, its context and after it negatives; label [B, 1 + num_ns] int64, 1 for
+    the context and 0 for the others. `model.fit` takes it as it is. Pairs that are left over from
+    the last batch are dropped, as in the tutorial.
+
+    A record's K negatives of a block are dealt to its pairs in turn.
+
+    Args:
+        folder: that `pmc2vec build` wrote.
+        batch_size: B, pairs.
+        num_ns: negatives of a pair; by default the dataset's `negative`, at most its K.
+        epoch: counted from 0; chooses the draw, and the order together with `seed`.
+        seed: of the order.
+        split: `train` or `validation`.
+
+    Raises:
+        UserError: as `open_dataset`; or there are not so many negatives.
     """
-    for shard in shards:
-        path = dataset.path(shard.name)
-        try:
-            with tf.io.gfile.GFile(path, "rb") as file:
-                for _ in read_frames(file, path):
-                    pass
-        except UserError as found:
-            return found
-        except tf.errors.OpError as found:
-            return UserError(f"{path}: cannot be read ({found.message})")
-    reason = str(error).partition("\n")[0]
-    return UserError(
-        f"{dataset.folder}: its records are not what the manifest describes ({reason}); "
-        "build the dataset again"
+    dataset = open_dataset(folder)
+    shape = dataset.manifest.shape
+    negatives = min(shape.negative, shape.block_negatives) if num_ns is None else num_ns
+    if not 1 <= negatives <= shape.block_negatives:
+        raise UserError(
+            f"num_ns {num_ns}: the records of {folder} hold {shape.block_negatives} negatives for "
+            "a pair; ask for 1 to as many"
+        )
+    batches = (
+        training_batches(dataset, epoch=epoch, seed=seed, records=_PAIRED_RECORDS)
+        if split == TRAIN
+        else validation_batches(dataset, records=_PAIRED_RECORDS, limit=2**31)
     )
 
+    def expand(number: Any, batch: Batch) -> Any:
+        target, context, drawn = _pairs(batch, shape, negatives)
+        draw = tf.stack([tf.constant(seed, tf.int64), number])
+        order = tf.argsort(tf.random.stateless_uniform(tf.shape(target), draw))
+        words = tf.concat([context[:, None], drawn], 1)
+        label = tf.one_hot(tf.zeros_like(target), 1 + negatives, dtype=tf.int64)
+        return tf.nest.map_structure(lambda part: tf.gather(part, order), ((target, words), label))
 
-def _read(path: str) -> bytes:
-    try:
-        with tf.io.gfile.GFile(path, "rb") as file:
-            return bytes(file.read())
-    except tf.errors.OpError as error:
-        raise UserError(f"{path}: cannot be read ({error.message})") from error
+    pairs = batches.enumerate().map(expand, num_parallel_calls=tf.data.AUTOTUNE)
+    shards = dataset.shards(epoch) if split == TRAIN else dataset.manifest.select(split)
+    count = sum(shard.pairs for shard in shards) // batch_size
+    whole = pairs.rebatch(batch_size, drop_remainder=True)
+    return whole.apply(tf.data.experimental.assert_cardinality(count)).prefetch(PREFETCH)
 
 
-def _check_size(dataset: Dataset, shard: Shard) -> None:
-    path = dataset.path(shard.name)
-    try:
-        found = tf.io.gfile.stat(path).length
-    except tf.errors.NotFoundError as error:
-        raise UserError(
-            f"{path}: missing, though the manifest lists it; build the dataset again"
-        ) from error
-    except tf.errors.OpError as error:
-        raise UserError(f"{path}: cannot be read ({error.message})") from error
-    if found != shard.bytes:
-        raise UserError(
-            f"{path}: {found:,} bytes, but the manifest says {shard.bytes:,}; copy it again "
-            "or build the dataset again"
-        )
+def _pairs(batch: Batch, shape: RecordShape, negatives: int) -> tuple[Any, Any, Any]:
+    """Returns target [P], context [P] and negatives [P, num_ns] of the pairs of a batch, int64."""
+    w, length = shape.window, shape.length
+    offsets = np.array([*range(-w, 0), *range(1, w + 1)])
+    around = np.arange(length)[:, None] + offsets + w  # [T, 2w], places in what is padded
+    starts = tf.cast(batch.windows >= SENTENCE_START, tf.int32)
+    sentences = tf.where(batch.tokens == PADDING, -1, tf.cumsum(starts, 1))
+    reach = tf.cast(batch.windows, tf.int32) & WINDOW_BITS
+
+    def neighbours(numbers: Any) -> Any:  # [R, T, 2w]
+        return tf.gather(tf.pad(numbers, [[0, 0], [w, w]], constant_values=-1), around, axis=1)
+
+    paired = (
+        (neighbours(sentences) == sentences[..., None])
+        & (sentences[..., None] >= 0)
+        & (np.abs(offsets) <= reach[..., None])
+    )
+    places = tf.cast(tf.where(paired), tf.int32)  # [P, 3]: record, token, offset
+    turn = tf.range(tf.shape(places)[0])[:, None] * negatives + np.arange(negatives)
+    drawn = places[:, 1:2] // shape.block * shape.block_negatives + turn % shape.block_negatives
+    records = tf.broadcast_to(places[:, :1], tf.shape(drawn))
+    found = (
+        tf.gather_nd(batch.tokens, places[:, :2]),
+        tf.gather_nd(neighbours(batch.tokens), places),
+        tf.gather_nd(batch.negatives, tf.stack([records, drawn], 2)),
+    )
+    target, context, noise = (tf.cast(part, tf.int64) for part in found)
+    return target, context, noise
 
 
 def _serialized(dataset: Dataset, shards: Sequence[Shard]) -> tf.data.Dataset:
@@ -239,3 +244,12 @@ def _batched(serialized: tf.data.Dataset, shape: RecordShape, records: int) -> t
 
     batches = serialized.batch(records).map(parse, num_parallel_calls=1)
     return batches.prefetch(PREFETCH)
+
+
+def _padded(batches: tf.data.Dataset, count: int) -> tf.data.Dataset:
+    """Returns the batches, and then batches of padding until there are `count`."""
+    spec = batches.element_spec
+    empty = Batch(*(tf.zeros(part.shape, part.dtype) for part in spec))
+    empty = empty._replace(tokens=tf.fill(spec.tokens.shape, PADDING))
+    padding = tf.data.Dataset.from_tensors(empty).repeat()
+    return batches.concatenate(padding).take(count)

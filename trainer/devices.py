@@ -1,18 +1,91 @@
-"""Which devices train, as a `tf.distribute` strategy; and TensorFlow without its start-up notes."""
+"""Which devices train, as a `tf.distribute` strategy; and TensorFlow without its start-up notes.
+
+Several processes train together where TF_CONFIG names them all, as Vertex AI and Kubeflow set it:
+
+    {"cluster": {"worker": ["host0:2222", "host1:2222"]}, "task": {"type": "worker", "index": 0}}
+
+The chief, or the first worker where there is none, writes what comes out; the others read its
+checkpoints, so `--checkpoint_dir` must be a folder that all of them see.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import sys
 import tempfile
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from beam_pipelines.records import UserError
 
 if TYPE_CHECKING:
     import tensorflow as tf
+
+
+TF_CONFIG = "TF_CONFIG"
+
+_TRAINING = ("chief", "worker")  # Kinds of tasks, in the order in which TensorFlow numbers them.
+
+
+@dataclass(frozen=True)
+class Worker:
+    """One of the processes that train together.
+
+    Attributes:
+        index: from 0.
+        count: how many they are.
+    """
+
+    index: int = 0
+    count: int = 1
+
+    @property
+    def chief(self) -> bool:
+        """Whether this process writes what comes out."""
+        return self.index == 0
+
+
+ALONE = Worker()
+
+
+def this_worker() -> Worker:
+    """Returns which worker TF_CONFIG says that this process is.
+
+    >>> os.environ["TF_CONFIG"] = (
+    ...     '{"cluster": {"chief": ["a:1"], "worker": ["b:1", "c:1"]},'
+    ...     ' "task": {"type": "worker", "index": 1}}'
+    ... )
+    >>> this_worker()
+    Worker(index=2, count=3)
+    >>> del os.environ["TF_CONFIG"]
+
+    Raises:
+        UserError: it is not of the form above, or this task is none that trains.
+    """
+    text = os.environ.get(TF_CONFIG)
+    if not text:
+        return ALONE
+    try:
+        config = json.loads(text)
+        tasks = {kind: len(config.get("cluster", {}).get(kind, ())) for kind in _TRAINING}
+        kind = config.get("task", {}).get("type", "worker")
+        index = int(config.get("task", {}).get("index", 0))
+    except (AttributeError, TypeError, ValueError) as error:
+        raise UserError(
+            f"TF_CONFIG: not of the form that TensorFlow gives it ({error}); unset or mend it"
+        ) from error
+    count = sum(tasks.values())
+    if count < 2:
+        return ALONE
+    if kind not in tasks or not 0 <= index < tasks[kind]:
+        raise UserError(
+            f"TF_CONFIG: task {kind} {index} is none of {tasks['chief']} chiefs and "
+            f"{tasks['worker']} workers; only those train"
+        )
+    return Worker(index + (tasks["chief"] if kind == "worker" else 0), count)
 
 
 def load_tensorflow() -> None:
@@ -31,11 +104,12 @@ def load_tensorflow() -> None:
 def strategy(devices: int | None = None) -> tf.distribute.Strategy:
     """Returns the strategy that trains on all GPUs, or on the CPU where there is none.
 
-    One device needs no mirrors and gets TensorFlow's default strategy.
+    One device needs no mirrors and gets TensorFlow's default strategy. In a cluster it waits for
+    the other processes.
 
     Args:
-        devices: how many; None for all GPUs, or one CPU device. Several CPU devices share the same
-            cores: they are for trying out what several GPUs would do.
+        devices: of this process; None for all GPUs, or one CPU device. Several CPU devices share
+            the same cores: they are for trying out what several GPUs would do.
 
     Raises:
         UserError: there are not so many.
@@ -49,12 +123,32 @@ def strategy(devices: int | None = None) -> tf.distribute.Strategy:
     with contextlib.suppress(RuntimeError):  # TensorFlow has started: as its user has set it up.
         for gpu in gpus:
             tf.config.experimental.set_memory_growth(gpu, enable=True)
+    if this_worker().count > 1:
+        return _connected(gpus[:count], count)
     if count == 1:
         return tf.distribute.get_strategy()
     if not gpus:
         _split_cpu(count)
     kind = "GPU" if gpus else "CPU"
     return tf.distribute.MirroredStrategy([f"{kind}:{at}" for at in range(count)])
+
+
+def _connected(gpus: list[tf.config.PhysicalDevice], count: int) -> tf.distribute.Strategy:
+    """Returns the strategy of a cluster, once all its processes are there."""
+    import tensorflow as tf
+
+    if gpus:
+        tf.config.set_visible_devices(gpus, "GPU")
+    elif count > 1:
+        raise UserError(f"--devices {count}: in a cluster without GPUs each process has one device")
+    try:
+        return tf.distribute.MultiWorkerMirroredStrategy()
+    except (RuntimeError, ValueError, tf.errors.OpError) as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise UserError(
+            f"TF_CONFIG: the cluster does not come together ({reason}); "
+            "start all its processes again"
+        ) from error
 
 
 def _split_cpu(count: int) -> None:

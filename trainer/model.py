@@ -17,6 +17,7 @@ lower variance. Everything compiles under XLA: shapes are static and nothing bra
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -63,22 +64,49 @@ class SkipGram(tf.Module):
     Attributes:
         shape: of the records that it eats.
         target: [V, D] float32, the word vectors; uniform in (-0.5 / D, 0.5 / D) at first.
-        context: [V, D] float32, zero at first, as in word2vec.c.
+        context: [V, D] float32, zero at first, as in word2vec.c; or the target table again.
     """
 
-    def __init__(self, shape: RecordShape, *, words: int, vector_size: int, seed: int) -> None:
+    def __init__(
+        self,
+        shape: RecordShape,
+        *,
+        words: int,
+        vector_size: int,
+        seed: int,
+        compute: Callable[..., Gradients] | None = None,
+        tied: bool = False,
+    ) -> None:
+        """Makes the tables.
+
+        Args:
+            shape: of the records that it eats.
+            words: V.
+            vector_size: D.
+            seed: of the first vectors.
+            compute: an `objectives.GradientFunction`; by default `gradients`.
+            tied: use one table for both.
+        """
         super().__init__()
         self.shape = shape
+        self._compute = compute or gradients
         rng = np.random.default_rng(seed)
         start = rng.random((words, vector_size), np.float32)
         start -= np.float32(0.5)
         start /= np.float32(vector_size)
         self.target = tf.Variable(start, name="target")
-        self.context = tf.Variable(tf.zeros([words, vector_size]), name="context")
+        self.context = (
+            self.target if tied else tf.Variable(tf.zeros([words, vector_size]), name="context")
+        )
+
+    @property
+    def tied(self) -> bool:
+        """Whether both tables are one."""
+        return self.context is self.target
 
     def gradients(self, batch: Batch) -> Gradients:
         """Returns loss and gradients of a batch; see `gradients`."""
-        return gradients(self.target, self.context, batch, self.shape)
+        return self._compute(self.target, self.context, batch, self.shape)
 
     def totals(self, batch: Batch) -> Totals:
         """Returns loss, pairs and hits of a batch."""
@@ -99,26 +127,26 @@ def gradients(
         batch: of records of `shape`.
         shape: T, S, K, w, and `negative`.
     """
-    records, halo = batch.tokens.shape[0], shape.window
-    ids = tf.reshape(tf.maximum(batch.tokens, 0), [-1])  # [B * T]
-    blocks = [records, shape.blocks]
-    targets = tf.reshape(tf.gather(target, ids), [*blocks, shape.block, -1])
-    contexts = tf.reshape(tf.gather(context, ids), [*blocks, shape.block, -1])
-    negatives = tf.gather(context, tf.reshape(batch.negatives, [*blocks, shape.block_negatives]))
-    candidates = tf.concat([frame(contexts, halo), negatives], 2)  # [B, n, S + 2w + K, D]
+    halo, drawn = shape.window, shape.block_negatives
+    blocks = [batch.tokens.shape[0], shape.blocks, -1]
+    ids = tf.reshape(tf.maximum(batch.tokens, 0), blocks)
+    negatives = tf.reshape(batch.negatives, blocks)
+    targets = tf.gather(target, ids)  # [B, n, S, D]
+    candidates = tf.gather(context, tf.concat([frame(ids, halo), negatives], 2))  # [B, n, C, D]
 
-    mask = pair_mask(batch, shape)  # [B, n, S, S + 2w]
-    pairs = tf.reduce_sum(mask, 3, keepdims=True)  # [B, n, S, 1]
-    noise = tf.repeat(pairs * (shape.negative / shape.block_negatives), shape.block_negatives, 3)
-    weights = tf.concat([mask, noise], 3)
-    sign = tf.constant([-1.0] * mask.shape[3] + [1.0] * shape.block_negatives)
+    mask = tf.linalg.matrix_transpose(pair_mask(batch, shape))  # [B, n, S + 2w, S]
+    pairs = tf.reduce_sum(mask, 2, keepdims=True)  # [B, n, 1, S]
+    noise = tf.repeat(pairs * (shape.negative / drawn), drawn, 2)
+    weights = tf.concat([mask, noise], 2)
+    sign = tf.constant([-1.0] * mask.shape[2] + [1.0] * drawn)[:, None]
 
-    logits = tf.matmul(targets, candidates, transpose_b=True)  # [B, n, S, S + 2w + K]
+    logits = tf.matmul(candidates, targets, transpose_b=True)  # [B, n, C, S]
     softplus, sigmoid = _softplus_and_sigmoid(logits * sign)
-    slopes = weights * sigmoid * sign
-    target_rows = tf.matmul(slopes, candidates)  # [B, n, S, D]
-    candidate_rows = tf.matmul(slopes, targets, transpose_a=True)  # [B, n, S + 2w + K, D]
-    framed, negative_rows = tf.split(candidate_rows, [mask.shape[3], shape.block_negatives], 2)
+    slopes = sigmoid * sign
+    candidate_rows = tf.matmul(weights * slopes, targets)  # [B, n, C, D]
+    transposed = tf.linalg.matrix_transpose(weights) * tf.linalg.matrix_transpose(slopes)
+    target_rows = tf.matmul(transposed, candidates)  # [B, n, S, D]
+    framed, negative_rows = tf.split(candidate_rows, [mask.shape[2], drawn], 2)
 
     def flat(rows: Tensor) -> Tensor:
         return tf.reshape(rows, [-1, rows.shape[-1]])
@@ -127,11 +155,11 @@ def gradients(
         Totals(
             tf.reduce_sum(weights * softplus),
             tf.reduce_sum(pairs),
-            _hits(logits, mask, min(shape.negative, shape.block_negatives)),
+            _hits(logits, mask, min(shape.negative, drawn)),
         ),
-        (RowGradients(ids, flat(target_rows)),),
+        (RowGradients(tf.reshape(ids, [-1]), flat(target_rows)),),
         (
-            RowGradients(ids, flat(overlap_add(framed, halo))),
+            RowGradients(tf.reshape(ids, [-1]), flat(overlap_add(framed, halo))),
             RowGradients(tf.reshape(batch.negatives, [-1]), flat(negative_rows)),
         ),
     )
@@ -142,16 +170,19 @@ def pair_mask(batch: Batch, shape: RecordShape) -> Tensor:
 
     They are if they stand in the same sentence, not further apart than the target's window.
     """
-    blocks = [batch.tokens.shape[0], shape.blocks, shape.block]
-    starts = tf.cast(batch.windows >= SENTENCE_START, tf.int32)
-    sentences = tf.where(batch.tokens >= 0, 1 + tf.cumsum(starts, 1), 0)  # 0: no token
-    sentences = tf.reshape(sentences, blocks)
+    blocks, halo = [batch.tokens.shape[0], shape.blocks, shape.block], shape.window
+    starts = frame(tf.reshape(tf.cast(batch.windows >= SENTENCE_START, tf.float32), blocks), halo)
+    real = frame(tf.reshape(tf.cast(batch.tokens >= 0, tf.float32), blocks), halo)
+    # A product with a triangle is a running sum, of which XLA makes ten passes over the batch.
+    before = tf.constant(np.triu(np.ones([starts.shape[2]] * 2, np.float32)))
+    sentences = (1.0 + tf.matmul(starts, before)) * real  # [B, n, S + 2w]; 0: no token
+    own = sentences[:, :, halo : halo + shape.block, None]
     windows = tf.reshape(tf.cast(batch.windows, tf.int32) & WINDOW_BITS, blocks)
     places = np.arange(shape.block + 2 * shape.window) - shape.window
     distance = tf.constant(np.abs(places[None] - np.arange(shape.block)[:, None]), tf.int32)
     paired = (
-        (frame(sentences, shape.window)[:, :, None, :] == sentences[..., None])
-        & (sentences[..., None] > 0)
+        (sentences[:, :, None, :] == own)
+        & (own > 0)
         & (distance > 0)
         & (distance <= windows[..., None])
     )
@@ -203,6 +234,6 @@ def _softplus_and_sigmoid(logits: Tensor) -> tuple[Tensor, Tensor]:
 
 def _hits(logits: Tensor, mask: Tensor, negative: int) -> Tensor:
     """Returns [] float32, the pairs whose logit beats those of the first `negative` negatives."""
-    frames = mask.shape[3]
-    best = tf.reduce_max(logits[..., frames : frames + negative], 3, keepdims=True)
-    return tf.reduce_sum(mask * tf.cast(logits[..., :frames] > best, tf.float32))
+    frames = mask.shape[2]
+    best = tf.reduce_max(logits[:, :, frames : frames + negative], 2, keepdims=True)
+    return tf.reduce_sum(mask * tf.cast(logits[:, :, :frames] > best, tf.float32))

@@ -1,11 +1,13 @@
 """What a training tells while it runs: curves and neighbours for TensorBoard, lines on the console.
 
 logs/train, logs/validation   loss, accuracy; so that TensorBoard draws both in one chart
-logs/train                    learning_rate, words_per_second, neighbours (text)
+logs/validation               spearman/*
+logs/train                    learning_rate, words_per_second, neighbours (text), norms
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,14 +18,17 @@ from rich.console import Console
 
 from beam_pipelines.records import TRAIN, VALIDATION
 from beam_pipelines.vocabulary import Vocabulary
+from trainer.runs.word_pairs import Scores
 from trainer.vectors import Vectors
 
-FAVOURITES = ("melanoma", "brca1", "insulin", "fever")
+FAVOURITES = (
+    "melanoma", "brca1", "insulin", "fever", "mitochondria", "hypertension", "antibiotics", "mice",
+)  # fmt: skip
 PROBES = 8
 SHOWN = 5  # neighbours of a probe word
 
 _DESCRIPTIONS = {
-    "loss": "Negative-sampling loss, mean per skip-gram pair.",
+    "loss": "Of the objective, mean per pair.",
     "accuracy": "Share of pairs whose logit beats those of `negative` noise words.",
     "learning_rate": "Of the optimizer, at the last step.",
     "words_per_second": "Words of the corpus, before subsampling, per second of training.",
@@ -55,17 +60,19 @@ def probe_words(vocabulary: Vocabulary) -> tuple[str, ...]:
 class Monitor:
     """Writes to TensorBoard's files and to the console."""
 
-    def __init__(self, folder: str, *, probes: Sequence[str], words: Sequence[str]) -> None:
+    def __init__(self, folder: str | None, *, probes: Sequence[str], words: Sequence[str]) -> None:
         """Opens the files.
 
         Args:
-            folder: for TensorBoard's files; any path that TensorFlow can write.
+            folder: for TensorBoard's files; any path that TensorFlow can write. None for no files.
             probes: words whose neighbours to tell.
             words: V words.
         """
         self._probes, self._words = probes, words
         self._writers = {
             split: tf.summary.create_file_writer(f"{folder.rstrip('/')}/{split}")
+            if folder is not None
+            else tf.summary.create_noop_writer()
             for split in (TRAIN, VALIDATION)
         }
 
@@ -74,6 +81,18 @@ class Monitor:
         with self._writers[split].as_default(step):
             for name, value in values.items():
                 tf.summary.scalar(name, value, description=_DESCRIPTIONS[name])
+
+    def agreement(self, step: int, scores: Scores) -> None:
+        """Adds a point to the curve of each set of word pairs that has a correlation."""
+        with self._writers[VALIDATION].as_default(step):
+            for name, score in scores.items():
+                if not math.isnan(score.spearman):
+                    tf.summary.scalar(
+                        f"spearman/{name}",
+                        score.spearman,
+                        description="Rank correlation of cosines with people's scores, "
+                        f"{score.covered:,} of {score.total:,} pairs known.",
+                    )
 
     def neighbours(self, step: int, matrix: NDArray[np.float32]) -> Neighbours:
         """Returns the neighbours of the probe words, and adds them as a table.
@@ -87,6 +106,17 @@ class Monitor:
         with self._writers[TRAIN].as_default(step):
             tf.summary.text("neighbours", markdown(found), description="Nearest words by cosine.")
         return found
+
+    def norms(self, step: int, matrix: NDArray[np.float32]) -> None:
+        """Adds a histogram of the lengths of the vectors.
+
+        Args:
+            step: of all.
+            matrix: [V, D] float32.
+        """
+        lengths = np.sqrt(np.einsum("ij,ij->i", matrix, matrix))
+        with self._writers[TRAIN].as_default(step):
+            tf.summary.histogram("norms", lengths, description="Lengths of the word vectors.")
 
     def close(self) -> None:
         """Writes what is still held back."""

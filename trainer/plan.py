@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import math
+from dataclasses import dataclass, field, replace
 
 from trainer.checkpoints import Position
 from trainer.data import Dataset
@@ -14,31 +15,71 @@ class Plan:
     """What the epochs come to.
 
     Attributes:
-        records: in a batch.
+        records: in a batch of all workers.
         steps: of each epoch.
         words: of each epoch: corpus tokens before subsampling.
+        limit: steps after which the training ends, at most those of all epochs.
     """
 
     records: int
     steps: tuple[int, ...]
     words: tuple[int, ...]
+    limit: int
 
     @classmethod
-    def of(cls, dataset: Dataset, *, epochs: int, batch_size: int) -> Plan:
-        """Returns the plan for a dataset."""
+    def of(
+        cls,
+        dataset: Dataset,
+        *,
+        epochs: int,
+        batch_size: int,
+        workers: int = 1,
+        max_steps: int | None = None,
+        max_words: int | None = None,
+    ) -> Plan:
+        """Returns the plan for a dataset.
+
+        Args:
+            dataset: what is trained on.
+            epochs: passes over it.
+            batch_size: tokens in a step of all workers.
+            workers: processes that share it.
+            max_steps: a limit beside the epochs.
+            max_words: another: the step that reaches so many is the last.
+        """
         records = batch_size // dataset.manifest.shape.length
-        return cls(
-            records,
-            tuple(dataset.steps(epoch, records) for epoch in range(epochs)),
-            tuple(dataset.words(epoch) for epoch in range(epochs)),
+        steps = tuple(
+            dataset.steps(epoch, max(1, records // workers), workers) for epoch in range(epochs)
         )
+        words = tuple(dataset.words(epoch) for epoch in range(epochs))
+        limit = sum(steps) if max_steps is None else min(sum(steps), max_steps)
+        plan = cls(records, steps, words, limit)
+        return plan if max_words is None else replace(plan, limit=plan.steps_for(max_words))
+
+    @property
+    def total_words(self) -> int:
+        """Words until the limit."""
+        return self._words_after(self.limit)
 
     def words_done(self, position: Position) -> int:
         """Returns the words that a position stands for."""
-        done = sum(self.words[: position.epoch])
-        if position.epoch_step:
-            share = position.epoch_step / self.steps[position.epoch]
-            done += round(share * self.words[position.epoch])
+        return self._words_after(position.step)
+
+    def steps_for(self, words: int) -> int:
+        """Returns the steps, up to the limit, after which so many words are done."""
+        before = 0
+        for steps, whole in zip(self.steps, self.words, strict=True):
+            if words <= whole:
+                return min(self.limit, before + math.ceil(words / whole * steps))
+            before, words = before + steps, words - whole
+        return self.limit
+
+    def _words_after(self, step: int) -> int:
+        done = 0
+        for steps, whole in zip(self.steps, self.words, strict=True):
+            if step < steps:
+                return done + round(step / steps * whole)
+            done, step = done + whole, step - steps
         return done
 
 

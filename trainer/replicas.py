@@ -1,16 +1,22 @@
-"""The compiled training step, on one device or on several that hold the same tables.
+"""The compiled training step, on one device or on several that hold copies of the tables.
 
-On one device loss, gradients and update are one XLA program. On several, each computes the
-gradients of its share of the batch; the rows of all are gathered in the order of the devices, and
-every copy of the tables is updated alike. So N devices do what one does with the same batch, up to
-the order in which numbers are added within a device.
+On one device loss, gradients and update are one XLA program. On several, in one of two ways:
+
+* In step: each computes the gradients of its share of the batch; the rows of all are gathered in
+  the order of the devices, and every copy of the tables is updated alike. So N devices do what one
+  does with the same batch, up to the order in which numbers are added within a device.
+* By averages, every `sync_every` steps: each device does the program of one device with its share
+  of the batch to its own copy, and then every copy becomes the mean of all, and so does what the
+  optimizer remembers. Nothing is sent between two averages.
+
+The devices may belong to several processes, which `devices.this_worker` counts.
 
 Many steps run in one call, the input's iterator inside, so that Python does nothing in between.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -18,7 +24,8 @@ import tensorflow as tf
 
 from beam_pipelines.records import RecordShape
 from trainer.data import Batch
-from trainer.model import Gradients, SkipGram, Totals
+from trainer.model import Gradients, SkipGram, Totals, gradients
+from trainer.objectives import GradientFunction
 from trainer.optimizers import Optimizer, RowGradients, Slots
 
 Tensor = Any
@@ -79,24 +86,58 @@ class Replicas:
         words: int,
         vector_size: int,
         seed: int,
+        compute: GradientFunction = gradients,
+        tied: bool = False,
+        sync_every: int | None = None,
     ) -> None:
+        """Makes the model and what its optimizer remembers.
+
+        Args:
+            strategy: knows the devices.
+            optimizer: changes the tables.
+            rate: the learning rate of each step.
+            shape: of the records.
+            words: V.
+            vector_size: D.
+            seed: of the first vectors.
+            compute: loss and gradients of a batch.
+            tied: use one table for both.
+            sync_every: steps between two averages of the tables; None to keep them in step.
+        """
         self._strategy, self._optimizer, self.rate = strategy, optimizer, rate
+        self._alone = strategy.num_replicas_in_sync == 1
+        self._workers = getattr(strategy.extended, "_num_workers", 1)
+        self._sync_every = None if self._alone else sync_every
+        self._share: int | None = None  # Records of a device, where TensorFlow forgets it.
         with strategy.scope():
-            self.model = SkipGram(shape, words=words, vector_size=vector_size, seed=seed)
+            self.model = SkipGram(
+                shape, words=words, vector_size=vector_size, seed=seed, compute=compute, tied=tied
+            )
             self.slots: tuple[Slots, Slots] = (
                 optimizer.slots(self.model.target),
-                optimizer.slots(self.model.context),
+                () if tied else optimizer.slots(self.model.context),
             )
-        self._alone = strategy.num_replicas_in_sync == 1
 
     def iterate(self, batches: tf.data.Dataset) -> Any:
-        """Returns an iterator over batches, each shared out among the devices."""
-        if not self._alone:
-            batches = self._strategy.experimental_distribute_dataset(batches)
-        return iter(batches)
+        """Returns an iterator over this process's batches, each shared out among its devices."""
+        if self._alone:
+            return iter(batches)
+        if self._workers == 1:
+            return iter(self._strategy.experimental_distribute_dataset(batches))
+        devices = self._strategy.num_replicas_in_sync // self._workers
+        self._share = batches.element_spec.tokens.shape[0] // devices
+        return iter(
+            self._strategy.distribute_datasets_from_function(
+                lambda _: batches.rebatch(self._share, drop_remainder=True)
+            )
+        )
 
     def train(self, iterator: Any, *, first: int, steps: int) -> Sums:
-        """Trains on the next `steps` batches; the first of them is step `first` of all."""
+        """Trains on the next `steps` batches; the first of them is step `first` of all.
+
+        Afterwards the copies of the tables are equal: where they are averaged, once more at the
+        end.
+        """
         first_step, count = tf.constant(first, tf.int64), tf.constant(steps, tf.int64)
         totals, diverged = self._train(iterator, first_step, count)
         loss, pairs, hits = totals.numpy().tolist()
@@ -114,23 +155,48 @@ class Replicas:
         tables = (self.model.target, self.model.context)
         return all(bool(tf.reduce_all(tf.math.is_finite(table))) for table in tables)
 
+    def assign(self, variable: tf.Variable, values: Any) -> None:
+        """Sets every copy of a variable."""
+        with self._strategy.scope():
+            variable.assign(values)
+
+    def agree_on(self, number: int) -> bool:
+        """Returns whether the mean of a number over all processes is this process's."""
+        if self._workers == 1:
+            return True
+        return float(self._mean(tf.constant(number, tf.float64))) == number
+
+    @tf.function
+    def _mean(self, number: Tensor) -> Tensor:
+        given = self._strategy.run(lambda: number)
+        return self._strategy.reduce(tf.distribute.ReduceOp.MEAN, given, axis=None)
+
     @tf.function
     def _train(self, iterator: Any, first: Tensor, steps: Tensor) -> tuple[Tensor, Tensor]:
         sums, diverged = tf.zeros([3], tf.float64), tf.constant(-1, tf.int64)
         for step in tf.range(first, first + steps):
             batch = next(iterator)
-            rate = self.rate.at(step)
-            totals = self._step_alone(batch, rate) if self._alone else self._step(batch, rate)
+            totals = self._any_step(batch, self.rate.at(step))
             sums += tf.cast(tf.stack(totals), tf.float64)
             if diverged < 0 and not tf.math.is_finite(totals.loss):
                 diverged = step
+            if self._sync_every and (step + 1) % self._sync_every == 0:
+                self._average()
+        if self._sync_every and (first + steps) % self._sync_every != 0:
+            self._average()
         return sums, diverged
+
+    def _any_step(self, batch: Any, rate: Tensor) -> Totals:
+        if self._alone:
+            totals: Totals = self._step_alone(batch, rate)
+            return totals
+        return self._step_apart(batch, rate) if self._sync_every else self._step(batch, rate)
 
     @tf.function
     def _evaluate(self, iterator: Any, steps: Tensor) -> Tensor:
         sums = tf.zeros([3], tf.float64)
         for _ in tf.range(steps):
-            totals = self._on_each(self._totals, next(iterator))
+            totals = self._on_each(self._totals, (next(iterator),))
             if not self._alone:
                 totals = self._sum(totals)
             sums += tf.cast(tf.stack(totals), tf.float64)
@@ -144,30 +210,46 @@ class Replicas:
         return gradients.totals
 
     def _step(self, batch: Any, rate: Tensor) -> Totals:
-        gradients = self._on_each(self._gradients, batch)
+        gradients = self._on_each(self._gradients, (batch,))
         for table, slots, parts in self._tables(gradients):
             gathered = tf.nest.map_structure(lambda part: self._strategy.gather(part, 0), parts)
             self._strategy.extended.update(table, self._update, args=(slots, gathered, rate))
         return self._sum(gradients.totals)
 
+    def _step_apart(self, batch: Any, rate: Tensor) -> Totals:
+        """Each device updates its own copy, which in here is the only one that it sees."""
+        return self._sum(self._on_each(self._step_alone, (batch, rate)))
+
+    def _average(self) -> None:
+        for variable in (self.model.target, self.model.context, *self.slots[0], *self.slots[1]):
+            if variable is self.model.context and self.model.tied:
+                continue
+            copies = self._strategy.run(variable.read_value)
+            mean = self._strategy.reduce(tf.distribute.ReduceOp.MEAN, copies, axis=None)
+            self._strategy.extended.update(variable, _assign, args=(mean,))
+
     def _tables(
         self, gradients: Gradients
-    ) -> tuple[tuple[tf.Variable, Slots, Sequence[RowGradients]], ...]:
-        return (
-            (self.model.target, self.slots[0], gradients.target),
-            (self.model.context, self.slots[1], gradients.context),
-        )
+    ) -> Iterator[tuple[tf.Variable, Slots, Sequence[RowGradients]]]:
+        if self.model.tied:
+            yield self.model.target, self.slots[0], gradients.target + gradients.context
+        else:
+            yield self.model.target, self.slots[0], gradients.target
+            yield self.model.context, self.slots[1], gradients.context
 
-    def _on_each(self, compiled: Callable[[Batch], Any], batch: Any) -> Any:
+    def _on_each(self, compiled: Callable[..., Any], args: tuple[Any, ...]) -> Any:
         """Returns what each device's program makes of its share of the batch.
 
         Given the compiled function itself, `run` would make one program of all devices' work.
         """
 
-        def call(share: Batch) -> Any:
-            return compiled(share)
+        def call(share: Batch, *others: Any) -> Any:
+            if self._share is not None:
+                shapes = ([self._share, *part.shape[1:]] for part in share)
+                share = Batch(*map(tf.ensure_shape, share, shapes))
+            return compiled(share, *others)
 
-        return self._strategy.run(call, args=(batch,))
+        return self._strategy.run(call, args=args)
 
     def _sum(self, totals: Totals) -> Totals:
         add = tf.distribute.ReduceOp.SUM
@@ -186,3 +268,7 @@ class Replicas:
         self, table: tf.Variable, slots: Slots, parts: Sequence[RowGradients], rate: Tensor
     ) -> None:
         self._optimizer.update(table, slots, parts, rate)
+
+
+def _assign(variable: tf.Variable, value: Tensor) -> None:
+    variable.assign(value)

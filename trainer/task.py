@@ -11,6 +11,8 @@ vectors that it would have given uninterrupted. On one CPU device equal seeds gi
 
 from __future__ import annotations
 
+import json
+import contextlib
 import math
 import sys
 from collections.abc import Sequence
@@ -18,23 +20,27 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from beam_pipelines import __version__
+from rich.console import Console
+
+from beam_pipelines import __version__, manners
 from beam_pipelines.exits import run
 from beam_pipelines.options import parse
 from beam_pipelines.progress import clock_time, console
 from trainer.config import TrainConfig
-from trainer.devices import load_tensorflow, strategy
+from trainer.devices import Worker, load_tensorflow, strategy, this_worker
 from trainer.export import write_vectors
+from trainer.runs import word_pairs
 from trainer.signals import stop_request
-from trainer.workdir import EXPORTS, PROVENANCE, claim, record_options, write_json
+from trainer.workdir import EXPORTS, PROVENANCE, claim, exported, record_options, write_json
 
 if TYPE_CHECKING:
     from trainer.data import Dataset
     from trainer.training import Training
 
 FREE = (
-    "dataset", "workdir", "epochs", "devices", "probe_words", "log_every", "validate_every",
-    "validation_steps", "checkpoint_every", "keep_checkpoints", "checkpoint_dir", "log_dir",
+    "dataset", "workdir", "epochs", "max_steps", "max_words", "devices", "probe_words",
+    "log_every", "validate_every", "validation_steps", "early_stopping", "evaluate",
+    "checkpoint_every", "keep_checkpoints", "checkpoint_dir", "log_dir",
 )  # fmt: skip
 """Options that may change when a workdir is continued."""
 
@@ -47,14 +53,18 @@ class TrainSummary:
         workdir: where the files are.
         words: in the vocabulary, V.
         vector_size: D.
-        epochs: passes over the corpus.
+        epochs: whole passes over the corpus.
         steps: updates of the tables.
+        vectors_step: the one after which the vectors were as they came out; the last one, but for
+            early stopping.
         trained_words: corpus words seen, before subsampling, all epochs together.
         seconds: spent in training, over all starts.
-        loss: mean per pair over the last epoch.
-        accuracy: share of pairs that beat the noise words, over the last epoch.
-        validation_loss: at the end; None without validation records.
+        loss: mean per pair over the last epoch, or what was trained of it.
+        accuracy: share of pairs that beat the noise words, likewise.
+        validation_loss: of the vectors that came out; None without validation records.
         validation_accuracy: likewise.
+        word_pairs: for each set of `--evaluate`, by its name: Spearman's correlation of the vectors
+            that came out (None where there is none), pairs covered, pairs in all.
     """
 
     workdir: Path
@@ -62,12 +72,14 @@ class TrainSummary:
     vector_size: int
     epochs: int
     steps: int
+    vectors_step: int
     trained_words: int
     seconds: float
     loss: float
     accuracy: float
     validation_loss: float | None
     validation_accuracy: float | None
+    word_pairs: dict[str, dict[str, Any]]
 
     @property
     def words_per_second(self) -> float:
@@ -84,35 +96,42 @@ def train(config: TrainConfig) -> TrainSummary:
     """
     load_tensorflow()
     from trainer.data import open_dataset
+    from trainer.run_facts import shown_facts
     from trainer.training import Training
 
-    on = console()
+    worker = this_worker()
+    on = console() if worker.chief else Console(quiet=True)
 
     # What to train on, and what of the options that decides.
     dataset = open_dataset(config.dataset)
     config = config.resolved(dataset.manifest.shape.length)
     assert config.workdir is not None
-    fixed, free = _options(config, dataset)
+    fixed, free = _options(config, dataset, worker)
 
-    with claim(config.workdir), stop_request() as stop:
-        record_options(config.workdir, fixed=fixed, free=free)
-        training = Training(config, dataset, strategy(config.devices), stop=stop, on=on)
-        complete = all((config.workdir / name).exists() for name in EXPORTS)
+    with contextlib.ExitStack() as held:
+        if worker.chief:
+            held.enter_context(claim(config.workdir))
+            record_options(config.workdir, fixed=fixed, free=free)
+        devices = strategy(config.devices)  # May wait for other workers, where no signal is heard.
+        stop = held.enter_context(stop_request())
+        training = Training(config, dataset, devices, stop=stop, on=on, worker=worker)
 
-        if training.position.epoch < config.epochs:
-            complete = False
-            (config.workdir / PROVENANCE).unlink(missing_ok=True)
-            with training.shown():
-                while training.position.epoch < config.epochs:
+        if not training.finished:
+            if worker.chief:
+                (config.workdir / PROVENANCE).unlink(missing_ok=True)
+            with shown_facts(config, dataset, worker), training.shown():
+                while not training.finished:
                     training.train_epoch()
                     training.validate()
                     training.save()
                     training.report()
-        elif complete:
-            on.print(f"train: {config.workdir} is finished; more --epochs would continue it")
 
+        # What comes out: by the chief, and last of all the file that says it is finished.
         summary = _summarize(training)
-        if not complete:
+        if exported(config.workdir) == summary.vectors_step:
+            line = f"train: {config.workdir} is finished; more --epochs would continue it"
+            on.print(line, markup=False, soft_wrap=True)
+        elif worker.chief:
             vocabulary = dataset.vocabulary
             write_vectors(config.workdir, vocabulary.words, vocabulary.counts, training.matrix())
             write_json(config.workdir / PROVENANCE, _provenance(summary, fixed, free, dataset))
@@ -125,15 +144,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         TrainConfig,
         argv,
         prog="pmc2vec train",
-        description="Train word vectors on a dataset. The same command again continues what was "
-        "interrupted; Ctrl-C and SIGTERM leave a checkpoint.",
+        description="Train word vectors; after Ctrl-C the same command goes on.",
         examples=[
             "pmc2vec train --dataset dataset --workdir run",
             "pmc2vec train --dataset dataset --workdir run --epochs 3 --vector_size 300",
             "pmc2vec train --dataset gs://bucket/dataset --workdir run --probe_words tp53 aspirin",
+            "pmc2vec train --dataset dataset --workdir run --epochs 50 --early_stopping 3",
+            "pmc2vec train --dataset december --workdir run2 --init_from run",
         ],
+        json_result=True,
     )
-    print("\n".join(told(train(config))))
+    summary = train(config)
+    if this_worker().chief:
+        facts = {**asdict(summary), "words_per_second": round(summary.words_per_second)}
+        print(json.dumps(facts, default=str) if manners.asked.json else "\n".join(told(summary)))
     return 0
 
 
@@ -141,7 +165,7 @@ def told(summary: TrainSummary) -> list[str]:
     """Returns the lines that end the program."""
     count, took = f"{summary.trained_words:,} words", clock_time(summary.seconds)
     speed = f"{summary.words_per_second:,.0f} words/s"
-    epochs = "1 epoch" if summary.epochs == 1 else f"{summary.epochs} epochs"
+    epochs = "1 epoch" if summary.epochs == 1 else f"{summary.epochs or 'no whole'} epochs"
     files = ", ".join(str(summary.workdir / name) for name in EXPORTS[:2])
     lines = [
         f"trained {count} in {took}, {speed} ({epochs}, {summary.steps:,} steps)",
@@ -149,24 +173,35 @@ def told(summary: TrainSummary) -> list[str]:
     ]
     if summary.validation_loss is not None:
         loss, accuracy = summary.validation_loss, summary.validation_accuracy
-        lines.append(f"validation loss {loss:.4f}, accuracy {accuracy:.3f}")
+        of = "" if summary.vectors_step == summary.steps else f" of step {summary.vectors_step:,}"
+        lines.append(f"validation loss{of} {loss:.4f}, accuracy {accuracy:.3f}")
     lines.append(f"{summary.words:,} vectors of {summary.vector_size} numbers: {files}")
-    lines.append(f"see them: tensorboard --logdir {summary.workdir}")
+    lines.append(f"see them: pmc2vec tensorboard --workdir {summary.workdir}")
     return lines
 
 
-def _options(config: TrainConfig, dataset: Dataset) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Returns the options on which the vectors depend, the dataset's digest with them; the rest."""
+def _options(
+    config: TrainConfig, dataset: Dataset, worker: Worker
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Returns the options on which the vectors depend, and the rest.
+
+    With them the dataset's digest and, where several processes share it, how many they are.
+    """
     every = asdict(config)
-    every["probe_words"] = list(config.probe_words)
-    every["workdir"] = str(config.workdir)
-    fixed = {name: value for name, value in every.items() if name not in FREE}
-    return {**fixed, "manifest_sha256": dataset.digest}, {name: every[name] for name in FREE}
+    for name in ("workdir", "init_from"):
+        every[name] = None if every[name] is None else str(every[name])
+    for name in ("probe_words", "evaluate"):
+        every[name] = list(map(str, every[name]))
+    free = [name for name in FREE if name != "devices" or not config.sync_every]
+    fixed = {name: value for name, value in every.items() if name not in free}
+    fixed |= {"workers": worker.count, "manifest_sha256": dataset.digest}
+    return fixed, {name: every[name] for name in free}
 
 
 def _summarize(training: Training) -> TrainSummary:
-    at, dataset = training.position, training.dataset
-    measured = not math.isnan(at.validation_loss)
+    """Returns what came out; afterwards the model holds it."""
+    at, chosen, dataset = training.position, training.choose(), training.dataset
+    measured = not math.isnan(chosen.validation_loss)
     assert training.config.workdir is not None
     return TrainSummary(
         workdir=training.config.workdir,
@@ -174,12 +209,14 @@ def _summarize(training: Training) -> TrainSummary:
         vector_size=training.config.vector_size,
         epochs=at.epoch,
         steps=at.step,
+        vectors_step=chosen.step,
         trained_words=training.plan.words_done(at),
         seconds=at.seconds,
         loss=at.loss / max(at.pairs, 1),
         accuracy=at.hits / max(at.pairs, 1),
-        validation_loss=at.validation_loss if measured else None,
-        validation_accuracy=at.validation_accuracy if measured else None,
+        validation_loss=chosen.validation_loss if measured else None,
+        validation_accuracy=chosen.validation_accuracy if measured else None,
+        word_pairs=word_pairs.facts(training.scores(training.matrix())),
     )
 
 
@@ -188,13 +225,14 @@ def _provenance(
 ) -> dict[str, Any]:
     """Returns where the vectors come from and how good they are, for provenance.json."""
     manifest = dataset.manifest
-    scores = ("loss", "accuracy", "validation_loss", "validation_accuracy")
+    counts = ("epochs", "steps", "vectors_step", "trained_words", "seconds")
+    scores = ("loss", "accuracy", "validation_loss", "validation_accuracy", "word_pairs")
     facts = asdict(summary)
     return {
         "code_version": __version__,
         "config": {**fixed, **free},
         "trained": {
-            **{name: facts[name] for name in ("epochs", "steps", "trained_words", "seconds")},
+            **{name: facts[name] for name in counts},
             "words_per_second": round(summary.words_per_second),
         },
         "scores": {name: facts[name] for name in scores},

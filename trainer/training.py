@@ -11,8 +11,9 @@ import math
 import signal
 import time
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import replace
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -21,28 +22,25 @@ from rich.console import Console
 
 from beam_pipelines.progress import Progress, progress
 from beam_pipelines.records import TRAIN, VALIDATION, UserError
-from trainer.checkpoints import Checkpoints
+from trainer.checkpoints import Checkpoints, Position
 from trainer.config import TrainConfig
-from trainer.data import Dataset, damage, training_batches, validation_batches
+from trainer.data import Dataset, training_batches, validation_batches
+from trainer.devices import ALONE, Worker
 from trainer.monitor import Monitor, probe_words, show_neighbours
+from trainer.objectives import gradient_function
 from trainer.optimizers import Adagrad, Optimizer, Sgd
 from trainer.plan import Meter, Plan
 from trainer.replicas import LearningRate, Replicas, Sums
+from trainer.runs import failures, word_pairs
+from trainer.runs.continuation import carry_over, open_earlier
+from trainer.runs.word_pairs import Scores, WordPairSets
 from trainer.signals import StopRequest
+from trainer.vectors import Vectors
 
 STEPS_PER_CALL = 50
 """Steps between two looks at the clock and at signals; a tenth of a second or so on a CPU."""
 
 _OPTIMIZERS: dict[str, type[Optimizer]] = {"adagrad": Adagrad, "sgd": Sgd}
-
-_UNREADABLE = (
-    tf.errors.DataLossError,
-    tf.errors.InvalidArgumentError,
-    tf.errors.NotFoundError,
-    tf.errors.OutOfRangeError,
-    tf.errors.PermissionDeniedError,
-    tf.errors.UnavailableError,
-)
 
 
 class Training:
@@ -64,49 +62,48 @@ class Training:
         *,
         stop: StopRequest,
         on: Console,
+        worker: Worker = ALONE,
     ) -> None:
         """Makes the model, and takes up the newest checkpoint if there is one.
 
+        Args:
+            config: the options, resolved.
+            dataset: what to train on.
+            strategy: knows the devices.
+            stop: what asks to stop.
+            on: where to tell of progress.
+            worker: which of the processes that train together this is.
+
         Raises:
             UserError: the devices cannot share a batch; the checkpoints belong to a longer training
-                or cannot be read.
+                or cannot be read; there is nothing to validate, compare or start from as asked.
         """
-        assert config.alpha is not None
-        assert config.min_alpha is not None
         assert config.batch_size is not None
         assert config.checkpoint_dir is not None
-        self.config, self.dataset = config, dataset
+        self.config, self.dataset, self.worker = config, dataset, worker
         self._stop, self._console = stop, on
-        self.plan = Plan.of(dataset, epochs=config.epochs, batch_size=config.batch_size)
-        devices = strategy.num_replicas_in_sync
-        if self.plan.records % devices:
-            share = devices * dataset.manifest.shape.length
-            raise UserError(
-                f"--batch_size {config.batch_size} is {self.plan.records} records, which {devices} "
-                f"devices cannot share; give a multiple of {share}"
-            )
-        self.replicas = Replicas(
-            strategy,
-            _OPTIMIZERS[config.optimizer](),
-            LearningRate(config.alpha, config.min_alpha, sum(self.plan.steps)),
-            dataset.manifest.shape,
-            words=len(dataset.vocabulary),
-            vector_size=config.vector_size,
-            seed=config.seed,
+        self.plan = Plan.of(
+            dataset,
+            epochs=config.epochs,
+            batch_size=config.batch_size,
+            workers=worker.count,
+            max_steps=config.max_steps,
+            max_words=config.max_words,
         )
+        self._word_pairs = WordPairSets.read(config.evaluate)
+        self._validation_steps = self._count_validation_steps()
+        if config.early_stopping and not self._validation_steps:
+            raise UserError(
+                f"--early_stopping {config.early_stopping}: {config.dataset} has no validation "
+                "records; build it with --validation_fraction, or train without"
+            )
+        self.replicas = _new_replicas(config, dataset, strategy, self.plan)
         self._checkpoints = Checkpoints(
             config.checkpoint_dir, self.replicas, keep=config.keep_checkpoints, tell=self._tell
         )
-        self._validation_steps = self._count_validation_steps()
-        self.position = self._checkpoints.restore()
-        if (self.position.epoch, self.position.epoch_step) > (config.epochs, 0):
-            raise UserError(
-                f"{config.workdir}: has been trained for {self.position.epoch} epochs already; "
-                f"--epochs {config.epochs} is less"
-            )
+        self.position = self._take_up()
         self._began = time.monotonic() - self.position.seconds
         self._saved_at = time.monotonic()
-        self._validated_at = -1
         self._progress: Progress
         self._monitor: Monitor
 
@@ -124,7 +121,7 @@ class Training:
             self._tell(f"not in the vocabulary, so not probed: {' '.join(unknown)}")
         probes = [word for word in self.config.probe_words if word in vocabulary.ids]
         self._monitor = Monitor(
-            self.config.log_dir,
+            self.config.log_dir if self.worker.chief else None,
             probes=probes or probe_words(vocabulary),
             words=vocabulary.words,
         )
@@ -133,7 +130,7 @@ class Training:
             progress(
                 "train",
                 "words",
-                total=sum(self.plan.words),
+                total=self.plan.total_words,
                 start=self.plan.words_done(self.position),
                 on=self._console,
             ) as self._progress,
@@ -142,8 +139,23 @@ class Training:
 
     # --- the phases of an epoch ----------------------------------------------------------------
 
+    @property
+    def finished(self) -> bool:
+        """Whether there is nothing more to train."""
+        return (
+            self.position.epoch >= self.config.epochs
+            or self.position.step >= self.plan.limit
+            or self.out_of_patience
+        )
+
+    @property
+    def out_of_patience(self) -> bool:
+        """Whether the validation loss has not fallen for as long as early stopping waits."""
+        patience = self.config.early_stopping
+        return patience is not None and self.position.stale >= patience
+
     def train_epoch(self) -> None:
-        """Trains to the end of the epoch.
+        """Trains to the end of the epoch, or to where the training ends within it.
 
         Raises:
             UserError: a shard cannot be read; the loss is not finite.
@@ -157,12 +169,13 @@ class Training:
                 self.dataset,
                 epoch=epoch,
                 seed=self.config.seed,
-                records=self.plan.records,
+                records=self.plan.records // self.worker.count,
                 skip=self.position.epoch_step,
+                worker=self.worker,
             )
         )
         meter = self._new_meter()
-        while (left := self.plan.steps[epoch] - self.position.epoch_step) > 0:
+        while (left := self._left()) > 0 and not self.out_of_patience:
             sums = self._steps(iterator, self._until_next(left))
             meter.add(sums)
             step = self.position.step
@@ -172,54 +185,95 @@ class Training:
             if step % self.config.validate_every == 0:
                 self.validate()
             self._save_if_due()
-        self.position = replace(self.position, epoch=epoch + 1, epoch_step=0)
+        if self.position.epoch_step == self.plan.steps[epoch]:
+            self.position = replace(self.position, epoch=epoch + 1, epoch_step=0)
 
     def validate(self) -> None:
         """Measures the validation loss; the tables with the lowest one are kept as the best."""
-        if not self._validation_steps or self._validated_at == self.position.step:
+        at = self.position
+        if not self._validation_steps or at.validated_step == at.step:
             return
-        self._validated_at = self.position.step
         batches = validation_batches(
-            self.dataset, records=self.plan.records, limit=self._validation_steps
+            self.dataset,
+            records=self.plan.records // self.worker.count,
+            limit=self._validation_steps,
+            worker=self.worker,
         )
-        iterator = self.replicas.iterate(batches)
-        try:
+        with self._failures(VALIDATION):
+            iterator = self.replicas.iterate(batches)
             sums = self.replicas.evaluate(iterator, steps=self._validation_steps)
-        except _UNREADABLE as error:
-            raise damage(self.dataset, self.dataset.manifest.select(VALIDATION), error) from error
         loss, accuracy = sums.loss / max(sums.pairs, 1), sums.hits / max(sums.pairs, 1)
         if not math.isfinite(loss):
-            self._fail_diverged(self.position.step)
-        self._monitor.scalars(VALIDATION, self.position.step, loss=loss, accuracy=accuracy)
-        best = loss < self.position.best_loss
+            raise failures.diverged(self.config, at.step)
+        self._monitor.scalars(VALIDATION, at.step, loss=loss, accuracy=accuracy)
+        best = loss < at.best_loss
         self.position = replace(
-            self.position,
+            at,
             seconds=self._seconds,
             validation_loss=loss,
             validation_accuracy=accuracy,
-            best_loss=min(loss, self.position.best_loss),
+            validated_step=at.step,
+            best_loss=min(loss, at.best_loss),
+            stale=0 if best else at.stale + 1,
         )
-        if best:
+        if best and self.worker.chief:
             self._checkpoints.save_best(self.position)
 
     def report(self) -> None:
-        """Tells how the epoch went, and what the neighbours of the probe words are now."""
+        """Tells how the epoch went, how well the vectors agree with people, and neighbours."""
+        if not self.worker.chief:
+            return
         at = self.position
-        line = f"epoch {at.epoch} of {self.config.epochs}: loss {at.loss / max(at.pairs, 1):.4f}, "
+        line = f"epoch {at.epoch + bool(at.epoch_step)} of {self.config.epochs}"
+        if at.epoch_step:
+            line += f", {at.epoch_step:,} of {self.plan.steps[at.epoch]:,} steps"
+        line += f": loss {at.loss / max(at.pairs, 1):.4f}, "
         line += f"accuracy {at.hits / max(at.pairs, 1):.3f}"
         if not math.isnan(at.validation_loss):
             line += f"; validation loss {at.validation_loss:.4f}, "
             line += f"accuracy {at.validation_accuracy:.3f}"
         self._tell(line)
-        show_neighbours(self._monitor.neighbours(at.step, self.matrix()), self._console)
+        matrix = self.matrix()
+        scores = self.scores(matrix)
+        self._monitor.agreement(at.step, scores)
+        for told in word_pairs.lines(scores):
+            self._tell(told)
+        self._monitor.norms(at.step, matrix)
+        show_neighbours(self._monitor.neighbours(at.step, matrix), self._console)
 
     def save(self) -> None:
         """Writes a checkpoint; one with numbers that are not finite is never written."""
         if not self.replicas.finite():
-            self._fail_diverged(self.position.step)
+            raise failures.diverged(self.config, self.position.step)
         self.position = replace(self.position, seconds=self._seconds)
-        self._checkpoints.save(self.position)
         self._saved_at = time.monotonic()
+        if self.worker.chief:
+            self._checkpoints.save(self.position)
+
+    def choose(self) -> Position:
+        """Sets the tables to those that are to come out, and returns where they stood.
+
+        With early stopping those are the best; without, the last. After this nothing is trained.
+        """
+        at, patience = self.position, self.config.early_stopping
+        if patience is None or math.isinf(at.best_loss) or not self.worker.chief:
+            return at
+        if self.out_of_patience:
+            self._tell(f"stopped early: no lower validation loss in {patience} measurements")
+        chosen = self._checkpoints.restore_best()
+        self._tell(
+            f"the vectors are those of step {chosen.step:,} of {at.step:,}, which had the lowest "
+            f"validation loss, {chosen.validation_loss:.4f}"
+        )
+        return chosen
+
+    def scores(self, matrix: NDArray[np.float32]) -> Scores:
+        """Returns how well vectors agree with each set of word pairs.
+
+        Args:
+            matrix: [V, D] float32.
+        """
+        return self._word_pairs.scores(Vectors(self.dataset.vocabulary.words, matrix))
 
     def matrix(self) -> NDArray[np.float32]:
         """Returns the word vectors, [V, D] float32."""
@@ -231,20 +285,53 @@ class Training:
     def _seconds(self) -> float:
         return time.monotonic() - self._began
 
+    def _take_up(self) -> Position:
+        """Returns where the newest checkpoint stands; where there is none, the start."""
+        config, position = self.config, self._checkpoints.restore()
+        if (position.epoch, position.epoch_step) > (config.epochs, 0):
+            raise UserError(
+                f"{config.workdir}: has been trained for {position.epoch} epochs already; "
+                f"--epochs {config.epochs} is less"
+            )
+        if not position.step and config.init_from is not None:
+            words = self.dataset.vocabulary.words
+            known = carry_over(open_earlier(config.init_from, config), self.replicas, words)
+            self._tell(
+                f"{known:,} words start from their vectors in {config.init_from}, "
+                f"{len(words) - known:,} are new"
+            )
+        if not self.replicas.agree_on(position.step):
+            raise UserError(
+                f"{config.checkpoint_dir}: this worker finds the checkpoint of step "
+                f"{position.step:,} there and others do not; give a --checkpoint_dir that all see"
+            )
+        return position
+
+    def _left(self) -> int:
+        at = self.position
+        return min(self.plan.steps[at.epoch] - at.epoch_step, self.plan.limit - at.step)
+
     def _until_next(self, left: int) -> int:
         step, config = self.position.step, self.config
+        call, rounds = STEPS_PER_CALL, config.sync_every
+        if rounds:  # A call ends with an average, so it must end where one is due.
+            call = max(call // rounds, 1) * rounds
+            call -= step % call
         until_log = config.log_every - step % config.log_every
         until_validation = config.validate_every - step % config.validate_every
-        return min(STEPS_PER_CALL, left, until_log, until_validation)
+        return min(call, left, until_log, until_validation)
+
+    def _failures(self, split: str) -> AbstractContextManager[None]:
+        draw = self.position.epoch % self.dataset.manifest.passes if split == TRAIN else None
+        shards = self.dataset.manifest.select(split, draw)
+        return failures.told(self.dataset, shards, workers=self.worker.count)
 
     def _steps(self, iterator: Any, count: int) -> Sums:
         at = self.position
-        try:
+        with self._failures(TRAIN):
             sums = self.replicas.train(iterator, first=at.step, steps=count)
-        except _UNREADABLE as error:
-            raise damage(self.dataset, self.dataset.shards(at.epoch), error) from error
         if sums.diverged is not None:
-            self._fail_diverged(sums.diverged)
+            raise failures.diverged(self.config, sums.diverged)
         self.position = replace(
             at,
             epoch_step=at.epoch_step + count,
@@ -292,12 +379,37 @@ class Training:
         batches = math.ceil(sum(shard.records for shard in shards) / self.plan.records)
         return min(batches, self.config.validation_steps)
 
-    def _fail_diverged(self, step: int) -> NoReturn:
-        raise UserError(
-            f"step {step:,}: the loss or a vector is no longer a finite number; lower --alpha "
-            f"({self.config.alpha}) or --batch_size ({self.config.batch_size}) and train in "
-            f"another --workdir; the checkpoints in {self.config.checkpoint_dir} are from before"
-        )
-
     def _tell(self, line: str) -> None:
         self._console.print(f"train: {line}", markup=False, soft_wrap=True)
+
+
+def _new_replicas(
+    config: TrainConfig, dataset: Dataset, strategy: tf.distribute.Strategy, plan: Plan
+) -> Replicas:
+    """Returns the model that the options ask for.
+
+    Raises:
+        UserError: the devices cannot share a batch.
+    """
+    assert config.alpha is not None
+    assert config.min_alpha is not None
+    devices = strategy.num_replicas_in_sync
+    if plan.records % devices:
+        raise UserError(
+            f"--batch_size {config.batch_size} is {plan.records} records, which {devices} devices "
+            f"cannot share; give a multiple of {devices * dataset.manifest.shape.length}"
+        )
+    return Replicas(
+        strategy,
+        _OPTIMIZERS[config.optimizer](),
+        LearningRate(config.alpha, config.min_alpha, plan.limit),
+        dataset.manifest.shape,
+        words=len(dataset.vocabulary),
+        vector_size=config.vector_size,
+        seed=config.seed,
+        compute=gradient_function(
+            config.architecture, config.objective, mixed_precision=config.mixed_precision
+        ),
+        tied=config.tie_embeddings,
+        sync_every=config.sync_every,
+    )

@@ -86,6 +86,15 @@ def record_options(folder: Path, fixed: Mapping[str, Any], free: Mapping[str, An
     write_json(path, {"format": FORMAT, "version": VERSION, **fixed, **free})
 
 
+def exported(folder: Path) -> int | None:
+    """Returns the step whose vectors are in a finished workdir; None in any other."""
+    if not all((folder / name).exists() for name in EXPORTS):
+        return None
+    provenance = json.loads((folder / PROVENANCE).read_text(encoding="utf-8"))
+    step: int | None = provenance.get("trained", {}).get("vectors_step")
+    return step
+
+
 def write_json(path: Path, value: Mapping[str, Any]) -> None:
     """Writes a JSON file, whole or not at all."""
     with replacing(path) as file:
