@@ -80,6 +80,26 @@ def test_words_of_a_topic_become_neighbours(finished):
     assert sum(probe[0] == word[0] for probe, word in near) >= 18, near
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"architecture": "cbow"},
+        {"objective": "softmax"},
+        {"tie_embeddings": True},
+        {"architecture": "cbow", "objective": "softmax", "mixed_precision": True},
+    ],
+    ids=str,
+)
+def test_each_way_of_training_learns_the_topics_its_own_way(finished, dataset, tmp_path, options):
+    train(config(dataset, tmp_path / "run", **options))
+    vectors = Vectors.load(tmp_path / "run")
+    near = [(p, word) for p in ("a1", "b1", "c1") for word, _ in vectors.most_similar(p, 4)]
+    assert sum(probe[0] == word[0] for probe, word in near) >= 10, near
+    assert tables(tmp_path / "run") != tables(finished[0])
+    with pytest.raises(UserError, match=f"was trained with {next(iter(options))} "):
+        train(config(dataset, tmp_path / "run"))
+
+
 def test_the_summary_says_what_was_done(finished):
     workdir, summary = finished
     data = json.loads((Path(summary.workdir) / "provenance.json").read_text())

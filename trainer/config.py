@@ -125,8 +125,8 @@ class TrainConfig:
     """Batches of the validation split that are measured, at most."""
 
     early_stopping: int | None = None
-    """Stop after so many measurements without a lower validation loss. The vectors that come out
-    are then those with the lowest, whether it stops early or not."""
+    """Stop after so many measurements without a lower validation loss, and give out the vectors
+    with the lowest."""
 
     evaluate: tuple[Path, ...] = ()
     """Files of word pairs with people's scores, to be compared with after each epoch."""

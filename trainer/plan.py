@@ -83,6 +83,19 @@ class Plan:
         return done
 
 
+def epoch_line(at: Position, plan: Plan, *, epochs: int) -> str:
+    """Returns how an epoch went, or what was trained of it."""
+    line = f"epoch {at.epoch + bool(at.epoch_step)} of {epochs}"
+    if at.epoch_step:
+        line += f", {at.epoch_step:,} of {plan.steps[at.epoch]:,} steps"
+    line += f": loss {at.loss / max(at.pairs, 1):.4f}, "
+    line += f"accuracy {at.hits / max(at.pairs, 1):.3f}"
+    if not math.isnan(at.validation_loss):
+        line += f"; validation loss {at.validation_loss:.4f}, "
+        line += f"accuracy {at.validation_accuracy:.3f}"
+    return line
+
+
 @dataclass
 class Meter:
     """Sums since the last point of the curves.

@@ -11,8 +11,8 @@ vectors that it would have given uninterrupted. On one CPU device equal seeds gi
 
 from __future__ import annotations
 
-import json
 import contextlib
+import json
 import math
 import sys
 from collections.abc import Sequence

@@ -27,20 +27,17 @@ from trainer.config import TrainConfig
 from trainer.data import Dataset, training_batches, validation_batches
 from trainer.devices import ALONE, Worker
 from trainer.monitor import Monitor, probe_words, show_neighbours
-from trainer.objectives import gradient_function
-from trainer.optimizers import Adagrad, Optimizer, Sgd
-from trainer.plan import Meter, Plan
-from trainer.replicas import LearningRate, Replicas, Sums
+from trainer.plan import Meter, Plan, epoch_line
+from trainer.replicas import Sums
 from trainer.runs import failures, word_pairs
-from trainer.runs.continuation import carry_over, open_earlier
+from trainer.runs.continuation import start_from
+from trainer.runs.models import new_replicas
 from trainer.runs.word_pairs import Scores, WordPairSets
 from trainer.signals import StopRequest
 from trainer.vectors import Vectors
 
 STEPS_PER_CALL = 50
 """Steps between two looks at the clock and at signals; a tenth of a second or so on a CPU."""
-
-_OPTIMIZERS: dict[str, type[Optimizer]] = {"adagrad": Adagrad, "sgd": Sgd}
 
 
 class Training:
@@ -97,7 +94,7 @@ class Training:
                 f"--early_stopping {config.early_stopping}: {config.dataset} has no validation "
                 "records; build it with --validation_fraction, or train without"
             )
-        self.replicas = _new_replicas(config, dataset, strategy, self.plan)
+        self.replicas = new_replicas(config, dataset, strategy, self.plan)
         self._checkpoints = Checkpoints(
             config.checkpoint_dir, self.replicas, keep=config.keep_checkpoints, tell=self._tell
         )
@@ -224,15 +221,7 @@ class Training:
         if not self.worker.chief:
             return
         at = self.position
-        line = f"epoch {at.epoch + bool(at.epoch_step)} of {self.config.epochs}"
-        if at.epoch_step:
-            line += f", {at.epoch_step:,} of {self.plan.steps[at.epoch]:,} steps"
-        line += f": loss {at.loss / max(at.pairs, 1):.4f}, "
-        line += f"accuracy {at.hits / max(at.pairs, 1):.3f}"
-        if not math.isnan(at.validation_loss):
-            line += f"; validation loss {at.validation_loss:.4f}, "
-            line += f"accuracy {at.validation_accuracy:.3f}"
-        self._tell(line)
+        self._tell(epoch_line(at, self.plan, epochs=self.config.epochs))
         matrix = self.matrix()
         scores = self.scores(matrix)
         self._monitor.agreement(at.step, scores)
@@ -295,11 +284,7 @@ class Training:
             )
         if not position.step and config.init_from is not None:
             words = self.dataset.vocabulary.words
-            known = carry_over(open_earlier(config.init_from, config), self.replicas, words)
-            self._tell(
-                f"{known:,} words start from their vectors in {config.init_from}, "
-                f"{len(words) - known:,} are new"
-            )
+            self._tell(start_from(config.init_from, config, self.replicas, words))
         if not self.replicas.agree_on(position.step):
             raise UserError(
                 f"{config.checkpoint_dir}: this worker finds the checkpoint of step "
@@ -381,35 +366,3 @@ class Training:
 
     def _tell(self, line: str) -> None:
         self._console.print(f"train: {line}", markup=False, soft_wrap=True)
-
-
-def _new_replicas(
-    config: TrainConfig, dataset: Dataset, strategy: tf.distribute.Strategy, plan: Plan
-) -> Replicas:
-    """Returns the model that the options ask for.
-
-    Raises:
-        UserError: the devices cannot share a batch.
-    """
-    assert config.alpha is not None
-    assert config.min_alpha is not None
-    devices = strategy.num_replicas_in_sync
-    if plan.records % devices:
-        raise UserError(
-            f"--batch_size {config.batch_size} is {plan.records} records, which {devices} devices "
-            f"cannot share; give a multiple of {devices * dataset.manifest.shape.length}"
-        )
-    return Replicas(
-        strategy,
-        _OPTIMIZERS[config.optimizer](),
-        LearningRate(config.alpha, config.min_alpha, plan.limit),
-        dataset.manifest.shape,
-        words=len(dataset.vocabulary),
-        vector_size=config.vector_size,
-        seed=config.seed,
-        compute=gradient_function(
-            config.architecture, config.objective, mixed_precision=config.mixed_precision
-        ),
-        tied=config.tie_embeddings,
-        sync_every=config.sync_every,
-    )

@@ -45,6 +45,22 @@ class Earlier:
     checkpoint: str
 
 
+def start_from(folder: Path, config: TrainConfig, replicas: Replicas, words: Sequence[str]) -> str:
+    """Sets the rows of the words that a workdir knows, and returns a line that counts them.
+
+    Args:
+        folder: the workdir.
+        config: of the training that is to start from it.
+        replicas: its model, which was just made.
+        words: its vocabulary.
+
+    Raises:
+        UserError: as `open_earlier` and `carry_over`.
+    """
+    known = carry_over(open_earlier(folder, config), replicas, words)
+    return f"{known:,} words start from their vectors in {folder}, {len(words) - known:,} are new"
+
+
 def open_earlier(folder: Path, config: TrainConfig) -> Earlier:
     """Returns the finished training in a workdir.
 

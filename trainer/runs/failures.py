@@ -46,18 +46,12 @@ def told(dataset: Dataset, shards: Sequence[Shard], *, workers: int) -> Iterator
     try:
         yield
     except gone as error:
-        raise lost_worker(error) from error
+        raise UserError(
+            "another worker of the cluster is gone, so this one ends too; start all of them again "
+            "with the same command, and they continue from the last checkpoint"
+        ) from error
     except _UNREADABLE as error:
         raise damage(dataset, shards, error) from error
-
-
-def lost_worker(error: Exception) -> UserError:
-    """Returns what to tell the user when another process of the cluster is gone."""
-    reason = str(error).strip().partition("\n")[0]
-    return UserError(
-        "another worker of the cluster is gone, so this one ends too; start all of them again "
-        f"with the same command, and they continue from the last checkpoint ({reason[:200]})"
-    )
 
 
 def diverged(config: TrainConfig, step: int) -> UserError:

@@ -1,0 +1,154 @@
+"""Two processes that train together, named by TF_CONFIG; and one of them dies."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.datasets import topic_articles, write_dataset
+from trainer.data import Batch, open_dataset, training_batches
+from trainer.devices import Worker
+from trainer.optimizers import Adagrad
+from trainer.replicas import LearningRate, Replicas
+from trainer.vectors import Vectors
+
+ROOT = Path(__file__).parent.parent
+STEPS = 60
+
+WORKER = """
+import os
+import signal
+import sys
+from beam_pipelines.exits import run
+from trainer.devices import load_tensorflow
+
+load_tensorflow()
+from trainer import task
+from trainer.replicas import Replicas
+
+dies_at, *words = sys.argv[1:]
+train, calls = Replicas.train, []
+
+def counted(self, *args, **options):
+    calls.append(1)
+    if len(calls) == int(dies_at):
+        os.kill(os.getpid(), signal.SIGKILL)
+    return train(self, *args, **options)
+
+Replicas.train = counted
+sys.exit(run(lambda: task.main(words)))
+"""
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory) -> Path:
+    """Three shards: one worker has two of them."""
+    folder = tmp_path_factory.mktemp("cluster") / "dataset"
+    return write_dataset(folder, topic_articles(24, sentences=20), num_shards=3)
+
+
+def free_addresses(count: int) -> list[str]:
+    held = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    addresses = [f"127.0.0.1:{one.getsockname()[1]}" for one in held]
+    for one in held:
+        one.close()
+    return addresses
+
+
+def run(dataset: Path, workdir: Path, *words: str, dies_at=(0, 0), own=((), ())):
+    """Trains in two processes; returns the exit status of each and what it printed.
+
+    Args:
+        dataset: what to train on.
+        workdir: of both.
+        words: options of both.
+        dies_at: for each, the call of the compiled steps in which it is killed.
+        own: for each, options of its own.
+    """
+    config = {"cluster": {"worker": free_addresses(2)}}
+    options = (
+        f"--dataset {dataset} --workdir {workdir} --vector_size 8 --batch_size 256 --seed 3 "
+        f"--alpha 0.05 --log_every 10 --max_steps {STEPS} --checkpoint_every 0"
+    ).split()
+    started = []
+    for index in range(2):
+        config["task"] = {"type": "worker", "index": index}
+        environment = {**os.environ, "TF_CONFIG": json.dumps(config)}
+        command = [sys.executable, "-c", WORKER, str(dies_at[index]), *options, *words, *own[index]]
+        started.append(
+            subprocess.Popen(
+                command,
+                cwd=ROOT,
+                env=environment,
+                text=True,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+            )
+        )
+    printed = [process.communicate()[0] for process in started]
+    return [process.returncode for process in started], printed
+
+
+def in_one_process(dataset: Path) -> np.ndarray:
+    """The vectors of one device that is given the batches of both workers, one after the other."""
+    opened = open_dataset(str(dataset))
+    replicas = Replicas(
+        tf.distribute.get_strategy(), Adagrad(), LearningRate(0.05, 0.05, STEPS),
+        opened.manifest.shape, words=len(opened.vocabulary), vector_size=8, seed=3,
+    )  # fmt: skip
+    first, epoch = 0, 0
+    while first < STEPS:
+        shares = [
+            training_batches(opened, epoch=epoch, seed=3, records=4, worker=Worker(index, 2))
+            for index in range(2)
+        ]
+        both = tf.data.Dataset.zip(*shares).map(
+            lambda a, b: Batch(*(tf.concat(parts, 0) for parts in zip(a, b, strict=True)))
+        )
+        count = min(opened.steps(epoch, 4, 2), STEPS - first)
+        replicas.train(replicas.iterate(both), first=first, steps=count)
+        first, epoch = first + count, epoch + 1
+    return replicas.model.target.numpy()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("words", [(), ("--sync_every", "10")], ids=["in step", "averaged"])
+def test_a_worker_dies_and_all_started_again_end_as_if_none_had(dataset, tmp_path, words):
+    whole = tmp_path / "whole"
+    status, printed = run(dataset, whole, *words)
+    assert status == [0, 0], printed
+    assert "trained " in printed[0]
+    assert "trained " not in printed[1]
+    if not words:
+        found = Vectors.load(whole).matrix
+        assert np.abs(found).max() > 0.1
+        np.testing.assert_allclose(found, in_one_process(dataset), rtol=2e-3, atol=1e-4)
+
+    for dies_at in ((0, 3), (3, 0)):
+        status, printed = run(dataset, tmp_path / "run", *words, dies_at=dies_at)
+        dead = dies_at.index(3)
+        assert status[dead] == -9
+        assert status[1 - dead] == 1
+        last = printed[1 - dead].rstrip().splitlines()[-1]
+        assert last.startswith("pmc2vec: error: another worker of the cluster is gone, so this ")
+    status, printed = run(dataset, tmp_path / "run", *words)
+    assert status == [0, 0], printed
+    assert "continues after step" in printed[0]
+    for name in ("vectors.tsv", "metadata.tsv"):
+        assert (tmp_path / "run" / name).read_bytes() == (whole / name).read_bytes()
+
+
+@pytest.mark.slow
+def test_workers_that_do_not_see_the_same_checkpoints_are_told(dataset, tmp_path):
+    status, printed = run(dataset, tmp_path / "run", dies_at=(0, 3))
+    assert status == [1, -9], printed
+    apart = (("--checkpoint_dir", str(tmp_path / name)) for name in ("run/checkpoints", "other"))
+    status, printed = run(dataset, tmp_path / "run", own=tuple(apart))
+    assert status == [1, 1]
+    assert "others do not; give a --checkpoint_dir that all see" in printed[0] + printed[1]

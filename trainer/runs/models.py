@@ -1,0 +1,47 @@
+"""The model that the options of a training ask for."""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+from beam_pipelines.records import UserError
+from trainer.config import TrainConfig
+from trainer.dataset import Dataset
+from trainer.objectives import gradient_function
+from trainer.optimizers import Adagrad, Optimizer, Sgd
+from trainer.plan import Plan
+from trainer.replicas import LearningRate, Replicas
+
+_OPTIMIZERS: dict[str, type[Optimizer]] = {"adagrad": Adagrad, "sgd": Sgd}
+
+
+def new_replicas(
+    config: TrainConfig, dataset: Dataset, strategy: tf.distribute.Strategy, plan: Plan
+) -> Replicas:
+    """Returns the model that the options ask for.
+
+    Raises:
+        UserError: the devices cannot share a batch.
+    """
+    assert config.alpha is not None
+    assert config.min_alpha is not None
+    devices = strategy.num_replicas_in_sync
+    if plan.records % devices:
+        raise UserError(
+            f"--batch_size {config.batch_size} is {plan.records} records, which {devices} devices "
+            f"cannot share; give a multiple of {devices * dataset.manifest.shape.length}"
+        )
+    return Replicas(
+        strategy,
+        _OPTIMIZERS[config.optimizer](),
+        LearningRate(config.alpha, config.min_alpha, plan.limit),
+        dataset.manifest.shape,
+        words=len(dataset.vocabulary),
+        vector_size=config.vector_size,
+        seed=config.seed,
+        compute=gradient_function(
+            config.architecture, config.objective, mixed_precision=config.mixed_precision
+        ),
+        tied=config.tie_embeddings,
+        sync_every=config.sync_every,
+    )
