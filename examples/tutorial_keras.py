@@ -4,7 +4,7 @@
     tensorboard --logdir logs
 
 https://www.tensorflow.org/text/tutorials/word2vec. The model is the tutorial's and sees single
-pairs, in batches of 1,024; `pmc2vec train` trains on the same pairs some hundred times faster.
+pairs, in batches of 1,024; `pmc2vec train` trains on the same pairs in blocks.
 """
 
 from __future__ import annotations

@@ -149,7 +149,7 @@ def _show(truth: Truth, workdir: Path, console: Console) -> Recovery:
     for part in (neighbours, planted):
         console.print()
         console.print(part)
-    _say(console, f"\nTensorBoard:  tensorboard --logdir {workdir}")
+    _say(console, f"\nTensorBoard:  pmc2vec tensorboard --workdir {workdir}")
     _say(console, f"Your turn:    pmc2vec neighbours melanoma --vectors {workdir}")
     return found
 
@@ -164,7 +164,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _command(config: DemoConfig) -> int:
-    if not demo(config, Console()).passed:
+    if not demo(config, Console(width=None if sys.stdout.isatty() else 110)).passed:
         raise UserError("the planted meaning did not come back: the scores above say what is wrong")
     return 0
 

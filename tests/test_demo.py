@@ -14,7 +14,7 @@ def test_the_demo_recovers_what_was_planted(tmp_path):
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-2000:]
     printed = done.stdout
-    for part in ("pmc2vec sample", "pmc2vec build", "pmc2vec train", "tensorboard --logdir"):
+    for part in ("pmc2vec sample", "pmc2vec build", "pmc2vec train", "pmc2vec tensorboard"):
         assert part in printed
     assert printed.count(" yes") == 5
     rows = {line.split()[0]: line for line in printed.splitlines() if line.strip()}
