@@ -190,13 +190,13 @@ def _prepare(config: BuildConfig, output: Output, inputs: tuple[tuple[str, int],
         "inputs": [list(entry) for entry in inputs],
     }
     found = files.read_text(started)
+    if found is None and files.matches(output.path("**")):
+        raise UserError(f"{config.output}: not empty and not a dataset; give another --output")
     if config.overwrite:
         for pattern in OWN_FILES:
             files.remove(output.path(pattern))
     elif found is not None:
         _refuse_other(json.loads(found), wanted, config.output)
-    elif files.matches(output.path("*")):
-        raise UserError(f"{config.output}: not empty and not a dataset; give another --output")
     for folder in _folders(config):
         files.make_folder(output.path(folder))
     files.write_text(started, json.dumps(wanted, indent=1, ensure_ascii=False) + "\n")

@@ -123,6 +123,8 @@ class BuildConfig:
         """Raises ValueError for options that cannot mean anything."""
         if bool(self.input) == bool(self.corpus):
             raise ValueError("give either --input (archives, files, folders) or --corpus")
+        if self.corpus and self.corpus.rstrip("/") == self.output.rstrip("/"):
+            raise ValueError("--output must not be the dataset that --corpus names")
         if self.corpus and self.stop_after:
             raise ValueError("--stop_after corpus has nothing to do with --corpus")
         if self.phrases < 0 or self.phrase_min_count < 1 or self.phrase_threshold <= 0:

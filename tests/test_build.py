@@ -1,3 +1,4 @@
+import gzip
 import hashlib
 import json
 import subprocess
@@ -255,6 +256,33 @@ def test_plain_text_is_input_too(tmp_path):
     assert made.funnel["kept"] == 3
     assert made.funnel["tokens"] == 18_000
     assert made.vocabulary.size == 7
+
+
+def test_a_truncated_text_file_gives_what_it_has_and_says_so(tmp_path):
+    whole = gzip.compress("".join(f"line {n} of many words\n" for n in range(40_000)).encode())
+    (tmp_path / "cut.txt.gz").write_bytes(whole[: len(whole) // 2])
+    options = BuildConfig(
+        input=(str(tmp_path / "cut.txt.gz"),), output=str(tmp_path / "data"), num_shards=1
+    )
+    made = build(options, ALONE)
+    assert made.funnel["kept"] > 5
+    assert made.funnel["rejected:damaged_member"] == 1
+    assert made.funnel["read"] == made.funnel["kept"] + 1
+    (line,) = (tmp_path / "data/rejected.jsonl").read_text().splitlines()
+    assert json.loads(line)["member"] == "cut.txt.gz"
+
+
+def test_overwriting_never_touches_a_folder_that_is_not_ours(tmp_path):
+    (tmp_path / "data/corpus").mkdir(parents=True)
+    (tmp_path / "data/corpus/thesis.doc").write_text("years of work")
+    with pytest.raises(UserError, match="not empty and not a dataset"):
+        build(config(tmp_path, overwrite=True), ALONE)
+    assert (tmp_path / "data/corpus/thesis.doc").exists()
+
+
+def test_a_dataset_is_not_written_over_the_corpus_it_is_made_from():
+    with pytest.raises(ValueError, match="--output must not be the dataset that --corpus names"):
+        BuildConfig(output="data/", corpus="data", overwrite=True)
 
 
 # --- bad input ---------------------------------------------------------------------------------

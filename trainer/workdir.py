@@ -22,7 +22,6 @@ CONFIG = "config.json"
 PROVENANCE = "provenance.json"
 LOCK = ".lock"
 CHECKPOINTS = "checkpoints"
-LOGS = "logs"
 
 FORMAT = "pmc2vec training"
 VERSION = 1

@@ -31,8 +31,6 @@ LANGUAGE = "language"
 LICENCE = "licence"
 YEAR = "year"
 JOURNAL = "journal"
-REASONS = (NO_KEYWORD, NO_TEXT, RETRACTED, ARTICLE_TYPE, LANGUAGE, LICENCE, YEAR, JOURNAL)
-"""In the order in which they are looked at; an article counts under the first."""
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,10 @@ writes the same bytes under the same names, and a part that is finished is not m
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import json
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field, replace
@@ -156,7 +158,9 @@ def _read(
         archive = path.rsplit("/", 1)[-1]
         with open_binary(path) as file:
             if path.endswith(plaintext.SUFFIXES):
-                yield from _read_text(file, archive, reading, summary)
+                for text in _read_text(file, archive, reading, summary):
+                    yield text
+                    heartbeat.beat(_beats(summary, before + file.tell()))
                 before += size
                 continue
             found = archives.documents(file, archive, max_bytes=reading.max_document_bytes)
@@ -184,8 +188,18 @@ def _licensed(
 
 def _read_text(
     file: BinaryIO, name: str, reading: Reading, summary: Summary
-) -> Iterator[CorpusArticle]:
-    for article in plaintext.articles(file, name, reading.text_unit):
+) -> Iterator[CorpusArticle | dict[str, str]]:
+    """Yields the kept articles of a text file, and at the end that it is damaged, if it is."""
+    found = plaintext.articles(file, name, reading.text_unit)
+    while True:
+        try:
+            article = next(found, None)
+        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+            damage = archives.Damage(name, "damaged_member", str(error))
+            yield from read_document(damage, name, reading, summary)
+            return
+        if article is None:
+            return
         yield from _kept(article, name, name, reading, summary)
 
 
