@@ -59,7 +59,7 @@ def test_the_pipeline_equals_direct_computation(tmp_path):
         for document in documents(path.open("rb"), path.name)
         for found in read_document(document, path.name, reading, summary)
     ]
-    counts = Counter(word for found in articles for s in found.sentences for word in s)
+    counts = Counter(w for found in articles for s in found.sentences for w in s.split(" "))
     words = vocabulary.rank(list(counts), np.array(list(counts.values())), min_count=2)
     assert (tmp_path / "data/vocabulary.tsv").read_text() == vocabulary.to_tsv(words)
 
@@ -73,7 +73,7 @@ def test_the_pipeline_equals_direct_computation(tmp_path):
             for found in mine:
                 name = found.article.article_id
                 if skipgrams.is_validation(name, 0.2, 1) == (split == "validation"):
-                    text = Tokens(name, [" ".join(sentence) for sentence in found.sentences])
+                    text = Tokens(name, list(found.sentences))
                     ids, lengths = table.article(text)
                     runs.append(
                         skipgrams.draw_article(
@@ -89,7 +89,7 @@ def test_one_worker_and_two_processes_write_the_same_bytes(tmp_path):
     build(config(tmp_path, "one"), ALONE)
     build(config(tmp_path, "two"), ("--direct_num_workers=2",))
     assert digests(tmp_path / "one") == digests(tmp_path / "two")
-    assert len(digests(tmp_path / "one")) == 6 + 12 + 4
+    assert len(digests(tmp_path / "one")) == 6 + 12 + 4 + 3
 
 
 def test_another_seed_writes_other_records_of_the_same_corpus(tmp_path):
@@ -243,7 +243,7 @@ def test_phrases_become_words_and_the_corpus_stays(tmp_path):
     counted = joined.vocabulary.tokens + joined.vocabulary.dropped_tokens
     assert counted == sum(shard.words for shard in joined.shards) < plain.funnel["tokens"]
     left = {path.parent.name for path in (tmp_path / "joined").rglob("*") if path.is_file()}
-    assert left == {"joined", "corpus", "counts"}
+    assert left == {"joined", "corpus", "counts", "known"}
 
 
 def test_plain_text_is_input_too(tmp_path):

@@ -17,7 +17,7 @@ def counted(sentences):
     file = io.BytesIO()
     writer = CountsWriter(file)
     for sentence in sentences:
-        writer.count([sentence])
+        writer.count_sentences([" ".join(sentence)])
     writer.close()
     return io.BytesIO(file.getvalue())
 
@@ -46,6 +46,7 @@ def test_spilling_changes_nothing(monkeypatch):
     many = [[f"w{n % 700}" for n in range(i, i + 40)] for i in range(300)]
     at_once = merged(counted(many))
     monkeypatch.setattr(counts, "SPILL_WORDS", 50)
+    monkeypatch.setattr(counts, "WAITING_SENTENCES", 2)
     spilled = counted(many)
     assert pq.ParquetFile(spilled).num_row_groups > 2 * PARTITIONS
     assert merged(spilled) == at_once == Counter(word for sentence in many for word in sentence)

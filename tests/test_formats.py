@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from gensim.models import FastText, KeyedVectors, Word2Vec
 from pyarrow import parquet
@@ -71,7 +72,7 @@ def test_gensim_loads_its_own_format_with_counts(exported):
     assert theirs.get_vecattr("β-catenin", "count") == COUNTS[WORDS.index("β-catenin")]
     np.testing.assert_array_equal(theirs.vectors, MATRIX)
     near = theirs.most_similar("word", topn=3)
-    ours = Vectors(WORDS, MATRIX).most_similar("word", 3)
+    ours = Vectors(WORDS, MATRIX).most_similar("word", topn=3)
     assert [word for word, _ in near] == [word for word, _ in ours]
 
 
@@ -195,6 +196,15 @@ def test_pyarrow_reads_parquet(exported):
     np.testing.assert_array_equal(np.array(table["vector"].to_pylist(), np.float32), MATRIX)
 
 
+def test_pandas_reads_parquet_and_the_tables(exported):
+    frame = pd.read_parquet(exported / "vectors.parquet")
+    assert frame.word.tolist() == WORDS
+    assert frame["count"].tolist() == COUNTS.tolist()
+    np.testing.assert_array_equal(np.stack(frame.vector), MATRIX)
+    table = pd.read_csv(exported / "vectors.tsv", sep="\t", header=None, dtype=np.float32)
+    np.testing.assert_array_equal(table, MATRIX)
+
+
 def test_numpy_reads_the_table_of_a_workdir(exported):
     table = np.loadtxt(exported / "vectors.tsv", np.float32, delimiter="\t")
     np.testing.assert_array_equal(table, MATRIX)
@@ -304,7 +314,7 @@ def test_a_saved_model_knows_neighbours(served):
     named = [[word.decode() for word in row] for row in found["neighbours"].numpy()]
     vectors = Vectors(WORDS, MATRIX)
     for at, word in ((0, "word"), (2, "中文")):
-        near = vectors.most_similar(word, 3)
+        near = vectors.most_similar(word, topn=3)
         assert named[at] == [neighbour for neighbour, _ in near]
         assert found["cosines"][at].numpy().tolist() == pytest.approx(
             [c for _, c in near], abs=1e-6

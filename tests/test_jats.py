@@ -12,6 +12,7 @@ from lxml import etree
 from beam_pipelines.articles import jats
 from beam_pipelines.articles.jats import Article, RejectedError, Section, articles
 from beam_pipelines.articles.markup import REFERENCE_TYPES, RULES, Rule, blocks
+from beam_pipelines.articles.trees import parse
 
 ARTICLES = Path(__file__).parent / "articles"
 
@@ -325,6 +326,49 @@ def test_encodings(encoding):
     if encoding == "utf-16-le":
         data = b"\xff\xfe" + data
     assert only(data).sections == (Section("body", ("naïve é",)),)
+
+
+REFERENCES = (
+    '<back><ref-list><title>References</title><ref id="b1"><x>On fever</x></ref></ref-list>'
+)
+
+
+def test_a_list_of_references_is_cut_out_and_its_ids_are_known():
+    data = article(
+        "<p>as shown<xref rid='b1'>1</xref> here <xref rid='x1'>ever</xref></p>",
+        back=REFERENCES + "<ack><p>Thanks</p></ack></back>",
+    )
+    tree = parse(data)
+    assert [node.tag for node in tree.root.iter("ref-list", "ref")] == ["ref-list"]
+    assert tree.references.startswith(b"<ref-list><title>")
+    assert [section.blocks for section in only(data).sections] == [
+        ("as shown here ever",), ("Thanks",),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "back",
+    [
+        "<back><!-- <ref-list> --><p>text</p><!-- </ref-list> --></back>",
+        "<back><p><![CDATA[<ref-list>]]>text<![CDATA[</ref-list>]]></p></back>",
+        "<back><?a <ref-list>?><p>text</p><?a </ref-list>?></back>",
+        "<back><ref-list/><p>text</p></back>",
+        "<back><ref-list></ref-list><p>text</p><ref-list></ref-list></back>",
+        "<back><ref-list><ref-list><ref/></ref-list><ref/></ref-list><p>text</p></back>",
+        "<back><ref-list-x/><p>text</p><z a='</ref-list>'/></back>".replace("</ref", "&lt;/ref"),
+        f"{REFERENCES}<p>text</p></back>",
+    ],
+)
+def test_what_only_looks_like_a_list_of_references_is_not_cut_out(back):
+    text = " ".join(" ".join(s.blocks) for s in only(article("", back=back)).sections)
+    assert text.replace("<ref-list>", "").replace("</ref-list>", "") == "text"
+
+
+def test_what_is_wrong_in_a_list_of_references_is_not_known_and_elsewhere_it_is():
+    broken = "<back><ref-list><ref>&nonsense;</ref></x></ref-list>"
+    assert only(article(back=f"{broken}</back>")).sections[0].blocks == ("text",)
+    with pytest.raises(RejectedError, match="nonsense"):
+        articles(article(back=f"{broken}</z></back>"), "a.xml")
 
 
 def test_no_file_and_no_address_is_opened(tmp_path):

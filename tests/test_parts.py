@@ -119,7 +119,7 @@ def test_row_groups_hold_few_articles_and_read_back_in_order(monkeypatch):
     writer = corpus.CorpusWriter(file, summary)
     for n in range(5):
         (found,) = articles(article(n, "maize"), "m")
-        sentences = [["maize", str(n)]] * n
+        sentences = [f"maize {n}"] * n
         writer.write(corpus.CorpusArticle(found, "a", "m", ["body"] * n, sentences))
     writer.close()
     assert summary.groups == [2, 10, 8]

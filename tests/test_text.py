@@ -88,15 +88,21 @@ def test_tokens(text, expected):
 
 def test_case_is_kept_on_request():
     assert tokens("BRCA1 in Mice", lowercase=False) == ["BRCA1", "in", "Mice"]
-    assert tokenizer("tutorial", lowercase=False)("BRCA1, in") == ["BRCA1", "in"]
-    assert tokenizer("whitespace", lowercase=False)("BRCA1, in") == ["BRCA1,", "in"]
+    assert tokenizer("tutorial", lowercase=False)(["BRCA1, in"]) == ["BRCA1 in"]
+    assert tokenizer("whitespace", lowercase=False)(["BRCA1, in"]) == ["BRCA1, in"]
+    assert tokenizer(lowercase=False)(["BRCA1, in"]) == ["BRCA1 in"]
 
 
 @given(st.text())
 def test_a_token_holds_no_space_and_is_never_empty(text):
     for kind in ("biomedical", "whitespace"):
-        assert all(token and not token.isspace() and " " not in token
-                   for token in tokenizer(kind)(text))  # fmt: skip
+        (joined,) = tokenizer(kind)([" ".join(text.split())])
+        assert not joined or all(token and not token.isspace() for token in joined.split(" "))
+
+
+@given(st.lists(st.text(st.sampled_from("aé9Ⅷ .,-'+)(\u00adα")).map(lambda s: " ".join(s.split()))))
+def test_sentences_searched_at_once_have_the_tokens_of_each(texts):
+    assert tokenizer()(texts) == [" ".join(tokens(text)) for text in texts or [""]]
 
 
 @given(st.text(alphabet=st.characters(max_codepoint=127)))
@@ -111,11 +117,9 @@ def test_normalizing_twice_changes_nothing_more(text):
 
 def test_numbers_are_kept_dropped_or_folded():
     text = "12 p53 0.05 1,000 2010-2012 il-2"
-    assert tokenizer()(text) == text.split()
-    assert tokenizer(numbers="drop")(text) == ["p53", "il-2"]
-    assert tokenizer(numbers="fold")(text) == [
-        "<number>", "p53", "<number>", "<number>", "<number>", "il-2",
-    ]  # fmt: skip
+    assert tokenizer()([text]) == [text]
+    assert tokenizer(numbers="drop")([text, "12"]) == ["p53 il-2", ""]
+    assert tokenizer(numbers="fold")([text]) == ["<number> p53 <number> <number> <number> il-2"]
 
 
 def test_unknown_choices_are_named():
@@ -155,4 +159,6 @@ def test_tutorial_tokens_are_those_of_keras():
         text=True,
         check=True,
     )
-    assert json.loads(run.stdout) == [tokenizer("tutorial")(text) for text in texts]
+    assert json.loads(run.stdout) == [
+        sentence.split(" ") if sentence else [] for sentence in tokenizer("tutorial")(texts)
+    ]

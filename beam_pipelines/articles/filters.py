@@ -71,7 +71,7 @@ class Filter:
         return next(self._reasons(article), None)
 
     def _reasons(self, article: Article) -> Iterator[str]:
-        # Keywords first: `precheck.may_match` drops by them before anything else is known.
+        # Keywords first: `precheck.may_mention` drops by them before anything else is known.
         if self.keywords and not self._mentions(article):
             yield NO_KEYWORD
         if not article.sections:

@@ -13,22 +13,29 @@ in a wrapper (Europe PMC's `<articles>`, efetch's `<pmc-articleset>`, OAI-PMH).
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal
+
+from lxml import etree
 
 from beam_pipelines.articles.licences import licence
 from beam_pipelines.articles.markup import RULES, Rule, blocks
-from beam_pipelines.articles.trees import RejectedError, parse
+from beam_pipelines.articles.trees import RejectedError, Tree, parse
 
 __all__ = [
     "DEFAULT_SECTIONS",
     "SECTION_NAMES",
     "Article",
+    "ArticleElement",
     "RejectedError",
     "Section",
     "SectionName",
     "articles",
+    "elements",
+    "raw_text",
+    "read",
 ]
 
 SectionName = Literal["title", "abstract", "body", "captions", "back", "keywords"]
@@ -46,6 +53,7 @@ RETRACTED_RELATIONS = frozenset(
 _META = "{*}front/{*}article-meta"
 _LANGUAGE = "{http://www.w3.org/XML/1998/namespace}lang"
 _RETRACTED_TITLE = re.compile(r"\W*(RETRACTED|Retracted( article)?:|Retraction( note)?:)")
+_ID = re.compile(rb"""<(?:ref|fn)\s(?:[^<>]*?\s)?id\s*=\s*["']([^"'<>]*)""")
 _ARTICLE_NUMBER = re.compile(r"(?:PMC)?(\d+)", re.IGNORECASE)
 
 
@@ -91,6 +99,21 @@ class Article:
     retracted: bool = False
 
 
+@dataclass(frozen=True)
+class ArticleElement:
+    """One `<article>` in a document, parsed but not read.
+
+    Attributes:
+        element: the element.
+        name: of the article where it has no identifier: the member's, and its number there.
+        targets: ids of references and notes: an `xref` without a type to one of them goes.
+    """
+
+    element: Any
+    name: str
+    targets: Collection[str]
+
+
 def articles(
     data: bytes, member: str, sections: Iterable[SectionName] = DEFAULT_SECTIONS
 ) -> list[Article]:
@@ -104,17 +127,38 @@ def articles(
     Raises:
         RejectedError: it cannot be parsed, or holds no JATS article.
     """
-    root = parse(data)
-    found = [node for node in root.iter("{*}article") if _is_jats(node)]
+    wanted = tuple(sections)
+    return [read(found, wanted) for found in elements(data, member)]
+
+
+def elements(data: bytes, member: str) -> list[ArticleElement]:
+    """Returns the articles in one XML document, not yet read; arguments and errors as above."""
+    tree = parse(data)
+    root = tree.root
+    nodes = [root] if _local_name(root) == "article" else root.iter("{*}article")
+    found = [node for node in nodes if _is_jats(node)]
     if not found:
         raise RejectedError("not_jats", f"root element {root.tag}, no article with front matter")
-    wanted = tuple(sections)
     stem = member.rsplit("/", 1)[-1]
+    targets = _Targets(tree)
     many = len(found) > 1
     return [
-        _article(node, f"{stem}#{number}" if many else stem, wanted)
+        ArticleElement(node, f"{stem}#{number}" if many else stem, targets)
         for number, node in enumerate(found)
     ]
+
+
+def raw_text(found: ArticleElement, sections: Iterable[SectionName]) -> bytes:
+    """Returns all text inside the elements of some sections, in UTF-8.
+
+    It holds every letter that `read` will find there, in the same order and no further apart; and
+    more, for no rule is applied.
+    """
+    elements = (element for name in sections for element in _SECTIONS[name](found.element))
+    return b"\n".join(
+        etree.tostring(element, method="text", encoding="utf-8", with_tail=False)
+        for element in elements
+    )
 
 
 def _is_jats(node: Any) -> bool:
@@ -123,7 +167,13 @@ def _is_jats(node: Any) -> bool:
     return any(node.find(path) is not None for path in paths)
 
 
-def _article(node: Any, name: str, wanted: tuple[SectionName, ...]) -> Article:
+def _local_name(node: Any) -> str:
+    return str(node.tag).rpartition("}")[2]
+
+
+def read(found: ArticleElement, wanted: tuple[SectionName, ...] = DEFAULT_SECTIONS) -> Article:
+    """Returns what an article says of itself, and the sections that are wanted."""
+    node, name, targets = found.element, found.name, found.targets
     meta = node.find(_META)
     if meta is None:
         meta = node.makeelement("article-meta")
@@ -131,7 +181,6 @@ def _article(node: Any, name: str, wanted: tuple[SectionName, ...]) -> Article:
     number = _ARTICLE_NUMBER.match(ids.get("pmcid") or ids.get("pmc") or ids.get("pmcaid") or "")
     pmcid = f"PMC{number[1]}" if number else ""
     pmid, doi = ids.get("pmid", ""), ids.get("doi", "")
-    targets = _targets(node)
     titles = _sections(node, ("title",), targets)
     title = " ".join(block for section in titles for block in section.blocks)
     return Article(
@@ -172,7 +221,7 @@ def _retracted(node: Any, meta: Any, title: str) -> bool:
 
 
 def _sections(
-    node: Any, wanted: tuple[SectionName, ...], targets: frozenset[str]
+    node: Any, wanted: tuple[SectionName, ...], targets: Collection[str]
 ) -> tuple[Section, ...]:
     found = (
         (name, tuple(b for element in _SECTIONS[name](node) for b in blocks(element, targets)))
@@ -181,9 +230,26 @@ def _sections(
     return tuple(Section(name, text) for name, text in found if text)
 
 
-def _targets(node: Any) -> frozenset[str]:
-    """Returns the ids of references and notes: an `xref` without a type to one of them goes."""
-    return frozenset(target.get("id", "") for target in node.iter("{*}ref", "{*}fn"))
+class _Targets(Collection[str]):
+    """The ids of references and notes of a tree, which hardly any article asks for."""
+
+    def __init__(self, tree: Tree) -> None:
+        self._tree = tree
+
+    @cached_property
+    def _ids(self) -> frozenset[str]:
+        nodes = self._tree.root.iter("{*}ref", "{*}fn")
+        cut = (found.decode(errors="replace") for found in _ID.findall(self._tree.references))
+        return frozenset((*(node.get("id", "") for node in nodes), *cut))
+
+    def __contains__(self, target: object) -> bool:
+        return target in self._ids
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._ids)
+
+    def __len__(self) -> int:
+        return len(self._ids)
 
 
 def _titles(node: Any) -> list[Any]:

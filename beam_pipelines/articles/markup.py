@@ -88,8 +88,14 @@ def blocks(element: Any, references: Collection[str] = frozenset()) -> list[str]
     pieces: list[str] = []
     _collect(element, pieces, references)
     text = without_references("".join(pieces))
-    spaced = (" ".join(block.split()) for block in text.split(BREAK))
+    spaced = (_spaced(block) for block in text.split(BREAK) if block)
     return [block for block in spaced if block]
+
+
+def _spaced(block: str) -> str:
+    """Returns the block with single spaces; in ASCII most have them already, as is soon seen."""
+    is_spaced = "  " not in block and "\n" not in block and "\t" not in block and "\r" not in block
+    return block.strip(" ") if is_spaced and block.isascii() else " ".join(block.split())
 
 
 def _collect(element: Any, pieces: list[str], references: Collection[str]) -> None:

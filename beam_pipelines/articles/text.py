@@ -14,6 +14,10 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
 
 _DASHES = "\u2010\u2011\u2012\u2013\u2014\u2015\u2043\u2212\ufe58\ufe63\uff0d"
 _REMOVED = "\u00ad\u200b\u200c\u200d\u2060\ufeff\u00ae\u2122"
@@ -33,6 +37,8 @@ _ABBREVIATIONS = frozenset(
     min mr mrs ms no nos nov nr p pp prof ref refs resp sect ser sp spp st subg subsp suppl supp
     tab var viz vol vols vs wt""".split()
 )
+_LONG = 1 + max(map(len, _ABBREVIATIONS))
+"""Letters of a word that is neither an abbreviation nor the number of a list item."""
 _INITIALS = re.compile(r"[A-Z]|[A-Za-z](?:[.-]+[A-Za-z])+")
 _ITEM = re.compile(r"\s*[(\[]?(?:\d{1,3}|[A-Za-z]|[ivxIVX]{1,5})(?:\.\d{1,3})*[)\]]?")
 _LONGEST_ITEM = 16
@@ -43,9 +49,22 @@ _STARTERS = re.compile(
     re.VERBOSE,
 )
 
-_WORD = r"{0}+(?:(?:[-']|(?<=\d)[.,](?=\d)){0}+)*(?:\++(?!{0}))?"
+_WORD = r"{0}+(?:(?:[-']|(?<=[0-9])[.,](?=[0-9])){0}+)*(?:\++(?!{0}))?"
 _ASCII_TOKEN = re.compile(_WORD.format("[A-Za-z0-9]"))  # twice as fast, and the same in ASCII
 _ANY_TOKEN = re.compile(_WORD.format(r"[^\W_]"))
+
+_PLUSES = re.compile(rb"\++")
+_SYMBOLS = re.compile(r"[^\w\x00-\x7f]+")
+# What a byte of UTF-8 is in the text of a token: flags, so that neighbours are compared at once.
+_LETTER, _DIGIT, _HYPHEN, _POINT, _LINE = 1, 2, 4, 8, 16
+_KINDS = bytes(
+    _LETTER * (byte > 127 or chr(byte).isalnum())
+    | _DIGIT * (chr(byte) in "0123456789")
+    | _HYPHEN * (chr(byte) in "-'")
+    | _POINT * (chr(byte) in ".,")
+    | _LINE * (chr(byte) == "\n")
+    for byte in range(256)
+)
 
 
 def normalize(text: str) -> str:
@@ -70,7 +89,9 @@ def sentences(block: str) -> list[str]:
     """Returns the sentences of a block, in order; joined by spaces they are the block again."""
     found, start = [], 0
     for boundary in _BOUNDARY.finditer(block):
-        if _ends_sentence(block, start, boundary):
+        at = boundary.start()
+        is_after_long_word = at >= _LONG and block[at - _LONG : at].isalpha()
+        if is_after_long_word or _ends_sentence(block, start, boundary):
             found.append(block[start : boundary.end()].rstrip())
             start = boundary.end()
     if start < len(block):
@@ -93,8 +114,55 @@ def _ends_sentence(block: str, start: int, boundary: re.Match[str]) -> bool:
 
 def tokens(sentence: str, *, lowercase: bool = True) -> list[str]:
     """Returns the tokens of a sentence: `IL-2`, `TNF-α`, `5-fluorouracil`, `CD8+`, `0.05`."""
+    sentence = normalize(sentence)
     if lowercase:
         sentence = sentence.lower()
-    if sentence.isascii():
-        return _ASCII_TOKEN.findall(sentence)
-    return _ANY_TOKEN.findall(normalize(sentence))
+    return (_ASCII_TOKEN if sentence.isascii() else _ANY_TOKEN).findall(sentence)
+
+
+def tokenized(sentences: Sequence[str], *, lowercase: bool = True) -> list[str]:
+    """Returns each sentence as its `tokens`, joined by spaces: the same, byte by byte in NumPy.
+
+    Args:
+        sentences: of one article, say, none with a line break in it.
+        lowercase: tokens in lower case.
+
+    >>> tokenized(["Fever (39 °C) rose.", "...", "TNF-α fell."])
+    ['fever 39 c rose', '', 'tnf-α fell']
+    """
+    plain = (each if each.isascii() else _letters_of(each, lowercase) for each in sentences)
+    data = "\n".join(plain).encode()
+    if lowercase:
+        data = data.lower()
+    kinds = np.frombuffer(data.translate(_KINDS), np.uint8)
+    kept = _kept(kinds)
+    if b"+" in data:
+        _keep_pluses(data, kinds, kept)
+    text = np.where(kept, np.frombuffer(data, np.uint8), np.uint8(ord(" ")))
+    kept[1:] |= kept[:-1]  # of several spaces, the first
+    lines = text[kept].tobytes().decode().split("\n")
+    return [line.strip(" ") for line in lines]
+
+
+def _letters_of(sentence: str, lowercase: bool) -> str:
+    """Returns a sentence in which whatever is not ASCII is a letter or a digit."""
+    normal = normalize(sentence)
+    return _SYMBOLS.sub(" ", normal.lower() if lowercase else normal)
+
+
+def _kept(kinds: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Returns [n] bool: the bytes of tokens, and line breaks; a plus is not yet one."""
+    both = np.zeros_like(kinds)  # what the bytes on either side both are
+    both[1:-1] = kinds[:-2] & kinds[2:]
+    hyphens = (kinds >> 2) & both & _LETTER
+    points = (kinds >> 2) & both & _DIGIT
+    return (((kinds | hyphens | points) & (_LETTER | _LINE)) | points).astype(np.bool_)
+
+
+def _keep_pluses(data: bytes, kinds: NDArray[np.uint8], kept: NDArray[np.bool_]) -> None:
+    """Keeps the pluses that end a token, in place."""
+    for found in _PLUSES.finditer(data):
+        start, end = found.span()
+        if start and kinds[start - 1] & _LETTER:
+            joins = end < len(kinds) and bool(kinds[end] & _LETTER)
+            kept[start : end - joins] = True

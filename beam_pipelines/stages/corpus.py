@@ -19,6 +19,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -49,14 +50,14 @@ class CorpusArticle:
         archive: name of the input file.
         member: name inside it.
         sections: [sentences] name of each sentence's section.
-        sentences: [sentences] tokens of each sentence.
+        sentences: [sentences] tokens of each sentence, joined by single spaces; none empty.
     """
 
     article: Article
     archive: str
     member: str
     sections: Sequence[str]
-    sentences: Sequence[Sequence[str]]
+    sentences: Sequence[str]
 
 
 @dataclass
@@ -93,35 +94,44 @@ class CorpusWriter:
     def __init__(self, file: BinaryIO, summary: Summary) -> None:
         self._writer = pq.ParquetWriter(file, SCHEMA, compression="zstd")
         self._summary = summary
-        self._rows: list[dict[str, Any]] = []
+        self._articles: list[CorpusArticle] = []
         self._tokens = 0
 
-    def write(self, row: CorpusArticle) -> None:
+    def write(self, article: CorpusArticle) -> None:
         """Adds an article."""
-        article = {name: getattr(row.article, name, "") for name in METADATA}
-        sentences = [" ".join(sentence) for sentence in row.sentences]
-        self._rows.append(
-            article
-            | {"archive": row.archive, "member": row.member}
-            | {"sections": row.sections, "sentences": sentences}
-        )
-        tokens = sum(map(len, row.sentences))
+        self._articles.append(article)
+        tokens = sum(sentence.count(" ") + 1 for sentence in article.sentences)
         self._tokens += tokens
-        self._summary.licences[row.article.licence or "unknown"] += 1
-        self._summary.funnel.update(kept=1, sentences=len(sentences), tokens=tokens)
-        if len(self._rows) >= GROUP_ARTICLES or self._tokens >= GROUP_TOKENS:
-            self._flush()
+        self._summary.licences[article.article.licence or "unknown"] += 1
+        self._summary.funnel.update(kept=1, sentences=len(article.sentences), tokens=tokens)
+        if len(self._articles) >= GROUP_ARTICLES or self._tokens >= GROUP_TOKENS:
+            self.end_group()
 
-    def _flush(self) -> None:
-        if self._rows:
-            self._writer.write_table(pa.Table.from_pylist(self._rows, SCHEMA))
+    def end_group(self) -> None:
+        """Ends the row group: the next article begins another."""
+        if self._articles:
+            self._writer.write_table(_table(self._articles))
             self._summary.groups.append(self._tokens)
-        self._rows, self._tokens = [], 0
+        self._articles, self._tokens = [], 0
 
     def close(self) -> None:
         """Writes the last row group and the footer."""
-        self._flush()
+        self.end_group()
         self._writer.close()
+
+
+def _table(articles: Sequence[CorpusArticle]) -> pa.Table:
+    """Returns a row for each article, as SCHEMA says."""
+    columns: list[Any] = [
+        [getattr(row if name in ("archive", "member") else row.article, name) for row in articles]
+        for name in METADATA
+    ]
+    offsets = np.cumsum([0, *(len(row.sentences) for row in articles)], dtype=np.int32)
+    for name in ("sections", "sentences"):
+        kind = SCHEMA.field(name).type
+        values = pa.array([value for row in articles for value in getattr(row, name)], pa.string())
+        columns.append(pa.ListArray.from_arrays(offsets, values.cast(kind.value_type)))
+    return pa.table(columns, schema=SCHEMA)
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import zlib
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import BinaryIO
 
 import numpy as np
@@ -19,6 +18,7 @@ import pyarrow.parquet as pq
 
 from beam_pipelines import vocabulary
 from beam_pipelines.manifest import VocabularyFile
+from beam_pipelines.stages import known
 from beam_pipelines.stages.files import atomic_file, join, open_binary, write_text
 from beam_pipelines.stages.output import Output
 
@@ -28,7 +28,10 @@ PARTITIONS = 32
 """Row groups of a counts file: a word stands in the one that its hash names."""
 
 SPILL_WORDS = 1 << 20
-"""Distinct words that a worker counts in memory before it writes them out (about 150 MB)."""
+"""Rows of counts that a worker holds before it adds them up, and writes them if half remain."""
+
+WAITING_SENTENCES = 1 << 14
+"""Sentences that are counted at once."""
 
 
 class CountsWriter:
@@ -40,31 +43,46 @@ class CountsWriter:
 
     def __init__(self, file: BinaryIO) -> None:
         self._writer = pq.ParquetWriter(file, COUNTS_SCHEMA, compression="zstd")
-        self._counts: Counter[str] = Counter()
+        self._tables: list[pa.Table] = []
+        self._waiting: list[str] = []
+        self._rows = 0
 
-    def count(self, sentences: Iterable[Sequence[str]]) -> None:
-        """Counts the tokens of an article's sentences."""
-        for sentence in sentences:
-            self._counts.update(sentence)
-        if len(self._counts) >= SPILL_WORDS:
+    def count_sentences(self, sentences: Iterable[str]) -> None:
+        """Counts the tokens of sentences, which single spaces hold apart."""
+        self._waiting += sentences
+        if len(self._waiting) >= WAITING_SENTENCES:
+            self._count_waiting()
+
+    def _count_waiting(self) -> None:
+        if self._waiting:
+            self.count(pc.split_pattern(pa.array(self._waiting, pa.string()), " ").flatten())
+        self._waiting = []
+
+    def count(self, words: pa.Array) -> None:
+        """Counts words ([n] string), each as often as it occurs."""
+        found, number = pc.value_counts(words).flatten()
+        self._tables.append(pa.table({"word": found, "count": number}, COUNTS_SCHEMA))
+        self._rows += len(found)
+        if self._rows >= SPILL_WORDS:
+            self._tables = [_summed(self._tables)]
+            self._rows = self._tables[0].num_rows
+        if self._rows >= SPILL_WORDS // 2:
             self._spill()
 
     def _spill(self) -> None:
-        partitions: list[list[str]] = [[] for _ in range(PARTITIONS)]
-        for word in self._counts:
-            partitions[zlib.crc32(word.encode()) % PARTITIONS].append(word)
-        for words in partitions:
-            words.sort()
-            table = pa.table(
-                {"word": words, "count": [self._counts[word] for word in words]}, COUNTS_SCHEMA
-            )
+        counted = _summed(self._tables).sort_by("word")
+        hashes = [zlib.crc32(word.encode()) for word in counted["word"].to_pylist()]
+        partitions = np.array(hashes, np.uint32) % PARTITIONS
+        for partition in range(PARTITIONS):
+            table = counted.filter(pa.array(partitions == partition))
             # An empty row group would not be written, and the next ones would take its place.
-            self._writer.write_table(table if words else _PLACEHOLDER)
-        self._counts.clear()
+            self._writer.write_table(table if table.num_rows else _PLACEHOLDER)
+        self._tables, self._rows = [], 0
 
     def close(self) -> None:
         """Writes what is still in memory, and the footer."""
-        if self._counts:
+        self._count_waiting()
+        if self._rows:
             self._spill()
         self._writer.close()
 
@@ -98,6 +116,7 @@ def merge_partition(
     output: Output,
     folder: str,
     min_count: int,
+    words: bool = False,
 ) -> tuple[int, int]:
     """Writes the words of one partition that are frequent enough, over all parts.
 
@@ -108,12 +127,18 @@ def merge_partition(
         output: the dataset.
         folder: where in it the merged counts go.
         min_count: fewer occurrences and a word is dropped.
+        words: these are the words of the vocabulary: add what an earlier dataset counted, and keep
+            all counts for a later one.
 
     Returns:
         The number of distinct words that are not, and of their tokens.
     """
     paths = (join(counted, f"{part}.parquet") for part in sorted(parts))
     merged = merge_counts(_opened(paths), partition)
+    if words:
+        earlier = known.before(known.WORDS, partition, output=output)
+        merged = _summed([merged, *earlier]).sort_by("word")
+        known.write(known.WORDS, partition, merged, output=output)
     frequent = merged.filter(pc.field("count") >= min_count)
     with atomic_file(output.path(folder, f"merged-{partition:05d}.parquet")) as file:
         pq.write_table(frequent, file)

@@ -10,7 +10,7 @@ import gzip
 import hashlib
 import json
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -18,28 +18,31 @@ from typing import BinaryIO
 
 from beam_pipelines.articles import archives, jats, plaintext
 from beam_pipelines.articles.filters import NO_KEYWORD, Filter
-from beam_pipelines.articles.precheck import may_match
+from beam_pipelines.articles.precheck import may_mention
 from beam_pipelines.articles.text import sentences
-from beam_pipelines.articles.tokenizers import Numbers, TokenizerKind, tokenizer
+from beam_pipelines.articles.tokenizers import Numbers, Tokenizer, TokenizerKind, tokenizer
 from beam_pipelines.stages import editions
 from beam_pipelines.stages.corpus import CorpusArticle, CorpusWriter, Summary
 from beam_pipelines.stages.counts import CountsWriter
 from beam_pipelines.stages.files import atomic_file, matches, open_binary, read_text, write_text
 from beam_pipelines.stages.heartbeats import Heartbeat
 from beam_pipelines.stages.output import REJECTED, Output
+from beam_pipelines.stages.slices import Slice
 
 
 @dataclass(frozen=True)
 class WorkItem:
-    """Input files that become one part of the corpus.
+    """Input files, or one slice of an archive, that become one part of the corpus.
 
     Attributes:
-        index: number of the part.
+        index: number of the part; the slices of an archive follow each other.
         files: (path, size in bytes) of each.
+        slice: which of its documents.
     """
 
     index: int
     files: tuple[tuple[str, int], ...]
+    slice: Slice = Slice()  # noqa: RUF009  # frozen
 
     @property
     def name(self) -> str:
@@ -47,9 +50,14 @@ class WorkItem:
         return f"part-{self.index:05d}"
 
     @property
+    def catalogue(self) -> str:
+        """Name of the catalogue of its files, one for all slices: that of the first one's part."""
+        return f"part-{self.index - self.slice.index:05d}"
+
+    @property
     def size(self) -> int:
-        """Bytes of all its files."""
-        return sum(size for _, size in self.files)
+        """Bytes of its files, or of the slice."""
+        return sum(self.slice.size_of(size) for _, size in self.files)
 
 
 @dataclass(frozen=True)
@@ -63,7 +71,7 @@ class Reading:
         max_document_bytes: larger documents are rejected.
         text_unit: what a block of a plain text file is.
         welcome: marks of editions (see `editions.MARKS`) that are no reason to leave them out.
-        precheck: whether to pass over documents whose bytes hold no keyword.
+        precheck: whether to pass over articles whose raw text holds no keyword.
     """
 
     filter: Filter = field(default_factory=Filter)
@@ -82,16 +90,17 @@ class Reading:
         return tuple(dict.fromkeys((*self.sections, *self.filter.keyword_sections)))
 
     @cached_property
-    def tokens(self) -> Callable[[str], list[str]]:
-        """From a sentence to its tokens."""
+    def tokenize(self) -> Tokenizer:
+        """From sentences to their tokens."""
         return tokenizer(self.tokenizer, lowercase=self.lowercase, numbers=self.numbers)
 
-    def cannot_match(self, data: bytes) -> bool:
-        """Tells whether the bytes of a document show that no keyword is in it."""
+    def cannot_match(self, found: jats.ArticleElement) -> bool:
+        """Tells whether the raw text of an article shows that no keyword is in it."""
         keywords = self.filter.keywords
-        if not (self.precheck and keywords and data.strip()):
+        if not (self.precheck and keywords):
             return False
-        return not may_match(data, keywords, self.filter.require)
+        text = jats.raw_text(found, self.needed)
+        return not may_mention(text, keywords, self.filter.require)
 
 
 @dataclass(frozen=True)
@@ -113,10 +122,10 @@ def write_part(
         output: the dataset.
         reading: how articles are read.
     """
-    left_out = editions.read_left_out(item.name, welcome=reading.welcome, output=output)
+    left_out = editions.read_left_out(item.catalogue, welcome=reading.welcome, output=output)
     summary_path = output.path("corpus", f"{item.name}.json")
     origin = hashlib.sha256(
-        repr((item.files, reading, sorted(left_out.items()))).encode()
+        repr((item.files, item.slice, reading, sorted(left_out.items()))).encode()
     ).hexdigest()
     done = read_text(summary_path)
     if done is not None and json.loads(done)["origin"] == origin:
@@ -136,9 +145,11 @@ def write_part(
         rejected = next(files)
         heartbeat = output.heartbeat(f"corpus-{item.index:05d}")
         for found in _read(item, reading, left_out, summary, heartbeat):
-            if isinstance(found, CorpusArticle):
+            if found is None:
+                writer.end_group()
+            elif isinstance(found, CorpusArticle):
                 writer.write(found)
-                counter.count(found.sentences)
+                counter.count_sentences(found.sentences)
             else:
                 rejected.write(json.dumps(found, ensure_ascii=False).encode() + b"\n")
     write_text(summary_path, summary.to_json())
@@ -151,8 +162,11 @@ def _read(
     left_out: Mapping[str, str],
     summary: Summary,
     heartbeat: Heartbeat,
-) -> Iterator[CorpusArticle | dict[str, str]]:
-    """Yields kept articles, and what was rejected; counts everything in `summary`."""
+) -> Iterator[CorpusArticle | dict[str, str] | None]:
+    """Yields kept articles, what was rejected, and None where a row group must begin.
+
+    Counts everything in `summary`.
+    """
     before = 0
     for path, size in item.files:
         archive = path.rsplit("/", 1)[-1]
@@ -164,14 +178,17 @@ def _read(
                 before += size
                 continue
             found = archives.documents(file, archive, max_bytes=reading.max_document_bytes)
-            for document in found:
+            for document in item.slice.documents(found, file.tell, size):
+                if document is None:
+                    yield None
+                    continue
                 place = document.member if path.endswith(archives.ARCHIVE_SUFFIXES) else path
                 if reason := left_out.get(place):
                     summary.funnel.update({"read": 1, f"dropped:{reason}": 1})
                 else:
                     for kept in read_document(document, archive, reading, summary):
                         yield _licensed(kept, path, place)
-                heartbeat.beat(_beats(summary, before + file.tell()))
+                heartbeat.beat(_beats(summary, before + item.slice.done(file.tell(), size)))
         before += size
     heartbeat.beat(_beats(summary, item.size), last=True)
 
@@ -224,16 +241,17 @@ def read_document(
         yield place | {"reason": document.reason, "detail": document.detail}
         return
     funnel["xml_bytes"] += len(document.data)
-    if reading.cannot_match(document.data):
-        funnel.update({"read": 1, f"dropped:{NO_KEYWORD}": 1})
-        return
     try:
-        found = jats.articles(document.data, document.member, reading.needed)
+        found = jats.elements(document.data, document.member)
     except jats.RejectedError as error:
         funnel.update({"read": 1, f"rejected:{error.reason}": 1})
         yield place | {"reason": error.reason, "detail": error.detail}
         return
-    for article in found:
+    for element in found:
+        if reading.cannot_match(element):
+            funnel.update({"read": 1, f"dropped:{NO_KEYWORD}": 1})
+            continue
+        article = jats.read(element, reading.needed)
         yield from _kept(article, archive, document.member, reading, summary)
 
 
@@ -249,16 +267,16 @@ def _kept(
 
 def tokenized(article: jats.Article, archive: str, member: str, reading: Reading) -> CorpusArticle:
     """Returns an article's sentences as tokens; sentences without a token are left out."""
-    tokens = reading.tokens
     found = [
-        (section.name, words)
+        (section.name, sentence)
         for section in article.sections
         if section.name in reading.sections
         for block in section.blocks
         for sentence in sentences(block)
-        if (words := tokens(sentence))
     ]
-    return CorpusArticle(article, archive, member, [n for n, _ in found], [w for _, w in found])
+    tokens = reading.tokenize([sentence for _, sentence in found])
+    kept = [(name, words) for (name, _), words in zip(found, tokens, strict=True) if words]
+    return CorpusArticle(article, archive, member, [n for n, _ in kept], [w for _, w in kept])
 
 
 def sorted_parts(parts: Iterable[Part]) -> list[Part]:

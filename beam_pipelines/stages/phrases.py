@@ -19,6 +19,7 @@ from functools import lru_cache
 from itertools import pairwise
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
@@ -123,22 +124,22 @@ def write_counts(
         counter = CountsWriter(file)
         heartbeat, seen = output.heartbeat(f"counted-{folder}-{part}"), 0
         with open_binary(output.corpus_path("corpus", f"{part}.parquet")) as source:
-            for sentence in _sentences(pq.ParquetFile(source)):
-                words = join_all(sentence, found)
-                seen += len(words)
+            for text in _texts(pq.ParquetFile(source)):
+                joined = [join_all(sentence, found) for sentence in text.sentences]
+                seen += sum(map(len, joined))
                 heartbeat.beat({"words": seen})
-                counter.count([words])
+                counter.count_sentences(map(" ".join, joined))
                 if pairs:
-                    counter.count([[f"{a} {b}" for a, b in pairwise(words)]])
+                    neighbours = (f"{a} {b}" for words in joined for a, b in pairwise(words))
+                    counter.count(pa.array(neighbours, pa.string()))
         counter.close()
         heartbeat.beat({"words": seen}, last=True)
     return part
 
 
-def _sentences(reader: pq.ParquetFile) -> Iterator[str]:
+def _texts(reader: pq.ParquetFile) -> Iterator[corpus.Tokens]:
     for group in range(reader.num_row_groups):
-        for text in corpus.read_group(reader, group):
-            yield from text.sentences
+        yield from corpus.read_group(reader, group)
 
 
 def write_phrases(

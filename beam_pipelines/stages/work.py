@@ -11,7 +11,10 @@ from beam_pipelines.articles.archives import ARCHIVE_SUFFIXES, SUFFIXES
 from beam_pipelines.records import UserError
 from beam_pipelines.stages.files import join, matches
 from beam_pipelines.stages.parts import WorkItem
+from beam_pipelines.stages.slices import Slice
 
+SLICE_BYTES = 1 << 20
+"""Bytes of an archive that are worth a slice; a zip, which is not read forward, is never sliced."""
 LOOSE_FILES = 1024
 LOOSE_BYTES = 64 << 20
 """Loose files that make one part of the corpus, at most."""
@@ -54,20 +57,31 @@ def _expanded(pattern: str) -> Iterator[tuple[str, int]]:
         yield from articles or (file for file in inside if file[0].endswith(plaintext.SUFFIXES))
 
 
-def work_items(files: Sequence[tuple[str, int]]) -> list[WorkItem]:
-    """Returns the parts that the input will become: one an archive, loose files by the handful."""
-    groups: list[list[tuple[str, int]]] = []
+def work_items(files: Sequence[tuple[str, int]], slices: int = 1) -> list[WorkItem]:
+    """Returns the parts that the input will become: one an archive, loose files by the handful.
+
+    Args:
+        files: (path, size in bytes) of each input file.
+        slices: parts that a large archive becomes.
+    """
+    groups: list[tuple[list[tuple[str, int]], Slice]] = []
     loose: list[tuple[str, int]] = []
+    loose_bytes = 0
     for path, size in files:
         if path.endswith(ARCHIVE_SUFFIXES):
-            groups.append([(path, size)])
+            groups.extend(([(path, size)], part) for part in _slices(path, size, slices))
             continue
-        full = len(loose) >= LOOSE_FILES or sum(s for _, s in loose) + size > LOOSE_BYTES
-        if not loose or full:
-            loose = []
-            groups.append(loose)
+        loose_bytes += size
+        if not loose or len(loose) >= LOOSE_FILES or loose_bytes > LOOSE_BYTES:
+            loose, loose_bytes = [], size
+            groups.append((loose, Slice()))
         loose.append((path, size))
-    return [WorkItem(index, tuple(group)) for index, group in enumerate(groups)]
+    return [WorkItem(index, tuple(group), part) for index, (group, part) in enumerate(groups)]
+
+
+def _slices(path: str, size: int, wanted: int) -> list[Slice]:
+    count = 1 if path.endswith(".zip") else max(min(wanted, size // SLICE_BYTES), 1)
+    return [Slice(index, count) for index in range(count)]
 
 
 def bundles(items: Sequence[WorkItem], workers: int) -> list[list[WorkItem]]:
