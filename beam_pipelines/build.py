@@ -5,8 +5,9 @@
     from beam_pipelines.build import BuildConfig, build
     manifest = build(BuildConfig(input=("bulk/*.tar.gz",), output="data"))
 
-A build that was killed is started again with the same command: finished parts of the corpus are
-not read twice.
+With `--since` it is an increment: a dataset of what an earlier one has not read, with the words of
+both. A build that was killed is started again with the same command: finished parts of the corpus
+are not read twice.
 """
 
 from __future__ import annotations
@@ -21,15 +22,16 @@ from typing import Any
 
 import apache_beam as beam
 
-from beam_pipelines import __version__, exits, manners, options, vocabulary
-from beam_pipelines.config import BuildConfig
+from beam_pipelines import __version__, exits, logs, manners, metrics, options, vocabulary
+from beam_pipelines.config import BuildConfig, completed
 from beam_pipelines.display import Display, corpus_table, funnel_table
 from beam_pipelines.engine import Engine, run, unknown_options
 from beam_pipelines.manifest import CORPUS, NAME, Manifest, from_json
 from beam_pipelines.records import SPLITS, UserError
-from beam_pipelines.stages import files, work
+from beam_pipelines.stages import files, increments, inventories, known, work
 from beam_pipelines.stages.completion import Corpus, read_corpus
-from beam_pipelines.stages.output import REJECTED, SOURCES, Output
+from beam_pipelines.stages.increments import NothingNewError, open_since
+from beam_pipelines.stages.output import REJECTED, SOURCES, SUPERSEDED, Output
 from beam_pipelines.stages.parts import WorkItem
 from beam_pipelines.transforms import (
     COUNTS,
@@ -46,19 +48,25 @@ from beam_pipelines.transforms import (
 )
 
 STARTED = "build.json"
-FOLDERS = ("catalogue", "corpus", "counts")
+FOLDERS = ("catalogue", "corpus", "counts", known.FOLDER)
 OWN_FILES = (
-    NAME, STARTED, CORPUS, SOURCES, REJECTED, vocabulary.NAME, "phrases-*.tsv", "*.tfrecord",
-    "*.tmp", "catalogue/*", "corpus/*", "counts/*", f"{PAIRS}-*/*", f"{PHRASED}/*",
+    NAME, CORPUS, SOURCES, SUPERSEDED, REJECTED, vocabulary.NAME, "phrases-*.tsv",
+    "*.tfrecord", "*.tmp", "catalogue/*", "corpus/*", "counts/*", f"{known.FOLDER}/*",
+    f"{PAIRS}-*/*", f"{PHRASED}/*",
 )  # fmt: skip
 HEARTBEATS = ".heartbeats"
 PROG = "pmc2vec build"
 EXAMPLES = (
     "pmc2vec build --input 'bulk/*.tar.gz' --output data --keywords cancer melanoma carcinoma",
     "pmc2vec build --input articles/ --output data --min_count 10 --max_final_vocab 100000",
+    "pmc2vec build --input 'bulk/*.tar.gz' --output january --since december",
     "pmc2vec build --input a.tar.gz --output data -- --direct_num_workers=1",
     "pmc2vec build --input 'gs://b/*.tar.gz' --output gs://b/data -- --runner=DataflowRunner ...",
 )
+
+
+class OtherInputError(UserError):
+    """The output folder holds a build with the same options, of other input files."""
 
 
 def build(config: BuildConfig, beam_flags: Sequence[str] = (), *, quiet: bool = True) -> Manifest:
@@ -70,16 +78,22 @@ def build(config: BuildConfig, beam_flags: Sequence[str] = (), *, quiet: bool = 
         quiet: show no progress.
 
     Raises:
+        NothingNewError: with `since`, there is nothing new to train on.
         UserError: the input, the output folder or the result is not usable.
     """
     output = _run(replace(config, stop_after=None), beam_flags, quiet=quiet)
     if text := files.read_text(output.path(NAME)):
         return from_json(text, output.path(NAME))
-    tokens, kept = (_kept(config, output).funnel[key] for key in ("tokens", "kept"))
-    raise UserError(
-        f"nothing to train on: {tokens:,} tokens in {kept:,} articles, but no two words beside "
-        f"each other that occur {config.min_count} times; lower --min_count"
-    )
+    try:
+        tokens, kept = (_kept(config, output).funnel[key] for key in ("tokens", "kept"))
+        raise UserError(
+            f"nothing to train on: {tokens:,} tokens in {kept:,} articles, but no two words beside "
+            f"each other that occur {config.min_count} times; lower --min_count"
+        )
+    except UserError as error:
+        if config.since:
+            raise NothingNewError(f"nothing new since {config.since}: {error}") from error
+        raise
 
 
 def build_corpus(
@@ -105,21 +119,68 @@ def _kept(config: BuildConfig, output: Output) -> Corpus:
 
 def _run(config: BuildConfig, beam_flags: Sequence[str], *, quiet: bool) -> Output:
     """Runs the pipeline, unless all is done; returns where its files are."""
+    logs.begin(config.log_format)
     heartbeats = Path(config.output, HEARTBEATS).resolve()
     engine = Engine(beam_flags)
     watched = engine.shares_files(config.output)
-    output = Output(config.output, str(heartbeats) if watched else None, config.corpus)
-    inputs = read_corpus(output).inputs if config.corpus else work.input_files(config.input)
-    _prepare(config, output, inputs)
-    goal = CORPUS if config.stop_after else NAME
-    if files.read_text(output.path(goal)) is None:
-        shown = Display(output, inputs, passes=config.passes, phrases=config.phrases, quiet=quiet)
-        with shown:
-            run(_pipeline(config, engine, output, inputs))
-        for folder in ("", *_folders(config)):
+    output = Output(
+        config.output, str(heartbeats) if watched else None, config.corpus, config.since
+    )
+    inputs = _inputs(config, output)
+    if config.share:
+        _run_share(config, engine, output, inputs)
+        return output
+    with metrics.served(config.metrics_port), files.claim(config.output):
+        _prepare(config, output, inputs)
+        goal = CORPUS if config.stop_after else NAME
+        if files.read_text(output.path(goal)) is None:
+            with Display(output, inputs, passes=config.passes, phrases=config.phrases, quiet=quiet):
+                run(_pipeline(config, engine, output, inputs))
+        for folder in ("", *_folders(config)):  # Left by a build that was killed, this one or not.
             files.remove(output.path(folder, f"*{files.TEMPORARY}"))
         shutil.rmtree(output.heartbeats or "", ignore_errors=True)
     return output
+
+
+def submit(config: BuildConfig, beam_flags: Sequence[str]) -> None:
+    """Hands the job to an engine elsewhere and does not wait for its end.
+
+    For a launcher that has to end before the job begins. What would follow the end (an account of
+    what came out) comes with the same command without a launcher, which finds the dataset built.
+    """
+    output = Output(config.output, None, config.corpus, config.since)
+    inputs = _inputs(config, output)
+    _prepare(config, output, inputs)
+    _pipeline(config, Engine(beam_flags), output, inputs).run()
+
+
+def _run_share(
+    config: BuildConfig, engine: Engine, output: Output, inputs: tuple[tuple[str, int], ...]
+) -> None:
+    """Writes every N-th part of the corpus, which a build of the whole finds finished.
+
+    Others may run at once on any machine that sees the folder: each resolves the editions of all
+    input for itself, writes the same bytes under the same names, and removes nothing.
+    """
+    with files.claim(config.output, shared=True):
+        _prepare(config, output, inputs)
+        pipeline = engine.pipeline()
+        _read(pipeline, config, engine, replace(output, heartbeats=None),
+              work.work_items(inputs, config.slices))  # fmt: skip
+        run(pipeline)
+
+
+def _inputs(config: BuildConfig, output: Output) -> known.Inputs:
+    """Returns the input files that are to be read, or were for the corpus that is used."""
+    if config.corpus:
+        return read_corpus(output).inputs
+    if config.inventory:
+        inputs = inventories.listed_files(config.inventory, config.input[0])
+    else:
+        inputs = work.input_files(config.input)
+    if config.since:
+        return open_since(config.since, config.recorded()).new_files(inputs)
+    return inputs
 
 
 def _pipeline(
@@ -132,7 +193,7 @@ def _pipeline(
         parts = pipeline | "Finished parts" >> Spread(found)
         corpus = parts | "Corpus is written" >> beam.Map(lambda _: 0)
     else:
-        items = work.work_items(inputs)
+        items = work.work_items(inputs, config.slices)
         names = [item.name for item in items]
         parts = _read(pipeline, config, engine, output, items)
         corpus = parts | WriteCorpus(output, config.recorded(), inputs, __version__)
@@ -152,6 +213,10 @@ def _read(
     dealt = work.bundles(items, engine.workers) if engine.local else [[item] for item in items]
     bundles = pipeline | "Work items" >> Spread(dealt)
     resolved = bundles | ResolveEditions(output)
+    if config.share:
+        number, count = config.place()
+        share = [[item] for item in items[number::count]]
+        bundles = pipeline | "Share" >> Spread(share)
     return (bundles, resolved) | WriteParts(output, config.reading())
 
 
@@ -186,11 +251,12 @@ def _prepare(config: BuildConfig, output: Output, inputs: tuple[tuple[str, int],
     """Makes the output folder ready, or refuses it."""
     started = output.path(STARTED)
     wanted: dict[str, Any] = {
-        "config": config.recorded(),
+        "config": config.recorded() | {"slices": config.slices},
         "inputs": [list(entry) for entry in inputs],
     }
-    found = files.read_text(started)
-    if found is None and files.matches(output.path("**")):
+    others = [path for path, _ in files.matches(output.path("**"))]
+    found = files.read_text(started)  # After the others: it may be one of theirs.
+    if found is None and not all(path.endswith(files.TEMPORARY) for path in others):
         raise UserError(f"{config.output}: not empty and not a dataset; give another --output")
     if config.overwrite:
         for pattern in OWN_FILES:
@@ -200,20 +266,24 @@ def _prepare(config: BuildConfig, output: Output, inputs: tuple[tuple[str, int],
     for folder in _folders(config):
         files.make_folder(output.path(folder))
     files.write_text(started, json.dumps(wanted, indent=1, ensure_ascii=False) + "\n")
+    if config.since:
+        increments.copy_phrases(config.since, config.phrases, output)
 
 
 def _folders(config: BuildConfig) -> list[str]:
     pairs = [f"{PAIRS}-{number}" for number in range(1, config.phrases + 1)]
-    return [*FOLDERS, *pairs, *([PHRASED] if pairs else [])]
+    return [*FOLDERS, *([] if config.since else pairs), *([PHRASED] if pairs else [])]
 
 
 def _refuse_other(found: dict[str, Any], wanted: dict[str, Any], folder: str) -> None:
-    if found == wanted:
+    then, now = completed(found["config"]), wanted["config"]
+    if then == now and found["inputs"] == wanted["inputs"]:
         return
-    then, now = found["config"], wanted["config"]
     differ = [f"--{k} {then.get(k)!r}, now {v!r}" for k, v in now.items() if then.get(k) != v]
     what = "; ".join(differ) or "other input files, or files of another size"
-    raise UserError(f"{folder}: holds a build with {what}; give another --output, or --overwrite")
+    raise (UserError if differ else OtherInputError)(
+        f"{folder}: holds a build with {what}; give another --output, or --overwrite"
+    )
 
 
 # --- the command -------------------------------------------------------------------------------
@@ -234,8 +304,19 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _command(config: BuildConfig, beam_flags: Sequence[str]) -> int:
+    try:
+        return _told(config, beam_flags)
+    except NothingNewError as error:
+        logs.tell("pmc2vec", str(error))
+        return exits.NOTHING_NEW
+
+
+def _told(config: BuildConfig, beam_flags: Sequence[str]) -> int:
     if manners.asked.json:
         print(json.dumps(_facts(config, beam_flags), ensure_ascii=False))
+    elif config.share:
+        _run(config, beam_flags, quiet=True)
+        print(f"{config.output}: share {config.share} read; when all are, build without --share")
     elif config.stop_after:
         print(corpus_table(build_corpus(config, beam_flags, quiet=False).funnel))
         print(f"\n{config.output}: corpus finished; go on with the same command without "

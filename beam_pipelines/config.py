@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
@@ -11,12 +12,16 @@ from beam_pipelines.articles.filters import Filter, Require
 from beam_pipelines.articles.jats import DEFAULT_SECTIONS, SectionName
 from beam_pipelines.articles.plaintext import TextUnit
 from beam_pipelines.articles.tokenizers import Numbers, TokenizerKind
+from beam_pipelines.manners import LogFormat
 from beam_pipelines.records import RecordShape, UserError
 from beam_pipelines.stages import editions
 from beam_pipelines.stages.parts import Reading
 from beam_pipelines.stages.shards import Sampling
 
-NOT_RECORDED = ("output", "overwrite", "stop_after", "keywords_file", "precheck")
+NOT_RECORDED = (
+    "output", "overwrite", "stop_after", "keywords_file", "precheck", "slices", "share",
+    "metrics_port", "log_format",
+)  # fmt: skip
 """Options that do not change what is in a dataset."""
 
 _FILTER_OPTIONS = tuple(field.name for field in fields(Filter) if field.name != "keywords")
@@ -30,6 +35,10 @@ class BuildConfig:
     """Folder of the dataset."""
     input: tuple[str, ...] = ()
     """Archives (.tar.gz, .tar, .zip), .xml or .txt files or folders of them; globs are expanded."""
+    inventory: tuple[str, ...] = ()
+    """S3 inventories of article versions: read what they list, in the one folder of --input."""
+    since: str | None = None
+    """Read only what this earlier dataset and those before it have not read: an increment."""
     corpus: str | None = None
     """Start from the corpus in this dataset instead of --input: other words, windows or draws."""
     stop_after: Literal["corpus"] | None = None
@@ -65,7 +74,7 @@ class BuildConfig:
     historical_ocr: bool = True
     """Keep text read from scanned pages (article versions, whose JSON says so)."""
     precheck: bool = True
-    """Pass over XML whose bytes hold no keyword; what is kept is the same, only sooner."""
+    """Pass over articles whose raw text holds no keyword; what is kept is the same, only sooner."""
     sections: tuple[SectionName, ...] = DEFAULT_SECTIONS
     """Kinds of text to take from an article."""
     tokenizer: TokenizerKind = "biomedical"
@@ -116,17 +125,20 @@ class BuildConfig:
     """Negatives of a block."""
     max_document_bytes: int = 64 << 20
     """Reject larger XML documents."""
+    slices: int = 1
+    """Workers that may read one archive at once; what comes out is the same for any number."""
+    share: str | None = None
+    """Read one of N equal shares of the input and end, such as 0/16; then build without it."""
     overwrite: bool = False
     """Delete an earlier dataset in --output first."""
+    metrics_port: int | None = None
+    """Tell Prometheus how far it is, at http://...:PORT/metrics; and /healthz, whether it moves."""
+    log_format: LogFormat = "text"
+    """What is said on stderr: lines of text, or of JSON."""
 
     def __post_init__(self) -> None:
         """Raises ValueError for options that cannot mean anything."""
-        if bool(self.input) == bool(self.corpus):
-            raise ValueError("give either --input (archives, files, folders) or --corpus")
-        if self.corpus and self.corpus.rstrip("/") == self.output.rstrip("/"):
-            raise ValueError("--output must not be the dataset that --corpus names")
-        if self.corpus and self.stop_after:
-            raise ValueError("--stop_after corpus has nothing to do with --corpus")
+        self._check_source()
         if self.phrases < 0 or self.phrase_min_count < 1 or self.phrase_threshold <= 0:
             raise ValueError("--phrases, --phrase_min_count or --phrase_threshold is too small")
         if not self.sections:
@@ -135,11 +147,39 @@ class BuildConfig:
             raise ValueError("--min_year is after --max_year: no article has such a year")
         if not 0 <= self.validation_fraction < 1:
             raise ValueError("--validation_fraction must be at least 0 and below 1")
-        if min(self.min_count, self.num_shards, self.passes) < 1:
-            raise ValueError("--min_count, --num_shards and --passes must be at least 1")
+        if min(self.min_count, self.num_shards, self.passes, self.slices) < 1:
+            raise ValueError("--min_count, --num_shards, --passes and --slices must be at least 1")
         if self.sample < 0 or (self.max_final_vocab or 1) < 1 or "" in self.keywords:
             raise ValueError("--sample below 0, --max_final_vocab below 1 or an empty keyword")
+        self.place()
         self.shape()
+
+    def _check_source(self) -> None:
+        if bool(self.input) == bool(self.corpus):
+            raise ValueError("give either --input (archives, files, folders) or --corpus")
+        if self.corpus and self.corpus.rstrip("/") == self.output.rstrip("/"):
+            raise ValueError("--output must not be the dataset that --corpus names")
+        if self.inventory and len(self.input) != 1:
+            raise ValueError("--inventory needs one --input: the folder or bucket of its keys")
+        if self.since and self.corpus:
+            raise ValueError("--since needs --input, and has nothing to do with --corpus")
+        if self.since and self.since.rstrip("/") == self.output.rstrip("/"):
+            raise ValueError("--output must not be the dataset that --since names")
+        if self.corpus and self.stop_after:
+            raise ValueError("--stop_after corpus has nothing to do with --corpus")
+
+    def place(self) -> tuple[int, int]:
+        """Returns the number of this share and how many there are; all of it is 0 of 1.
+
+        Raises:
+            ValueError: there is no such share, or it goes with no other option that is given.
+        """
+        if self.share and (self.corpus or self.stop_after or self.overwrite):
+            raise ValueError("--share goes with no --corpus, --stop_after or --overwrite")
+        number, _, count = (self.share or "0/1").partition("/")
+        if not (number.isdecimal() and count.isdecimal() and int(number) < int(count)):
+            raise ValueError(f"--share {self.share}: must be I/N with I from 0 to N - 1")
+        return int(number), int(count)
 
     def shape(self) -> RecordShape:
         """Returns the shape of a record."""
@@ -208,3 +248,8 @@ class BuildConfig:
         known = {key: value for key, value in asdict(self).items() if key not in NOT_RECORDED}
         known["keywords"] = self.all_keywords()
         return {k: list(v) if isinstance(v, tuple) else v for k, v in known.items()}
+
+
+def completed(recorded: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns options that a dataset recorded, with the defaults of those that came up since."""
+    return {**BuildConfig(output="later", input=("later",)).recorded(), **recorded}

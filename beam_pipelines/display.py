@@ -2,27 +2,38 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from rich.console import Console
+
+from beam_pipelines.figures import known, note
 from beam_pipelines.manifest import Manifest
-from beam_pipelines.progress import Progress, progress
-from beam_pipelines.records import SPLITS
+from beam_pipelines.progress import EVERY, Progress, console, progress
+from beam_pipelines.records import SPLITS, UserError
 from beam_pipelines.stages import heartbeats
+from beam_pipelines.stages.completion import SUPERSEDED_EARLIER
+from beam_pipelines.stages.files import join, matches
 from beam_pipelines.stages.output import Output
 from beam_pipelines.stages.parts import finished_parts, total
 
 _MEGA = 1e6
+_FIGURES = {
+    "read": "articles_read", "kept": "articles_kept", "bytes": "input_bytes",
+    "xml_bytes": "xml_bytes",
+}  # fmt: skip
+"""A heartbeat's name to the figure's."""
 
 
 class Display:
     """Shows the build's progress from the heartbeats of its workers, while a `with` block runs.
 
     First the corpus (MB of input read, of all), then, with phrases, the words counted, and at last
-    the words drawn for records.
+    the words drawn for records. Where workers have no heartbeats, the finished files.
     """
 
     def __init__(
@@ -36,12 +47,15 @@ class Display:
     ) -> None:
         self._output = output
         self._input_bytes = sum(size for _, size in inputs)
-        self._shown = output.heartbeats is not None and not quiet
+        self._shown = not quiet or known.watched
+        self._console = Console(quiet=True) if quiet else console()
         self._folder = Path(output.heartbeats or "")
-        self._counted = phrases and phrases + 1  # once for each pass, and once with all joined
+        # Once for each pass, and once with all joined; an increment joins those that are known.
+        self._counted = phrases and (1 if output.since else phrases + 1)
         self._drawn = passes
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._watch, daemon=True)
+        watch = self._watch_files if output.heartbeats is None else self._watch
+        self._thread = threading.Thread(target=watch, daemon=True)
 
     def __enter__(self) -> None:
         """Starts watching."""
@@ -65,11 +79,22 @@ class Display:
 
     def _watch(self) -> None:
         if self._output.corpus is None:
-            with progress("read", "MB", total=round(self._input_bytes / _MEGA)) as reading:
+            megabytes = round(self._input_bytes / _MEGA)
+            with progress("read", "MB", total=megabytes, on=self._console) as reading:
                 self._follow(lambda: self._show_reading(reading), until=("counted-", "records-"))
         if self._counted:
             self._show_words("count", "counted-", self._counted, until=("records-",))
         self._show_words("draw", "records-", self._drawn, until=())
+
+    def _watch_files(self) -> None:
+        """Counts what is finished, on whatever filesystem: more is not seen of other engines."""
+        made = ("part-*.json", self._output.path("corpus")), ("*.tfrecord", self._output.path())
+        with progress("build", "files", on=self._console) as shown:
+            while not self._stop.wait(EVERY):
+                with contextlib.suppress(UserError):  # A listing may fail now and then.
+                    found = sum(len(matches(join(folder, name))) for name, folder in made)
+                    note(build_files=found)
+                    shown.update(found)
 
     def _follow(self, show: Callable[[], None], *, until: tuple[str, ...]) -> None:
         """Shows again and again until a later stage has begun or all is done."""
@@ -83,13 +108,14 @@ class Display:
         if self._stop.is_set():
             return
         tokens = total(finished_parts(self._output), self._output).funnel["tokens"]
-        with progress(title, "words", total=tokens * times) as shown:
+        with progress(title, "words", total=tokens * times, on=self._console) as shown:
             self._follow(
                 lambda: shown.update(heartbeats.total(self._folder, prefix)["words"]), until=until
             )
 
     def _show_reading(self, reading: Progress) -> None:
         seen = heartbeats.total(self._folder, "corpus-")
+        note(**{f"build_{theirs}": seen[ours] for ours, theirs in _FIGURES.items()})
         elapsed = max(reading.elapsed, 1e-9)
         shown: dict[str, Any] = {"articles": f"{seen['read']:,} articles"}
         shown["kept"] = f"{seen['kept']:,} kept"
@@ -126,6 +152,8 @@ def _funnel_rows(funnel: Mapping[str, int]) -> list[tuple[str, str]]:
             rows.append((f"  {words_of}", f"-{count:,}"))
         elif name.endswith("_archive"):
             rows.append((f"  {words_of}s", f"{count:,}"))
+    if SUPERSEDED_EARLIER in funnel:
+        rows.append(("  of earlier ones superseded", f"{funnel[SUPERSEDED_EARLIER]:,}"))
     return [
         *rows,
         ("articles kept", f"{funnel.get('kept', 0):,}"),

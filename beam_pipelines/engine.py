@@ -25,12 +25,15 @@ from apache_beam.options.pipeline_options import (
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.transforms.environments import SubprocessSDKEnvironment
 
-from beam_pipelines import manners
+from beam_pipelines import logs, manners, workforce
 from beam_pipelines.records import UserError
 
 WORKER = "beam_pipelines.worker"
 LOCAL = ("", "DirectRunner", "FnApiRunner")
 _USER_ERROR = re.compile(r"beam_pipelines\.records\.UserError: (.*?)(?: \[while running|\n|$)")
+
+# What a job server says of a job, after the engine's own account in the log.
+_ENGINE_ERROR = re.compile(r"^(Pipeline \S+ failed in state FAILED: [^\n]+)")
 
 
 def unknown_options(flags: Sequence[str]) -> list[str]:
@@ -72,7 +75,7 @@ class Engine:
         mode = self.options.view_as(DirectOptions).direct_running_mode
         if self.workers == 1 or mode != "in_memory":
             return FnApiRunner()
-        command = f"{shlex.quote(sys.executable)} -m {WORKER}"
+        command = f"exec {shlex.quote(sys.executable)} -m {WORKER}"
         return FnApiRunner(SubprocessSDKEnvironment.from_command_string(command))
 
     def shares_files(self, folder: str) -> bool:
@@ -82,9 +85,10 @@ class Engine:
     def pipeline(self) -> beam.Pipeline:
         """Returns an empty pipeline on this engine."""
         # Beam installs a log handler of its own, and tells every error once more than we do.
-        logging.basicConfig(level=logging.WARNING, force=True)
-        silent = self.local and not manners.asked.verbose
-        logging.getLogger("apache_beam").setLevel(logging.CRITICAL if silent else logging.INFO)
+        logging.basicConfig(level=logging.WARNING, handlers=logs.handlers(), force=True)
+        quiet = logging.CRITICAL if self.local else logging.WARNING
+        level = logging.INFO if manners.asked.verbose else quiet
+        logging.getLogger("apache_beam").setLevel(level)
         runner = self._local_runner() if self.local else None
         return beam.Pipeline(runner=runner, options=self.options)
 
@@ -93,13 +97,14 @@ def run(pipeline: beam.Pipeline) -> None:
     """Runs the pipeline to its end.
 
     Raises:
-        UserError: a worker raised one; its message, without Beam's account of where.
+        UserError: a worker raised one; its message, without Beam's account of where. Or it died.
     """
     try:
-        pipeline.run().wait_until_finish()
+        with workforce.watched(WORKER):
+            pipeline.run().wait_until_finish()
     except UserError:
         raise
     except Exception as error:
-        if match := _USER_ERROR.search(str(error)):
+        if match := _USER_ERROR.search(str(error)) or _ENGINE_ERROR.search(str(error)):
             raise UserError(match[1]) from error
         raise

@@ -79,6 +79,7 @@ class Manifest:
         config: the resolved options of `pmc2vec build`.
         inputs: each input file and its size in bytes.
         code_version: of pmc2vec.
+        since: of an increment: the dataset before, its digest and how many input files it knows.
     """
 
     shape: RecordShape
@@ -89,6 +90,7 @@ class Manifest:
     config: Mapping[str, Any]
     inputs: tuple[tuple[str, int], ...]
     code_version: str
+    since: Mapping[str, Any] | None = None
     format: str = field(default=FORMAT)
     version: int = field(default=VERSION)
 

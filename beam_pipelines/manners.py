@@ -1,8 +1,9 @@
-"""How much a program says: --quiet and --verbose, which every program takes, and --json.
+"""How a program speaks: --quiet and --verbose, which every program takes, --json, --log_format.
 
     --quiet     no progress and no notes on stderr; failures and results are told all the same
     --verbose   what the engines log, and with a failure where in the code it comes from
     --json      the result of `build` or `train` as JSON
+    --log_format json   of long programs: lines on stderr as JSON; see `logs`
 
 `options.parse` takes them; `progress`, `exits` and the programs ask here.
 """
@@ -12,6 +13,9 @@ from __future__ import annotations
 import os
 from collections.abc import Collection
 from dataclasses import dataclass
+from typing import Literal
+
+LogFormat = Literal["text", "json"]
 
 FLAGS = ("--quiet", "--verbose", "--json")
 
@@ -23,6 +27,7 @@ class Manners:
     quiet: bool = False
     verbose: bool = False
     json: bool = False
+    log_format: LogFormat = "text"
 
 
 asked = Manners()

@@ -26,8 +26,9 @@ import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr
+from dataclasses import fields
 from types import UnionType
-from typing import Any, NoReturn, TypeVar, Union, get_args
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, Union, get_args
 
 import tyro
 from tyro.constructors import (
@@ -37,9 +38,12 @@ from tyro.constructors import (
     UnsupportedTypeAnnotationError,
 )
 
-from beam_pipelines import manners
+from beam_pipelines import logs, manners
 
-Config = TypeVar("Config")
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+Config = TypeVar("Config", bound="DataclassInstance")
 
 WIDTH = 100  # columns of --help, at most
 USAGE_ERROR = 2  # exit status
@@ -81,6 +85,8 @@ def parse(
     known = manners.FLAGS if json_result else manners.FLAGS[:-1]
     manners.obey({word for word in given if word in known})
     words = [word for word in given if word not in known]
+    if "log_format" in {field.name for field in fields(config_class)}:  # Of usage errors too.
+        logs.begin("json" if _asks_for_json_lines(words) else "text")
     if repeated := _repeated(words):
         refuse(prog, f"{repeated} is given twice; give it once, with all its values after it")
     complaint = io.StringIO()
@@ -110,7 +116,7 @@ def refuse(prog: str, message: str) -> NoReturn:
         prog: the program as the user typed it.
         message: what was found, and what to do.
     """
-    print(f"{prog}: error: {message} ({prog} --help lists the options)", file=sys.stderr)
+    logs.tell(prog, f"{message} ({prog} --help lists the options)", level="error")
     raise SystemExit(USAGE_ERROR)
 
 
@@ -149,6 +155,11 @@ def gist(box: str) -> str:
 
 def _is_rule(row: str) -> bool:
     return bool(row.strip()) and not row.strip(" ─-")
+
+
+def _asks_for_json_lines(words: Sequence[str]) -> bool:
+    said = " ".join(words).replace("=", " ").replace("-", "_")
+    return "__log_format json" in said
 
 
 def _repeated(words: Sequence[str]) -> str | None:

@@ -50,7 +50,9 @@ class ResolveEditions(beam.PTransform):
     def expand(self, bundles: beam.PCollection) -> beam.PCollection:
         """Returns a PCollection of how many editions each partition leaves out."""
         listed = (
-            bundles | beam.FlatMap(lambda bundle: bundle) | beam.Map(_catalogue, output=self.output)
+            bundles
+            | beam.FlatMap(lambda bundle: [item for item in bundle if item.slice.index == 0])
+            | beam.Map(_catalogue, output=self.output)
         )
         return (
             bundles.pipeline
@@ -61,7 +63,7 @@ class ResolveEditions(beam.PTransform):
 
 def _catalogue(item: parts.WorkItem, *, output: Output) -> str:
     paths = [path for path, _ in item.files]
-    return editions.write_catalogue(item.name, paths, output=output)
+    return editions.write_catalogue(item.catalogue, paths, output=output)
 
 
 @dataclass
@@ -94,6 +96,7 @@ class MergeCounts(beam.PTransform):
     counted: str
     folder: str
     min_count: int
+    words: bool = False
 
     def expand(self, names: beam.PCollection) -> beam.PCollection:
         """Returns a PCollection of (words, tokens) dropped."""
@@ -107,6 +110,7 @@ class MergeCounts(beam.PTransform):
                 output=self.output,
                 folder=self.folder,
                 min_count=self.min_count,
+                words=self.words,
             )
         )
 
@@ -114,6 +118,8 @@ class MergeCounts(beam.PTransform):
 @dataclass
 class FindPhrases(beam.PTransform):
     """Names of parts -> names of parts counted with phrases; lifts `phrases.write_phrases`.
+
+    An increment finds none: it joins those of the dataset that it is built since.
 
     Attributes:
         output: the dataset.
@@ -131,7 +137,7 @@ class FindPhrases(beam.PTransform):
     def expand(self, names: beam.PCollection) -> beam.PCollection:
         """Returns a PCollection of the names of parts, when they are counted in PHRASED."""
         before = names
-        for number in range(1, self.passes + 1):
+        for number in range(1, self.passes + 1) if self.output.since is None else ():
             folder = f"{PAIRS}-{number}"
             counted = self._count(before, number, folder, pairs=True)
             source = self.output.path(folder)
@@ -183,7 +189,9 @@ class WriteVocabulary(beam.PTransform):
 
     def expand(self, names: beam.PCollection) -> beam.PCollection:
         """Returns a PCollection of one VocabularyFile."""
-        dropped = names | MergeCounts(self.output, self.counted, self.folder, self.min_count)
+        dropped = names | MergeCounts(
+            self.output, self.counted, self.folder, self.min_count, words=True
+        )
         return (
             names.pipeline
             | "Once" >> beam.Create([self.max_final_vocab])

@@ -59,6 +59,11 @@ COMMANDS: Mapping[str, Command] = MappingProxyType(
             "Train word vectors on a dataset",
             "trainer.config:TrainConfig",
         ),
+        "update": Command(
+            "pmc2vec.update:main",
+            "Build and train on what is new, and publish it",
+            "pmc2vec.update:UpdateConfig",
+        ),
         "tensorboard": Command(
             "pmc2vec.tensorboard:main",
             "See a run, or several, in the browser",

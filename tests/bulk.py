@@ -47,3 +47,21 @@ def write_bulk(folder: Path, *, archives: int = 3, articles: int = 12) -> str:
         members = {f"PMC00{number}/PMC{n}.xml": article(n, names[n % 3]) for n in ids}
         write_archive(folder / f"oa_{number}.tar.gz", members)
     return str(folder / "*.tar.gz")
+
+
+COLUMNS = (
+    "Article File,Article Citation,AccessionID,LastUpdated (YYYY-MM-DD HH:MM:SS),"
+    "PMID,License,Retracted"
+)
+
+
+def add(
+    bulk: Path, name: str, articles: Mapping[int, str], date: str, *, retracted: bool = False
+) -> None:
+    """Writes an archive of number -> topic and its filelist: all articles changed on one date."""
+    bulk.mkdir(exist_ok=True)
+    members = {f"PMC000/PMC{n}.xml": article(n, topic) for n, topic in articles.items()}
+    write_archive(bulk / f"{name}.tar.gz", members)
+    mark = "yes" if retracted else "no"
+    rows = [f"PMC000/PMC{n}.xml,J,PMC{n},{date} 04:00:00,0,CC BY,{mark}" for n in articles]
+    (bulk / f"{name}.filelist.csv").write_text("\n".join([COLUMNS, *rows]) + "\n")

@@ -36,7 +36,7 @@ def test_a_filelist_names_date_and_retraction():
     one, two = from_filelist(FILELIST, "a.tar.gz")
     assert (one.pmcid, one.member, one.marks) == ("PMC1", "PMC000/PMC1.xml", "")
     assert (two.pmcid, two.marks) == ("PMC2", "retracted")
-    assert one.rank == "000000 2025-06-20 04:00:00 a.tar.gz"
+    assert one.rank == "000000 2025-06-20 04:00:00\ta.tar.gz"
 
 
 def editions(*rows):

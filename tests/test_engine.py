@@ -1,9 +1,19 @@
 import os
+import subprocess
+import sys
+from pathlib import Path
 
+import apache_beam as beam
 import pytest
 from apache_beam.options.pipeline_options import DirectOptions
 
-from beam_pipelines.engine import Engine, unknown_options
+from beam_pipelines.build import build
+from beam_pipelines.config import BuildConfig
+from beam_pipelines.engine import Engine, run, unknown_options
+from beam_pipelines.records import UserError
+from tests.bulk import write_bulk
+
+ROOT = Path(__file__).parent.parent
 
 
 @pytest.mark.parametrize(
@@ -43,3 +53,40 @@ def test_options_are_beams_or_named():
     known = ["--runner=FlinkRunner", "--parallelism=4", "--environment_type=LOOPBACK"]
     assert unknown_options(known) == []
     assert unknown_options([*known, "--paralelism=4", "stray"]) == ["--paralelism=4", "stray"]
+
+
+@pytest.fixture
+def job_service(tmp_path):
+    """Beam's own portable job service, in a process of its own; yields its address."""
+    command = "-m apache_beam.runners.portability.local_job_service_main --port 0".split()
+    with subprocess.Popen(
+        [sys.executable, *command], cwd=ROOT, stderr=subprocess.PIPE, text=True
+    ) as process:
+        says = next(line for line in process.stderr if "Listening for beam jobs on port" in line)
+        yield f"localhost:{says.rsplit(' ', 1)[1].strip().rstrip('.')}"
+        process.kill()
+
+
+@pytest.mark.slow
+def test_the_portable_runner_makes_the_same_shards(job_service, tmp_path):
+    bulk = write_bulk(tmp_path / "bulk")
+    flags = ["--runner=PortableRunner", f"--job_endpoint={job_service}"]
+    flags += ["--environment_type=LOOPBACK"]
+    for name, chosen in (("local", ["--direct_num_workers=1"]), ("portable", flags)):
+        folder = str(tmp_path / name)
+        build(BuildConfig(input=(bulk,), output=folder, min_count=2, num_shards=3), chosen)
+    shards = sorted((tmp_path / "local").glob("*.tfrecord"))
+    assert len(shards) == 6
+    for path in shards:
+        assert (tmp_path / "portable" / path.name).read_bytes() == path.read_bytes()
+
+
+def test_what_a_job_server_says_of_a_failed_job_is_one_line():
+    class Pipeline(beam.Pipeline):
+        def run(self):
+            raise RuntimeError(
+                "Pipeline a-1 failed in state FAILED: java.io.IOException: no\n at x"
+            )
+
+    with pytest.raises(UserError, match=r"^Pipeline a-1 failed .* java.io.IOException: no$"):
+        run(Pipeline())

@@ -1,6 +1,8 @@
 """beam_pipelines/exits.py: how a program ends."""
 
+import errno
 import os
+import signal
 import subprocess
 import sys
 
@@ -37,6 +39,38 @@ def test_a_user_error_is_one_line_and_status_1(capsys: pytest.CaptureFixture[str
 def test_an_interrupt_is_one_line_and_status_130(capsys: pytest.CaptureFixture[str]) -> None:
     assert exits.run(lambda: failing(KeyboardInterrupt())) == 130
     assert capsys.readouterr() == ("", "pmc2vec: interrupted\n")
+
+
+def test_sigterm_is_one_line_and_status_143(capsys: pytest.CaptureFixture[str]) -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    told = "pmc2vec: stopped by SIGTERM; the same command goes on, or begins again\n"
+
+    def wrapped() -> int:  # As Beam does with what is raised inside it.
+        try:
+            return ended_by_sigterm()
+        except KeyboardInterrupt as error:
+            raise RuntimeError("while running") from error
+
+    for program in (ended_by_sigterm, wrapped, lambda: exits.run(ended_by_sigterm)):
+        assert exits.run(program) == 143
+        assert capsys.readouterr().err == told
+        assert signal.getsignal(signal.SIGTERM) is before
+
+
+def ended_by_sigterm() -> int:
+    os.kill(os.getpid(), signal.SIGTERM)
+    raise AssertionError("SIGTERM was not heard")
+
+
+def test_what_the_system_refuses_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    full = OSError(errno.ENOSPC, "No space left on device", "data/a")
+    assert exits.run(lambda: failing(full)) == 1
+    assert capsys.readouterr().err == (
+        "pmc2vec: error: data/a: No space left on device; mend that and give the same command "
+        "again\n"
+    )
+    with pytest.raises(ConnectionResetError):
+        exits.run(lambda: failing(ConnectionResetError(errno.ECONNRESET, "reset")))
 
 
 def test_a_fault_of_ours_keeps_its_traceback() -> None:

@@ -2,13 +2,17 @@
 
 corpus.json is written when every part is, and manifest.json last of all, each at once. Beside the
 corpus stand rejected.jsonl, one line for each document that could not be read, and SOURCES.tsv,
-which may be published with vectors: the articles that they were made from, with their licences.
+which may be published with vectors: the articles that they were made from, with their licences;
+those of an increment come after those of the datasets before. superseded.tsv lists the articles of
+earlier datasets of which the increment has a newer edition: what was learned of them stays learned.
 """
 
 from __future__ import annotations
 
+import hashlib
+import itertools
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,14 +21,26 @@ import pyarrow.parquet as pq
 from beam_pipelines import records
 from beam_pipelines.manifest import CORPUS, NAME, Manifest, Shard, VocabularyFile
 from beam_pipelines.records import UserError
-from beam_pipelines.stages.files import atomic_file, open_binary, read_text, remove, write_text
-from beam_pipelines.stages.output import REJECTED, SOURCES, Output
+from beam_pipelines.stages import editions, known
+from beam_pipelines.stages.files import (
+    atomic_file,
+    join,
+    open_binary,
+    read_text,
+    remove,
+    write_text,
+)
+from beam_pipelines.stages.output import REJECTED, SOURCES, SUPERSEDED, Output
 from beam_pipelines.stages.parts import Part, sorted_parts, total
 from beam_pipelines.stages.shards import Sampling
 
 CORPUS_FORMAT = "pmc2vec corpus"
 CORPUS_VERSION = 1
+SUPERSEDED_EARLIER = "superseded_earlier"
+"""In an increment's funnel: articles of earlier datasets of which it has a newer edition."""
+
 _SOURCE_COLUMNS = ("article_id", "licence", "archive", "member")
+_SOURCES_HEADER = b"pmcid\tlicence\tsource\n"
 
 
 @dataclass(frozen=True)
@@ -54,7 +70,7 @@ def write_corpus(
     inputs: tuple[tuple[str, int], ...],
     code_version: str,
 ) -> int:
-    """Writes rejected.jsonl, SOURCES.tsv and then corpus.json; returns the articles kept."""
+    """Writes what stands beside the corpus and then corpus.json; returns the articles kept."""
     summary = total(parts, output)
     ordered = sorted_parts(parts)
     with atomic_file(output.path(REJECTED)) as rejected:
@@ -62,7 +78,10 @@ def write_corpus(
             lines = read_text(output.path("corpus", f"{part.name}.{REJECTED}")) or ""
             rejected.write(lines.encode())
     _write_sources(ordered, output)
-    known = {
+    known.write_inputs(inputs, output=output)
+    if output.since is not None:
+        summary.funnel[SUPERSEDED_EARLIER] = _write_superseded(output.since, output)
+    facts = {
         "format": CORPUS_FORMAT,
         "version": CORPUS_VERSION,
         "code_version": code_version,
@@ -72,13 +91,14 @@ def write_corpus(
         "config": config,
         "inputs": inputs,
     }
-    write_text(output.path(CORPUS), json.dumps(known, indent=1, ensure_ascii=False) + "\n")
+    write_text(output.path(CORPUS), json.dumps(facts, indent=1, ensure_ascii=False) + "\n")
     return summary.funnel["kept"]
 
 
 def _write_sources(parts: Iterable[Part], output: Output) -> None:
     with atomic_file(output.path(SOURCES)) as sources:
-        sources.write(b"pmcid\tlicence\tsource\n")
+        sources.write(_SOURCES_HEADER)
+        sources.writelines(_earlier_sources(output.since))
         for part in parts:
             with open_binary(output.path("corpus", f"{part.name}.parquet")) as file:
                 for batch in pq.ParquetFile(file).iter_batches(columns=list(_SOURCE_COLUMNS)):
@@ -86,6 +106,23 @@ def _write_sources(parts: Iterable[Part], output: Output) -> None:
                         article, licence, archive, member = row
                         source = member if archive == member else f"{archive}/{member}"
                         sources.write(f"{article}\t{licence}\t{source}\n".encode())
+
+
+def _earlier_sources(since: str | None) -> Iterator[bytes]:
+    """Yields the rows of an earlier dataset's SOURCES.tsv."""
+    if since is not None:
+        with open_binary(join(since, SOURCES)) as sources:
+            yield from itertools.islice(sources, 1, None)
+
+
+def _write_superseded(since: str, output: Output) -> int:
+    """Writes superseded.tsv; returns how many articles are in it."""
+    ids = {pmcid.encode() for pmcid in editions.read_superseded(output)}
+    found = {row.partition(b"\t")[0]: row for row in _earlier_sources(since)
+             if row.partition(b"\t")[0] in ids}  # fmt: skip
+    with atomic_file(output.path(SUPERSEDED)) as file:
+        file.writelines((_SOURCES_HEADER, *found.values()))
+    return len(found)
 
 
 def read_corpus(output: Output) -> Corpus:
@@ -147,8 +184,20 @@ def write_manifest(
         config=config,
         inputs=corpus.inputs,
         code_version=code_version,
+        since=_since(output.since) if output.since else None,
     )
+    known.gather(output)
     for pattern in ("counts/merged-*", "pairs-*/*", "phrased/*", "catalogue/*"):
         remove(output.path(pattern))
     write_text(output.path(NAME), manifest.to_json())
     return True
+
+
+def _since(dataset: str) -> dict[str, Any]:
+    """Returns what the manifest of an increment says of the dataset before."""
+    manifest = read_text(join(dataset, NAME)) or ""
+    return {
+        "dataset": dataset,
+        "manifest_sha256": hashlib.sha256(manifest.encode()).hexdigest(),
+        "inputs": len(known.read_inputs(dataset)),
+    }

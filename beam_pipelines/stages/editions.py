@@ -8,7 +8,9 @@ that one worker compares all editions of an article and holds no others.
     catalogue/part-00003.parquet   the editions in one work item; row group i is partition i
     catalogue/left-00017.parquet   of one partition: what is left out, and why
 
-Newest: the higher version (`PMC123.2`), then the later date, then the later archive name.
+Newest: the higher version (`PMC123.2`), then the later date, then the later archive name. What an
+earlier dataset knows (`--since`) is a part of its own, whose editions lose only to a higher version
+or a later date: a new archive repeats most articles as they were.
 """
 
 from __future__ import annotations
@@ -30,6 +32,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from beam_pipelines.articles.archives import ARCHIVE_SUFFIXES, SUFFIXES
+from beam_pipelines.stages import known
 from beam_pipelines.stages.files import atomic_file, join, open_binary, read_text
 from beam_pipelines.stages.output import Output
 
@@ -41,6 +44,11 @@ HISTORICAL_OCR = "historical_ocr"
 MARKS = (RETRACTED, MANUSCRIPT, HISTORICAL_OCR)
 """What an edition may be marked as, outside its XML, that a filter asks about."""
 
+
+_KNOWN = "known"
+"""Name of the part that an edition of an earlier dataset belongs to; its member is the pmcid."""
+
+_AFTER_ARCHIVES = "\U0010ffff"
 
 _NAME = re.compile(r"(PMC\d+)(?:\.(\d+))?(?=[./]|$)")
 _FILELIST = ("Article File", "AccessionID", "LastUpdated (YYYY-MM-DD HH:MM:SS)", "Retracted")
@@ -83,7 +91,7 @@ def named(member: str) -> tuple[str, int] | None:
 
 def rank(version: int, date: str, archive: str) -> str:
     """Returns what orders editions of one article."""
-    return f"{version:06d} {date} {archive}"
+    return f"{version:06d} {date}\t{archive}"
 
 
 def from_filelist(text: str, archive: str) -> Iterator[Edition]:
@@ -200,11 +208,13 @@ _NOTHING: dict[str, object] = {"pmcid": "", "rank": "", "marks": "", "part": "",
 
 def write_left_out(partition: int, parts: Iterable[str], *, output: Output) -> int:
     """Writes what is left out of one partition; returns how many editions."""
-    tables = [SCHEMA.empty_table()]
+    tables = [SCHEMA.empty_table(), *known.before(known.EDITIONS, partition, output=output)]
     for part in sorted(parts):
         with open_binary(output.path("catalogue", f"{part}.parquet")) as file:
             tables.append(pq.ParquetFile(file).read_row_group(partition))
-    left = left_out(pa.concat_tables(tables))
+    editions = pa.concat_tables(tables)
+    known.write(known.EDITIONS, partition, newest(editions), output=output)
+    left = left_out(editions)
     with atomic_file(output.path("catalogue", f"left-{partition:05d}.parquet")) as file:
         pq.write_table(left, file)
     return int(left.num_rows)
@@ -212,18 +222,47 @@ def write_left_out(partition: int, parts: Iterable[str], *, output: Output) -> i
 
 def left_out(editions: pa.Table) -> pa.Table:
     """Returns part, member and reason of editions: older ones, and the marks of the newest."""
+    ordered, last = _by_article(editions)
+    rows = zip(last, *(ordered[n].to_pylist() for n in ("marks", "part", "member")), strict=True)
+    left = [
+        {"part": part, "member": member, "reason": reason}
+        for is_last, marks, part, member in rows
+        for reason in ([SUPERSEDED] if not is_last else filter(None, marks.split(",")))
+    ]
+    return pa.Table.from_pylist(left, LEFT_SCHEMA)
+
+
+def newest(editions: pa.Table) -> pa.Table:
+    """Returns the newest edition of each article, as a later increment is to know it."""
+    ordered, last = _by_article(editions)
+    kept = ordered.filter(pa.array(last, pa.bool_()))
+    ranks = (rank.partition("\t")[0] for rank in kept["rank"].to_pylist())
+    columns = {
+        "pmcid": kept["pmcid"],
+        "rank": [f"{rank}\t{_AFTER_ARCHIVES}" for rank in ranks],
+        "marks": kept["marks"],
+        "part": [_KNOWN] * kept.num_rows,
+        "member": kept["pmcid"],
+    }
+    return pa.table(columns, SCHEMA)
+
+
+def _by_article(editions: pa.Table) -> tuple[pa.Table, list[bool]]:
+    """Returns the editions by article, older ones first, and whether each is its article's last."""
     editions = editions.filter(pc.field("pmcid") != "")
     order = [("pmcid", "ascending"), ("rank", "ascending"), ("member", "ascending")]
     ordered = editions.sort_by(order)
     ids = ordered["pmcid"].to_pylist()
-    newest = [i + 1 == len(ids) or ids[i] != ids[i + 1] for i in range(len(ids))]
-    rows = zip(newest, *(ordered[n].to_pylist() for n in ("marks", "part", "member")), strict=True)
-    left = [
-        {"part": part, "member": member, "reason": reason}
-        for last, marks, part, member in rows
-        for reason in ([SUPERSEDED] if not last else filter(None, marks.split(",")))
-    ]
-    return pa.Table.from_pylist(left, LEFT_SCHEMA)
+    return ordered, [i + 1 == len(ids) or ids[i] != ids[i + 1] for i in range(len(ids))]
+
+
+def read_superseded(output: Output) -> set[str]:
+    """Returns the ids of articles of earlier datasets of which there is a newer edition here.
+
+    The known edition of an article whose marks leave it out is the newest, and so is none of them.
+    """
+    left = read_left_out(_KNOWN, welcome=MARKS, output=output)
+    return {pmcid for pmcid, reason in left.items() if reason == SUPERSEDED}
 
 
 def read_left_out(part: str, *, welcome: Collection[str], output: Output) -> dict[str, str]:

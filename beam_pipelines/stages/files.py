@@ -1,16 +1,20 @@
 """Reading and writing through Beam's filesystems: local paths, and whatever Beam has a scheme for.
 
 A file appears under its name only when it is complete: it is written beside it under a name of
-its own for each attempt, and renamed.
+its own for each attempt, and renamed. On a local disk it is on the disk itself by then, so that
+this holds after a loss of power too.
 """
 
 from __future__ import annotations
 
 import contextlib
+import fcntl
+import io
+import os
 import posixpath
 import uuid
 from collections.abc import Iterator
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
 from apache_beam.io.filesystem import BeamIOError, CompressionTypes
 from apache_beam.io.filesystems import FileSystems
@@ -39,6 +43,39 @@ def open_binary(path: str) -> BinaryIO:
 
 
 @contextlib.contextmanager
+def claim(folder: str, *, shared: bool = False) -> Iterator[None]:
+    """Makes a folder and holds it against a second build while the work inside runs.
+
+    Shared, it is held against builds of the whole alone, and other shares may run beside.
+
+    The lock is on the folder itself, so it leaves nothing in it, and it is the system's: it ends
+    with its process, however that ends. Elsewhere than on a local disk the user has to take care.
+
+    Raises:
+        UserError: another process builds in it, or it cannot be made.
+    """
+    make_folder(folder)
+    if "://" in folder:
+        yield
+        return
+    opened = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(opened, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(opened)
+        raise UserError(
+            f"{folder}: another build is writing here; wait for it, stop it, "
+            "or choose another --output"
+        ) from error
+    except OSError:
+        pass  # Some network filesystems lock no folders.
+    try:
+        yield
+    finally:
+        os.close(opened)
+
+
+@contextlib.contextmanager
 def atomic_file(path: str) -> Iterator[BinaryIO]:
     """Opens a file for writing that takes its name only when the block ends without an error.
 
@@ -50,6 +87,7 @@ def atomic_file(path: str) -> Iterator[BinaryIO]:
         file = FileSystems.create(temporary, compression_type=CompressionTypes.UNCOMPRESSED)
         try:
             yield cast(BinaryIO, file)
+            _to_disk(file)
             file.close()
             FileSystems.rename([temporary], [path])
         except BaseException:
@@ -60,6 +98,14 @@ def atomic_file(path: str) -> Iterator[BinaryIO]:
             raise
     except (BeamIOError, OSError) as error:
         raise UserError(f"{path}: cannot be written ({error})") from error
+
+
+def _to_disk(file: Any) -> None:
+    """Waits until a local file's bytes are on the disk; others are when they are closed."""
+    with contextlib.suppress(io.UnsupportedOperation, AttributeError):
+        descriptor = file.fileno()
+        file.flush()
+        os.fsync(descriptor)
 
 
 def write_text(path: str, text: str) -> None:

@@ -6,6 +6,7 @@ machine workers and the program that waits share a folder, whatever the engine.
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -37,15 +38,17 @@ class Heartbeat:
             return
         self._written = now
         text = " ".join(f"{key}={value}" for key, value in numbers.items())
-        Path(self.folder, self.name).write_text(text)
+        with contextlib.suppress(OSError):  # On a full disk the work itself will say so.
+            Path(self.folder, self.name).write_text(text)
 
 
 def total(folder: Path, prefix: str) -> Counter[str]:
     """Returns the sums over all work items whose name begins with `prefix`."""
     sums: Counter[str] = Counter()
     for path in folder.glob(f"{prefix}*"):
-        for part in path.read_text().split():
-            key, _, value = part.partition("=")
-            if value.isdigit():  # a file may be read while it is written
-                sums[key] += int(value)
+        with contextlib.suppress(OSError):
+            for part in path.read_text().split():
+                key, _, value = part.partition("=")
+                if value.isdigit():  # a file may be read while it is written
+                    sums[key] += int(value)
     return sums

@@ -9,6 +9,7 @@ from beam_pipelines.stages.heartbeats import Heartbeat
 
 REJECTED = "rejected.jsonl"
 SOURCES = "SOURCES.tsv"
+SUPERSEDED = "superseded.tsv"
 
 
 @dataclass(frozen=True)
@@ -19,11 +20,13 @@ class Output:
         folder: of the dataset, on any filesystem.
         heartbeats: local folder for progress, or None.
         corpus: dataset whose corpus is used, where it is not this one.
+        since: earlier dataset that this one is an increment to.
     """
 
     folder: str
     heartbeats: str | None = None
     corpus: str | None = None
+    since: str | None = None
 
     def path(self, *names: str) -> str:
         """Returns the path of a file in the dataset."""

@@ -1,0 +1,113 @@
+"""An increment: a dataset of what is new since an earlier one (docs/decisions/0007).
+
+    since = open_since("december", config)
+    since.new_files(inputs)
+
+An input file is known by its name and its size. The name is the base name where that tells it from
+all others (archives, and files named after an article), so that a folder may be moved or mounted
+elsewhere; the whole path for the others (`PMC7112410/main.nxml`, `novel.txt`). Of an article's
+version (`PMC123.2.xml`) the name alone tells: it changes with the text, and inventories know no
+size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from beam_pipelines.articles.archives import ARCHIVE_SUFFIXES
+from beam_pipelines.config import completed
+from beam_pipelines.manifest import NAME, from_json
+from beam_pipelines.records import UserError
+from beam_pipelines.stages import editions, known, phrases
+from beam_pipelines.stages.files import join, read_text, write_text
+from beam_pipelines.stages.output import Output
+
+FREE = ("input", "inventory", "since", "num_shards", "passes")
+"""Recorded options in which an increment may differ from the dataset that it is built since."""
+
+
+class NothingNewError(UserError):
+    """There is nothing to make an increment of: no fault, but no dataset either."""
+
+
+@dataclass(frozen=True)
+class Since:
+    """An earlier dataset, for an increment to it.
+
+    Attributes:
+        folder: of the dataset.
+        inputs: the input files that it knows.
+    """
+
+    folder: str
+    inputs: known.Inputs
+
+    def new_files(self, inputs: known.Inputs) -> known.Inputs:
+        """Returns the input files that the dataset does not know.
+
+        Raises:
+            NothingNewError: it knows all of them.
+        """
+        read = {_identity(*file) for file in self.inputs}
+        found = tuple(file for file in inputs if _identity(*file) not in read)
+        if not found:
+            files = "the input file is" if len(inputs) == 1 else f"all {len(inputs):,} files are"
+            raise NothingNewError(f"nothing new since {self.folder}: {files} known there")
+        return found
+
+
+def open_since(folder: str, config: Mapping[str, Any]) -> Since:
+    """Returns the dataset in `folder`, to which an increment can be made with these options.
+
+    Args:
+        folder: of the earlier dataset.
+        config: the options of the increment, as they are recorded.
+
+    Raises:
+        UserError: it is not finished, knows nothing of editions, or was built with other options.
+    """
+    where = join(folder, NAME)
+    text = read_text(where)
+    if text is None:
+        raise UserError(f"--since {folder}: no {NAME}, so there is no finished dataset")
+    then = completed(from_json(text, where).config)
+    if read_text(join(folder, known.FOLDER, known.INPUTS)) is None:
+        raise UserError(
+            f"--since {folder}: has no {known.FOLDER}/{known.INPUTS} to go on from (made with "
+            "--corpus, or by an earlier version); build it again with --input"
+        )
+    differ = [
+        f"--{name} {then.get(name)!r}, now {value!r}"
+        for name, value in config.items()
+        if name not in FREE and then.get(name) != value
+    ]
+    if differ:
+        raise UserError(
+            f"--since {folder}: was built with {'; '.join(differ)}; give the same, "
+            "or build a whole dataset without --since"
+        )
+    return Since(folder, known.read_inputs(folder))
+
+
+def copy_phrases(since: str, passes: int, output: Output) -> None:
+    """Copies the earlier dataset's phrases: old and new text is joined alike, and words stay words.
+
+    Raises:
+        UserError: they are missing.
+    """
+    for name in map(phrases.name, range(1, passes + 1)):
+        text = read_text(join(since, name))
+        if text is None:
+            raise UserError(f"{join(since, name)}: missing; build that dataset again")
+        write_text(output.path(name), text)
+
+
+def _identity(path: str, size: int) -> tuple[str, int]:
+    name = path.rsplit("/", 1)[-1]
+    if name.endswith(ARCHIVE_SUFFIXES):
+        return name, size
+    if (article := editions.named(name)) is None:
+        return path, size
+    return name, 0 if article[1] else size

@@ -1,0 +1,179 @@
+"""beam_pipelines/metrics.py: figures over HTTP, while a real build and a real training run."""
+
+import json
+import re
+import socket
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from urllib.error import HTTPError
+from urllib.request import urlopen
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from beam_pipelines.figures import FIGURES, Figures
+from beam_pipelines.metrics import STALLED, health, served
+from beam_pipelines.records import UserError
+from tests.bulk import write_bulk
+from tests.datasets import topic_articles, write_dataset
+
+ROOT = Path(__file__).parent.parent
+WATCHED = ("--metrics_port=0", "--log_format=json")
+
+
+class Clock:
+    """Seconds that pass only when the test says so."""
+
+    now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def get(port: int, path: str) -> tuple[int, str]:
+    try:
+        with urlopen(f"http://127.0.0.1:{port}{path}", timeout=10) as answer:
+            return answer.status, answer.read().decode()
+    except HTTPError as error:
+        return error.code, error.read().decode()
+
+
+def scraped(text: str) -> dict[str, float]:
+    """Returns what Prometheus' own parser finds."""
+    return {
+        sample.name: sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
+def test_figures_are_told_as_prometheus_reads_them():
+    figures = Figures()
+    figures.at("read", "MB", 12, 40)
+    figures.note(build_articles_read=120, build_articles_kept=31)
+    with served(0, figures) as port:
+        status, text = get(port, "/metrics")
+        found = scraped(text)
+        assert status == 200
+        assert found["pmc2vec_build_articles_read"] == 120
+        assert (found["pmc2vec_stage_done"], found["pmc2vec_stage_total"]) == (12, 40)
+        assert found["process_resident_memory_bytes"] > 1e6
+        assert 'pmc2vec_stage_done{stage="read",unit="MB"} 12.0' in text
+        figures.note(build_articles_read=130)
+        assert scraped(get(port, "/metrics")[1])["pmc2vec_build_articles_read"] == 130
+        assert get(port, "/elsewhere")[0] == 404
+
+
+def test_it_is_well_while_something_moves():
+    clock = Clock()
+    figures = Figures(clock)
+    with served(0, figures) as port:
+        clock.now += STALLED
+        assert get(port, "/healthz") == (200, "start: moved 900 s ago\n")
+        assert get(port, "/healthz?after=899")[0] == 503
+        clock.now += 1
+        told = "start: nothing moved for 901 s, more than 900\n"
+        assert get(port, "/healthz") == (503, told)
+        figures.at("train", "words", 10, None)
+        assert get(port, "/healthz")[0] == 200
+        clock.now += 2 * STALLED
+        figures.at("train", "words", 10, None)  # the same again is no progress
+        figures.note(train_loss=2.0)
+        clock.now += 2 * STALLED
+        figures.note(train_loss=2.0)
+        assert get(port, "/healthz")[0] == 503
+        assert get(port, "/healthz?after=soon")[0] == 400
+
+
+def test_a_figure_has_a_name_that_is_explained():
+    with pytest.raises(KeyError, match="build_unheard_of"):
+        Figures().note(build_unheard_of=1)
+    assert all(re.fullmatch(r"[a-z_]+", name) and text for name, text in FIGURES.items())
+
+
+def test_a_port_that_is_taken_is_one_clear_line():
+    with socket.socket() as taken:
+        taken.bind(("", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        told = f"^--metrics_port {port}: cannot be listened on"
+        with pytest.raises(UserError, match=told), served(port):
+            pass
+
+
+def test_without_a_port_nothing_listens():
+    before = threading.active_count()
+    with served(None) as port:
+        assert port is None
+        assert threading.active_count() == before
+    assert health(Figures())[0] == 200
+
+
+def scrape_until_it_ends(words: list[str]) -> tuple[list[dict[str, float]], list[int], list[dict]]:
+    """Runs a command and asks it again and again how far it is, for as long as it runs.
+
+    Returns:
+        What /metrics said each time, the statuses of /healthz, and the JSON lines on stderr.
+    """
+    run = subprocess.Popen(
+        [sys.executable, "-m", "pmc2vec", *words],
+        cwd=ROOT, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True,
+    )  # fmt: skip
+    found, statuses = [], []
+    assert run.stderr is not None
+    told = [json.loads(run.stderr.readline())]
+    port = int(re.fullmatch(r"http://localhost:(\d+)/metrics", told[0]["message"])[1])
+    stderr = run.stderr
+    rest = threading.Thread(target=lambda: told.extend(map(json.loads, stderr)))
+    rest.start()
+    while run.poll() is None:
+        try:
+            found.append(scraped(get(port, "/metrics")[1]))
+            statuses.append(get(port, "/healthz")[0])
+        except OSError:  # It ended meanwhile.
+            break
+        time.sleep(0.05)
+    rest.join()
+    assert run.wait(60) == 0
+    return found, statuses, told
+
+
+def test_a_build_tells_while_it_runs(tmp_path):
+    bulk = write_bulk(tmp_path / "bulk", archives=2, articles=900)
+    found, statuses, told = scrape_until_it_ends(
+        ["build", "--input", bulk, "--output", str(tmp_path / "data"), "--num_shards=2", *WATCHED,
+         "--", "--direct_num_workers=1"]
+    )  # fmt: skip
+    read = [figures.get("pmc2vec_build_articles_read", 0) for figures in found]
+    assert read == sorted(read)
+    assert (read[0], read[-1]) == (0, 1800)
+    assert found[-1]["pmc2vec_build_articles_kept"] == 1800
+    assert {line["stage"] for line in told} == {"metrics", "read", "draw"}
+    assert found[-1]["pmc2vec_build_xml_bytes"] > found[-1]["pmc2vec_build_input_bytes"] > 1e4
+    assert set(statuses) == {200}
+
+
+@pytest.mark.slow
+def test_a_training_tells_while_it_runs(tmp_path):
+    dataset = write_dataset(tmp_path / "data", topic_articles(40))
+    found, statuses, told = scrape_until_it_ends(
+        ["train", "--dataset", str(dataset), "--workdir", str(tmp_path / "run"), "--epochs=12",
+         "--vector_size=8", "--batch_size=128", "--log_every=10", *WATCHED]
+    )  # fmt: skip
+    steps = [figures["pmc2vec_train_step"] for figures in found if "pmc2vec_train_step" in figures]
+    assert steps == sorted(steps)
+    assert len(set(steps)) > 3
+    last = found[-1]
+    assert last["pmc2vec_train_epoch"] == 11
+    assert last["pmc2vec_train_words_per_second"] > 100
+    assert 0 < last["pmc2vec_train_loss"] < 5
+    assert 0 < last["pmc2vec_validation_loss"] < 5
+    assert last["pmc2vec_stage_done"] == last["pmc2vec_stage_total"]
+    assert {line["stage"] for line in told} == {"metrics", "train"}
+    assert any(line["message"].startswith("epoch 12 of 12") for line in told)
+    figures = told[-1]["figures"]
+    assert figures["done"] == figures["total"] == figures["train_words"]
+    assert set(statuses) == {200}

@@ -1,0 +1,264 @@
+"""`pmc2vec update`: month after month, and killed in between."""
+
+import fcntl
+import json
+import random
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from beam_pipelines.records import UserError
+from pmc2vec.releases import Releases
+from pmc2vec.update import UpdateConfig, main, sections
+from tests.bulk import add
+from trainer.vectors import Vectors
+
+ROOT = Path(__file__).parent.parent
+BUILD = ["--build", "--min_count=2", "--num_shards=2", "--record_length=64", "--block=8",
+         "--block_negatives=4", "--validation_fraction=0.2"]  # fmt: skip
+TRAIN = ["--train", "--vector_size=8", "--epochs=1", "--batch_size=128"]
+OPTIONS = [*BUILD, *TRAIN, "--", "--direct_num_workers=1"]
+
+
+def run(bulk: Path, root: Path, *words: str) -> int:
+    return main([f"--input={bulk}", f"--root={root}", *words, *OPTIONS])
+
+
+def month(bulk: Path, number: int) -> None:
+    """Adds the articles of a month; those of the third one are the first about maize."""
+    topics = ["melanoma", "carcinoma"] if number < 3 else ["maize"]
+    first = number * 12
+    articles = {n: topics[n % len(topics)] for n in range(first, first + 12)}
+    add(bulk, f"month{number}", articles, f"2025-{number:02d}-01")
+
+
+def facts(release: Path) -> dict:
+    return json.loads((release / "dataset/manifest.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory) -> Path:
+    """Three months of updates, the last two releases kept."""
+    folder = tmp_path_factory.mktemp("update")
+    for number in (1, 2, 3):
+        month(folder / "bulk", number)
+        assert run(folder / "bulk", folder / "root", "--keep=2", "--quiet") == 0
+    return folder
+
+
+def test_current_is_the_last_release_and_the_last_few_are_kept(service):
+    root = service / "root"
+    assert (root / "current").readlink() == Path("releases/0003")
+    assert {path.name for path in (root / "releases").iterdir()} == {"0002", "0003"}
+    vectors = Vectors.load(root / "current")
+    assert "maize" in vectors
+    assert "melanoma" in vectors
+    assert "maize" not in Vectors.load(root / "releases/0002")
+
+
+def test_each_release_reads_what_is_new_and_starts_from_the_one_before(service):
+    root = service / "root"
+    third = facts(root / "current")
+    assert [Path(path).name for path, _ in third["inputs"]] == ["month3.tar.gz"]
+    assert third["since"]["dataset"] == str(root / "releases/0002/dataset")
+    assert third["since"]["inputs"] == 2
+    trained = json.loads((root / "current/config.json").read_text())
+    assert trained["init_from"] == str(root / "releases/0002")
+
+
+def test_nothing_new_changes_nothing_and_is_no_failure(service, capsys):
+    root = shutil.copytree(service / "root", service / "same", symlinks=True)
+    before = sorted(root.rglob("*"))
+    assert run(service / "bulk", root, "--keep=2", "--json") == 0
+    said = capsys.readouterr()
+    assert json.loads(said.out) == {"release": None}
+    assert said.err.startswith("update: nothing new since ")
+    assert said.err.count("\n") == 1
+    assert sorted(root.rglob("*")) == before
+
+
+def test_a_release_that_was_cut_off_is_finished_though_more_came_in(service, tmp_path, capsys):
+    """Its dataset is finished: the new file is for the release after it."""
+    bulk = shutil.copytree(service / "bulk", tmp_path / "bulk")
+    root = shutil.copytree(service / "root", tmp_path / "root", symlinks=True)
+    (root / "current").unlink()
+    (root / "current").symlink_to("releases/0002")
+    shutil.rmtree(root / "releases/0003/checkpoints")
+    (root / "releases/0003/vectors.tsv").unlink()
+    for name in ("build.json", "manifest.json"):  # The copy stands in another folder.
+        path = root / "releases/0003/dataset" / name
+        path.write_text(path.read_text().replace(str(service), str(tmp_path)))
+    for name in ("config.json", "provenance.json"):
+        (root / "releases/0003" / name).unlink()
+    month(bulk, 4)
+    assert run(bulk, root, "--json", "--quiet") == 0
+    assert json.loads(capsys.readouterr().out)["release"] == str(root / "releases/0003")
+    assert len(facts(root / "current")["inputs"]) == 1
+    assert run(bulk, root, "--json", "--quiet") == 0
+    made = json.loads(capsys.readouterr().out)
+    assert made["release"] == str(root / "releases/0004")
+    assert (made["funnel"]["read"], made["funnel"]["superseded_earlier"]) == (12, 0)
+
+
+def test_a_build_that_was_cut_off_is_begun_again_when_more_came_in(service, tmp_path):
+    bulk = shutil.copytree(service / "bulk", tmp_path / "bulk")
+    root = shutil.copytree(service / "root", tmp_path / "root", symlinks=True)
+    month(bulk, 4)
+    assert run(bulk, root, "--quiet") == 0
+    (root / "current").unlink()
+    (root / "current").symlink_to("releases/0003")
+    (root / "releases/0004/dataset/manifest.json").unlink()
+    shutil.rmtree(root / "releases/0004/checkpoints")
+    for name in ("config.json", "provenance.json"):
+        (root / "releases/0004" / name).unlink()
+    month(bulk, 5)
+    assert run(bulk, root, "--quiet") == 0
+    inputs = [Path(path).name for path, _ in facts(root / "current")["inputs"]]
+    assert inputs == ["month4.tar.gz", "month5.tar.gz"]
+
+
+def test_other_options_are_refused_by_name(service, capsys):
+    month(service / "more", 9)
+    words = [f"--input={service / 'more'}", f"--root={service / 'root'}", "--quiet", *OPTIONS]
+    words[words.index("--min_count=2")] = "--min_count=3"
+    assert main(words) == 1
+    assert "was built with --min_count 2, now 3; give the same" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--build", "--since", "x"], "--since is not for --build to say"),
+        (["--train", "--checkpoint_dir", "x"], "--checkpoint_dir is not for --train to say"),
+        (["--build", "--output", "x"], "pmc2vec build: error: --output is given twice"),
+        (["--train", "--vector_sice", "3"], "unrecognized options: --vector_sice"),
+        (["--keep", "0"], "--keep 0: must be at least 1"),
+        (["--", "--no_such_thing"], "Beam knows no option --no_such_thing"),
+    ],
+)
+def test_what_cannot_be_asked_is_a_usage_error_before_anything_is_done(
+    tmp_path, capsys, words, says
+):
+    with pytest.raises(SystemExit) as stop:
+        main([f"--input={tmp_path}", f"--root={tmp_path / 'root'}", *words])
+    assert stop.value.code == 2
+    assert says in capsys.readouterr().err
+    assert not (tmp_path / "root").exists()
+
+
+def test_two_updates_at_once_are_refused(tmp_path):
+    with Releases(tmp_path / "root").claimed():
+        pass
+    with (tmp_path / "root/.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with (
+            pytest.raises(UserError, match="another update is running here"),
+            Releases(tmp_path / "root").claimed(),
+        ):
+            pass
+
+
+def test_a_folder_of_something_else_is_refused(tmp_path):
+    (tmp_path / "root").mkdir()
+    (tmp_path / "root/thesis.txt").write_text("mine")
+    with (
+        pytest.raises(UserError, match="not empty and no root of releases"),
+        Releases(tmp_path / "root").claimed(),
+    ):
+        pass
+
+
+def test_only_whole_releases_have_a_number(tmp_path):
+    releases = Releases(tmp_path)
+    with releases.claimed():
+        assert releases.current() == 0
+        for number in (1, 2, 3):
+            releases.folder(number).mkdir()
+            releases.publish(number)
+            assert releases.current() == number
+        (tmp_path / "releases/.removed-0000").mkdir()
+        releases.remove_before(3)
+        assert [path.name for path in (tmp_path / "releases").iterdir()] == ["0003"]
+        releases.folder(3).rename(tmp_path / "gone")
+        with pytest.raises(UserError, match=r"leads to releases/0003, which is no release"):
+            releases.current()
+
+
+def test_words_belong_to_the_section_before_them():
+    found = sections(["--keep", "2", "--build", "--keywords", "train", "--", "--build"])
+    assert found == {"": ["--keep", "2"], "--build": ["--keywords", "train"], "--train": [],
+                     "--": ["--build"]}  # fmt: skip
+
+
+def test_the_root_is_a_folder_of_this_machine():
+    with pytest.raises(ValueError, match="must be a folder of this machine"):
+        UpdateConfig(input=("a",), root=Path("gs://bucket/root"))
+
+
+# The process is killed by the system, at a line of Python that it comes by: in a build, in a
+# training, between them, while the link is swapped or an old release is removed.
+KILLED = """
+import os
+import signal
+import sys
+from beam_pipelines import exits
+import beam_pipelines.build
+from trainer.devices import load_tensorflow
+
+load_tensorflow()
+import trainer.training
+from pmc2vec import update
+
+left, *words = sys.argv[1:]
+left = int(left)
+
+def count(frame, event, _):
+    global left
+    name = frame.f_code.co_filename
+    if not any(place in name for place in ("/trainer/", "/pmc2vec/", "/beam_pipelines/stages/")):
+        return None
+    left -= 1
+    if left == 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return count
+
+sys.settrace(count)
+sys.exit(update.main(words))
+"""
+
+
+@pytest.mark.slow
+def test_killed_at_random_moments_no_reader_sees_a_half(service, tmp_path):
+    whole = {
+        number: (service / "root/releases" / f"000{number}" / "vectors.tsv").read_bytes()
+        for number in (2, 3)
+    }
+    bulk, root = tmp_path / "bulk", tmp_path / "root"
+    draw, kills = random.Random(3), 0
+    for number in (1, 2, 3):
+        month(bulk, number)
+        reach = 6000
+        while True:
+            words = [f"--input={bulk}", f"--root={root}", "--keep=2", "--quiet", *OPTIONS]
+            done = subprocess.run(
+                [sys.executable, "-c", KILLED, str(draw.randrange(200, reach)), *words],
+                cwd=ROOT, capture_output=True, text=True, check=False,
+            )  # fmt: skip
+            current = root / "current"
+            if done.returncode == 0 or current.is_symlink():
+                assert (current / "provenance.json").is_file()
+                assert Vectors.load(current).words
+            if done.returncode == 0:
+                break
+            assert done.returncode == -signal.SIGKILL, done.stderr
+            kills, reach = kills + 1, reach + 15_000
+            assert kills < 40
+        if number in whole:
+            assert (root / "current/vectors.tsv").read_bytes() == whole[number]
+    assert kills > 3
+    assert {path.name for path in (root / "releases").iterdir()} == {"0002", "0003"}
+    print(f"killed {kills} times")
