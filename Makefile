@@ -7,17 +7,16 @@ SHELL := /bin/bash
 
 # The Python to make .venv with, 3.11 to 3.13: make setup PYTHON=python3.12
 PYTHON ?= python3
-DOCKER ?= docker
 UV ?= uv
 
 BIN := .venv/bin
 EXTRAS := build beam trainer dev
 LOCKS := $(EXTRAS:%=requirements/%.txt)
-MANIFESTS := $(filter-out %/kustomization.yaml,$(wildcard k8s/*/*.yaml))
+LOCKED := $(EXTRAS) gpu
 
 .PHONY: help
 help: ## List the tasks
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: setup
 setup: .venv/.installed ## Make .venv with the pinned packages and pmc2vec itself
@@ -50,12 +49,28 @@ test: setup ## Run the tests that need no more than this machine, and no patienc
 test-all: setup ## Run every test; what is not here (a browser, Flink, a GPU) is skipped
 	@$(BIN)/python -m pytest
 
+# Flink's jars and Beam's job server for it; needs Java 11 or 17 and Maven.
+.PHONY: flink
+flink: .flink/.installed ## Put a Flink cluster and Beam's job server for it into .flink
+
+.flink/.installed: flink/pom.xml flink/requirements.txt
+	@test -x .flink/venv/bin/python || $(PYTHON) -m venv .flink/venv
+	@.flink/venv/bin/python -m pip install --quiet --disable-pip-version-check \
+	  --no-deps --require-hashes -r flink/requirements.txt
+	@mvn --quiet --batch-mode --strict-checksums --file flink/pom.xml \
+	  -Dtarget=$(CURDIR)/.flink/target package
+	@touch $@
+
+.PHONY: test-flink
+test-flink: setup flink ## Run the tests that start a Flink cluster
+	@$(BIN)/python -m pytest -m flink tests/test_flink.py
+
 .PHONY: lint
 lint: setup ## Check style, the Dockerfile and the Kubernetes manifests
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
 	@$(BIN)/hadolint Dockerfile
-	@$(BIN)/kubernetes-validate --strict --quiet $(MANIFESTS)
+	@$(BIN)/python k8s/check.py
 
 .PHONY: types
 types: setup ## Check types
@@ -72,11 +87,41 @@ pictures: setup ## Make the README's pictures again, in a real browser
 	@$(BIN)/python -m docs.pictures.make
 
 .PHONY: image
-image: ## Build the container images pmc2vec-beam and pmc2vec-trainer
-	@for half in beam trainer; do \
-	  $(DOCKER) build --target $$half --tag pmc2vec-$$half:$$($(VERSION)) .; done
+image: ## Build the images, with Docker or without a registry: make image TARGETS="beam trainer-gpu"
+	@images/build $(TARGETS)
 
-VERSION = sed -n 's/^__version__ = "\(.*\)"/\1/p' beam_pipelines/__init__.py
+.PHONY: check-image
+check-image: ## Run the images as a cluster would: no rights, no network, a root that cannot be written
+	@python3 images/check.py $(TARGETS)
+
+.PHONY: audit
+audit: setup ## Ask whether a pinned package has a known vulnerability
+	@$(BIN)/python requirements/audit.py $(LOCKED:%=requirements/%.txt)
+
+# What is made has the time of the last commit, and so the same bytes wherever it is made.
+dist sbom: export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct)
+
+.PHONY: sbom
+sbom: setup ## List what each half is made of, as CycloneDX, in dist/
+	@mkdir -p dist; for extra in beam trainer gpu; do \
+	  $(BIN)/python -W ignore -m cyclonedx_py requirements requirements/$$extra.txt \
+	    --pyproject pyproject.toml --output-reproducible --output-file dist/pmc2vec-$$extra.cdx.json; \
+	done; ls dist/*.cdx.json
+
+# Setuptools gives an sdist the times, owners and order of the folder: it is packed once more.
+.PHONY: dist
+dist: setup ## Make the wheel and the sdist in dist/, the same bytes from the same commit
+	@umask 022; rm -rf dist/*.whl dist/*.tar.gz; work=$$(mktemp -d); trap 'rm -rf "$$work"' EXIT; \
+	  cp -r --no-preserve=mode $(SHIPPED) "$$work"; \
+	  $(BIN)/python -m build --no-isolation --outdir "$$work/dist" "$$work" > "$$work/log" 2>&1 \
+	    || { cat "$$work/log" >&2; exit 1; }; \
+	  sdist=$$(basename "$$work"/dist/*.tar.gz); mkdir -p dist "$$work/sdist"; \
+	  tar -xzf "$$work/dist/$$sdist" -C "$$work/sdist"; \
+	  tar -cf - -C "$$work/sdist" --format=gnu --sort=name --mtime="@$$SOURCE_DATE_EPOCH" \
+	    --owner=0 --group=0 --numeric-owner $${sdist%.tar.gz} | gzip -9 -n > "dist/$$sdist"; \
+	  mv "$$work"/dist/*.whl dist; ls dist/*.whl "dist/$$sdist"
+
+SHIPPED := LICENSE README.md pyproject.toml setup.py beam_pipelines trainer pmc2vec
 
 # The pins of one extra (of the build backend, for `build`), chosen so that all agree; existing pins
 # are kept unless UPGRADE=--upgrade. Needs uv.
@@ -89,9 +134,9 @@ WANTED = $(PYTHON) -c 'import sys, tomllib; p = tomllib.load(open("pyproject.tom
 lock: export UV_CUSTOM_COMPILE_COMMAND = make lock
 lock: ## Pin every package again after a change of pyproject.toml; newer ones with UPGRADE=--upgrade
 	@all=$$(mktemp); trap 'rm -f "$$all"' EXIT; \
-	  cat /dev/null $(wildcard $(LOCKS)) | sed 's/ *\\$$//; /--hash/d; /^#/d' | sort -u > "$$all"; \
-	  $(WANTED) $(EXTRAS) | $(PIN) --output-file "$$all" > /dev/null; \
-	  for extra in $(EXTRAS); do $(WANTED) $$extra | $(PIN) --generate-hashes \
+	  cat /dev/null $(wildcard $(LOCKED:%=requirements/%.txt)) | sed 's/ *\\$$//; /--hash/d; /^#/d' | sort -u > "$$all"; \
+	  $(WANTED) $(LOCKED) | $(PIN) --output-file "$$all" > /dev/null; \
+	  for extra in $(LOCKED); do $(WANTED) $$extra | $(PIN) --generate-hashes \
 	    --constraint "$$all" --output-file requirements/$$extra.txt > /dev/null; done
 
 .PHONY: clean
