@@ -108,7 +108,8 @@ def write_dataset(
             )
     text = vocabulary.to_tsv(words)
     (folder / vocabulary.NAME).write_text(text, encoding="utf-8")
-    _write_manifest(folder, shape, shards, words, text, counter)
+    config = {"noise": "unigram", "ns_exponent": 0.75, "shrink_windows": shrink_windows}
+    _write_manifest(folder, shape, shards, words, text, counter, config)
     return folder
 
 
@@ -137,6 +138,7 @@ def _write_manifest(
     words: vocabulary.Vocabulary,
     text: str,
     counter: Counter[str],
+    config: Mapping[str, object],
 ) -> None:
     described = manifest.VocabularyFile(
         name=vocabulary.NAME,
@@ -152,7 +154,7 @@ def _write_manifest(
         vocabulary=described,
         funnel={"articles_kept": 1},
         licences={"CC BY": 1},
-        config={},
+        config=config,
         inputs=(),
         code_version=__version__,
     )

@@ -65,7 +65,7 @@ def shared_neighbours(one: Vectors, other: Vectors, words: list[str]) -> float:
     """Mean share of the nearest 10 words that both have, among words that both know."""
     both = [word for word in one.words if word in other]
     one, other = (Vectors(both, vectors[both]) for vectors in (one, other))
-    near = [[{w for w, _ in v.most_similar(word, 10)} for v in (one, other)] for word in words]
+    near = [[{w for w, _ in v.most_similar(word, topn=10)} for v in (one, other)] for word in words]
     return float(np.mean([len(a & b) / 10 for a, b in near]))
 
 
@@ -86,11 +86,11 @@ def test_old_words_keep_their_neighbours(earlier, more, grown, tmp_path):
 def test_new_words_get_neighbours_of_their_topic_old_and_new(grown):
     vectors = Vectors.load(grown)
     probes = [f"{letter}{number}" for letter in NEW for number in range(1, 5)]
-    near = [(p, word) for p in probes for word, _ in vectors.most_similar(p, 5)]
+    near = [(p, word) for p in probes for word, _ in vectors.most_similar(p, topn=5)]
     assert sum(topic(p) == topic(word) for p, word in near) > 0.85 * len(near), near
     known = [word for word in vectors.words if word[0] in OLD]
     old = Vectors([*known, *probes], vectors[[*known, *probes]])
-    nearest = {p: [w for w, _ in old.most_similar(p, 30) if w[0] in OLD][:3] for p in probes}
+    nearest = {p: [w for w, _ in old.most_similar(p, topn=30) if w[0] in OLD][:3] for p in probes}
     right = [topic(p) == word[0] for p, found in nearest.items() for word in found]
     assert np.mean(right) > 0.85, nearest
 

@@ -116,7 +116,7 @@ def config(workdir, **options):
 
 train(config(folder / "whole"))
 vectors = Vectors.load(folder / "whole")
-near = [(p, word) for p in ("a1", "b1", "c2", "d3") for word, _ in vectors.most_similar(p, 5)]
+near = [(p, word) for p in ("a1", "b1", "c2", "d3") for word, _ in vectors.most_similar(p, topn=5)]
 assert sum(p[0] == word[0] for p, word in near) >= 17, near
 
 steps, calls = Replicas.train, []

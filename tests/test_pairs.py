@@ -106,5 +106,7 @@ def test_the_tutorials_model_trains_on_it(folder, tmp_path, capfd):
     assert last < 0.9 * first
     assert list((logs / "train").glob("events.out.tfevents.*"))
     found = Vectors.load(vectors)
-    near = [(p, word) for p in ("a1", "b1", "c1", "d1") for word, _ in found.most_similar(p, 3)]
+    near = [
+        (p, word) for p in ("a1", "b1", "c1", "d1") for word, _ in found.most_similar(p, topn=3)
+    ]
     assert sum(p[0] == word[0] for p, word in near) >= 9, near

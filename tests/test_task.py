@@ -76,7 +76,7 @@ def interrupt_after(monkeypatch, calls: int, number: signal.Signals) -> None:
 def test_words_of_a_topic_become_neighbours(finished):
     vectors = Vectors.load(finished[0])
     probes = ["a1", "b1", "c2", "d3"]
-    near = [(probe, word) for probe in probes for word, _ in vectors.most_similar(probe, 5)]
+    near = [(probe, word) for probe in probes for word, _ in vectors.most_similar(probe, topn=5)]
     assert sum(probe[0] == word[0] for probe, word in near) >= 18, near
 
 
@@ -93,7 +93,7 @@ def test_words_of_a_topic_become_neighbours(finished):
 def test_each_way_of_training_learns_the_topics_its_own_way(finished, dataset, tmp_path, options):
     train(config(dataset, tmp_path / "run", **options))
     vectors = Vectors.load(tmp_path / "run")
-    near = [(p, word) for p in ("a1", "b1", "c1") for word, _ in vectors.most_similar(p, 4)]
+    near = [(p, word) for p in ("a1", "b1", "c1") for word, _ in vectors.most_similar(p, topn=4)]
     assert sum(probe[0] == word[0] for probe, word in near) >= 10, near
     assert tables(tmp_path / "run") != tables(finished[0])
     with pytest.raises(UserError, match=f"was trained with {next(iter(options))} "):

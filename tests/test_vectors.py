@@ -27,6 +27,11 @@ def family() -> Vectors:
 # --- questions ---------------------------------------------------------------------------------
 
 
+def test_a_number_in_the_place_of_negative_words_is_told(family):
+    with pytest.raises(TypeError, match="topn=5"):
+        family.most_similar("man", 5)
+
+
 def test_neighbours_are_ordered_by_cosine_and_leave_out_the_word_itself(family):
     near = family.most_similar("father", topn=3)
     assert [word for word, _ in near] == ["man", "table", "mother"]
@@ -86,7 +91,7 @@ def test_neighbours_of_a_vector_include_the_word_itself(family):
     assert family.similar_by_vector([2, 2, 0], topn=1) == [("father", pytest.approx(1.0))]
     with pytest.raises(ValueError, match=r"shape \(2,\), not \(3,\)"):
         family.similar_by_vector([1, 2])
-    assert family.similar_by_word("father", 2) == family.most_similar("father", 2)
+    assert family.similar_by_word("father", 2) == family.most_similar("father", topn=2)
 
 
 @given(
@@ -149,7 +154,7 @@ def test_products_of_cosines_answer_too(family):
     (best, score), *_ = family.most_similar_cosmul(["woman", "father"], negative=["man"])
     assert (best, score) == ("mother", pytest.approx(2.9142, abs=1e-3))
     assert family.analogy("man", "woman", "father", 1, method="3cosmul")[0][0] == "mother"
-    assert family.most_similar_cosmul("father", 1) == [("man", pytest.approx(0.853553))]
+    assert family.most_similar_cosmul("father", topn=1) == [("man", pytest.approx(0.853553))]
 
 
 def test_distance_and_means_of_lists(family):

@@ -3,14 +3,16 @@
     checkpoints/ckpt-2400.index, ...   the last few, by the steps done
     checkpoints/best/ckpt-1800.index   the ones with the lowest validation loss
 
-TensorFlow writes a checkpoint's data first and names it in the file `checkpoint` last, so one that
-was cut off is never picked up. One that cannot be read is passed over for the one before it.
+TensorFlow writes a checkpoint's data first and its index last, so the index files say which there
+are. (The file `checkpoint` says it too, for TensorFlow's other programs; were it believed and
+damaged, all would seem lost.) One that cannot be read is passed over for the one before it.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import math
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -23,6 +25,10 @@ BEST = "best"
 
 # TensorFlow's reader has Python's errors for some of its own: IndexError for a file cut short.
 _UNREADABLE = (tf.errors.OpError, AssertionError, LookupError, RuntimeError, ValueError)
+
+
+_TEMPORARY = ("checkpoint.tmp*", "ckpt-*_temp*", "ckpt-*.tempstate*")
+"""What TensorFlow leaves behind when it is killed while it writes."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +72,13 @@ class Checkpoints:
     """
 
     def __init__(
-        self, folder: str, replicas: Replicas, *, keep: int, tell: Callable[[str], None]
+        self,
+        folder: str,
+        replicas: Replicas,
+        *,
+        keep: int,
+        tell: Callable[[str], None],
+        chief: bool = True,
     ) -> None:
         """Looks into `folder`, which need not be there.
 
@@ -75,8 +87,13 @@ class Checkpoints:
             replicas: whose tables and slots to keep.
             keep: how many of the last ones.
             tell: shows a line to the user.
+            chief: whether this process is the one that writes here.
         """
-        self.folder = folder
+        self.folder = folder.rstrip("/")
+        best = f"{self.folder}/{BEST}"
+        if chief:
+            for each in (self.folder, best):
+                _tidy(each)
         self._tell = tell
         self._position = {
             name: tf.Variable(value, dtype=tf.int64 if isinstance(value, int) else tf.float64)
@@ -88,10 +105,8 @@ class Checkpoints:
             slots={"target": target_slots, "context": context_slots},
             position=self._position,
         )
-        self._manager = tf.train.CheckpointManager(self._all, folder, max_to_keep=keep)
-        self._best = tf.train.CheckpointManager(
-            self._all, f"{folder.rstrip('/')}/{BEST}", max_to_keep=1
-        )
+        self._manager = tf.train.CheckpointManager(self._all, self.folder, max_to_keep=keep)
+        self._best = tf.train.CheckpointManager(self._all, best, max_to_keep=1)
 
     def restore(self) -> Position:
         """Sets tables and slots to the newest checkpoint that can be read; returns its position.
@@ -99,13 +114,12 @@ class Checkpoints:
         Raises:
             UserError: there are checkpoints, and none can be read.
         """
-        found = list(reversed(self._manager.checkpoints))
+        found = list(reversed(written(self.folder)))
         for path in found:
             try:
                 self._all.restore(path).assert_consumed()
             except _UNREADABLE as error:
-                reason = str(error).strip().partition("\n")[0]
-                self._tell(f"{path}: passed over, it cannot be read ({reason})")
+                self._tell(f"{path}: passed over, it cannot be read ({_reason(error)})")
             else:
                 return self._read_position()
         if found:
@@ -121,13 +135,12 @@ class Checkpoints:
         Raises:
             UserError: that checkpoint cannot be read.
         """
-        path = self._best.latest_checkpoint
+        path = (written(self._best.directory) or [f"{self._best.directory}/ckpt"])[-1]
         try:
             self._all.restore(path).assert_consumed()
         except _UNREADABLE as error:
-            reason = str(error).strip().partition("\n")[0]
             raise UserError(
-                f"{path}: the best checkpoint cannot be read ({reason}); train without "
+                f"{path}: the best checkpoint cannot be read ({_reason(error)}); train without "
                 "--early_stopping to get the last vectors instead"
             ) from error
         return self._read_position()
@@ -148,8 +161,40 @@ class Checkpoints:
         except tf.errors.OpError as error:
             raise UserError(
                 f"{manager.directory}: the checkpoint of step {position.step:,} cannot be written "
-                f"({error.message}); the one before it is whole"
+                f"({_reason(error)}); the one before it is whole, and the same command goes on "
+                "from there"
             ) from error
 
     def _read_position(self) -> Position:
         return Position(**{name: value.numpy().item() for name, value in self._position.items()})
+
+
+def written(folder: str) -> list[str]:
+    """Returns the checkpoints in a folder, as TensorFlow names them, by their steps."""
+    paths = [path.removesuffix(".index") for path in tf.io.gfile.glob(f"{folder}/ckpt-*.index")]
+    return sorted(paths, key=lambda path: int(path.rpartition("-")[2]))
+
+
+def _tidy(folder: str) -> None:
+    """Removes what a writer that was killed has left, and lists what is whole for TensorFlow."""
+    whole = written(folder)
+    data = tf.io.gfile.glob(f"{folder}/ckpt-*.data-*")
+    left = [path for path in data if path.rpartition(".data-")[0] not in whole]
+    for path in (
+        *left,
+        *(path for name in _TEMPORARY for path in tf.io.gfile.glob(f"{folder}/{name}")),
+    ):
+        (tf.io.gfile.rmtree if tf.io.gfile.isdir(path) else tf.io.gfile.remove)(path)
+    if whole:
+        names = [path.rpartition("/")[2] for path in whole]
+        lines = [f'model_checkpoint_path: "{names[-1]}"']
+        lines += [f'all_model_checkpoint_paths: "{name}"' for name in names]
+        with tf.io.gfile.GFile(f"{folder}/checkpoint.tmp", "w") as file:
+            file.write("\n".join(lines) + "\n")
+        tf.io.gfile.rename(f"{folder}/checkpoint.tmp", f"{folder}/checkpoint", overwrite=True)
+
+
+def _reason(error: Exception) -> str:
+    """Returns what TensorFlow says, without the names of its operations."""
+    line = str(error).strip().partition("\n")[0]
+    return re.sub(r"\{\{.*?\}\} ?| ?\[Op:\w+\]", "", line)

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from beam_pipelines.manners import LogFormat
 from beam_pipelines.records import UserError
 
 MOUNT = Path("/gcs")  # Where Vertex AI mounts Cloud Storage.
@@ -103,6 +104,9 @@ class TrainConfig:
     seed: int = 1
     """Of the first vectors and of the order of the records."""
 
+    redraw: bool = True
+    """Draw windows and negatives anew in epochs after the dataset's --passes; else theirs again."""
+
     devices: int | None = None
     """GPUs to use, by default all. Without a GPU: CPU devices, by default one."""
 
@@ -142,6 +146,12 @@ class TrainConfig:
 
     log_dir: str | None = field(default_factory=_set_by_vertex("AIP_TENSORBOARD_LOG_DIR"))
     """For TensorBoard, gs:// too; by default AIP_TENSORBOARD_LOG_DIR, or one in the workdir."""
+
+    metrics_port: int | None = None
+    """Tell Prometheus how far it is, at http://...:PORT/metrics; and /healthz, whether it moves."""
+
+    log_format: LogFormat = "text"
+    """What is said on stderr: lines of text, or of JSON."""
 
     def __post_init__(self) -> None:
         """Raises ValueError where options cannot be what they are."""

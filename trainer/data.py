@@ -15,7 +15,7 @@ shards than processes, by records.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -35,6 +35,7 @@ from beam_pipelines.records import (
     RecordShape,
     UserError,
 )
+from trainer import draws
 from trainer.dataset import Dataset, damage, open_dataset, shards_of
 from trainer.devices import ALONE, Worker
 
@@ -77,6 +78,7 @@ def training_batches(
     records: int,
     skip: int = 0,
     worker: Worker = ALONE,
+    redraw: bool = False,
 ) -> tf.data.Dataset:
     """Returns a worker's batches of an epoch; all workers' together hold each record once.
 
@@ -90,6 +92,7 @@ def training_batches(
         records: B, records in a batch.
         skip: batches that were trained on already.
         worker: who reads.
+        redraw: draw windows and negatives anew for an epoch after those that are stored.
     """
     shards = dataset.shards(epoch)
     by_shard = len(shards) >= worker.count
@@ -102,7 +105,11 @@ def training_batches(
     shuffled = serialized.shuffle(
         SHUFFLE_RECORDS, seed=int(rng.integers(2**62)), reshuffle_each_iteration=False
     )
-    batches = _batched(shuffled.skip(skip * records), dataset.manifest.shape, records)
+    drawn = None
+    if redraw and epoch >= dataset.manifest.passes:
+        drawn = draws.redraw(dataset, epoch=epoch, seed=seed, worker=worker)
+    shape = dataset.manifest.shape
+    batches = _batched(shuffled.skip(skip * records), shape, records, first=skip, drawn=drawn)
     if worker.count == 1:
         return batches
     return _padded(batches, dataset.steps(epoch, records, worker.count) - skip)
@@ -223,11 +230,26 @@ def _serialized(dataset: Dataset, shards: Sequence[Shard]) -> tf.data.Dataset:
     )
 
 
-def _batched(serialized: tf.data.Dataset, shape: RecordShape, records: int) -> tf.data.Dataset:
-    """Returns `Batch`es parsed as wholes: record by record costs ten times as much."""
+def _batched(
+    serialized: tf.data.Dataset,
+    shape: RecordShape,
+    records: int,
+    *,
+    first: int = 0,
+    drawn: Callable[[Any, Any], tuple[Any, Any]] | None = None,
+) -> tf.data.Dataset:
+    """Returns `Batch`es parsed as wholes: record by record costs ten times as much.
+
+    Args:
+        serialized: records, each a scalar string.
+        shape: of the records.
+        records: B, in a batch.
+        first: number of the first batch.
+        drawn: see `draws.redraw`.
+    """
     features = {name: tf.io.FixedLenFeature([], tf.string) for name in FEATURES}
 
-    def parse(serialized: Any) -> Batch:
+    def parse(number: Any, serialized: Any) -> Batch:
         found = tf.io.parse_example(serialized, features)
 
         def numbers(name: str, kind: tf.DType, width: int, filler: int) -> Any:
@@ -236,13 +258,14 @@ def _batched(serialized: tf.data.Dataset, shape: RecordShape, records: int) -> t
             padded = tf.pad(read, [[0, missing], [0, 0]], constant_values=tf.cast(filler, kind))
             return tf.ensure_shape(padded, [records, width])
 
-        return Batch(
-            numbers(TOKENS, tf.int32, shape.length, PADDING),
-            numbers(WINDOWS, tf.uint8, shape.length, 0),
-            numbers(NEGATIVES, tf.int32, shape.negatives, 0),
-        )
+        tokens = numbers(TOKENS, tf.int32, shape.length, PADDING)
+        windows = numbers(WINDOWS, tf.uint8, shape.length, 0)
+        if drawn is None:
+            return Batch(tokens, windows, numbers(NEGATIVES, tf.int32, shape.negatives, 0))
+        windows, negatives = drawn(number, windows)
+        return Batch(tokens, windows, tf.ensure_shape(negatives, [records, shape.negatives]))
 
-    batches = serialized.batch(records).map(parse, num_parallel_calls=1)
+    batches = serialized.batch(records).enumerate(first).map(parse, num_parallel_calls=1)
     return batches.prefetch(PREFETCH)
 
 

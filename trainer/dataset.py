@@ -97,11 +97,28 @@ def open_dataset(folder: str) -> Dataset:
     dataset = Dataset(
         folder, manifest, hashlib.sha256(text).hexdigest(), from_tsv(vocabulary.decode(), path)
     )
-    with ThreadPoolExecutor(_CONNECTIONS) as pool:
-        list(pool.map(lambda shard: _check_size(dataset, shard), manifest.shards))
+    _check_sizes(dataset)
     if not sum(shard.pairs for shard in dataset.shards(0)):
         raise UserError(f"{folder}: no pairs to train on; build it from more text")
     return dataset
+
+
+def check_unchanged(dataset: Dataset) -> None:
+    """Looks whether the files are still those that were opened.
+
+    A shard that was cut short or a folder that was built anew while it was read changes what is
+    learned, and not every such change ends in an error of TensorFlow's.
+
+    Raises:
+        UserError: a file is missing or has another size, or the manifest is another.
+    """
+    path = dataset.path(manifests.NAME)
+    if hashlib.sha256(_read(path)).hexdigest() != dataset.digest:
+        raise UserError(
+            f"{path}: another dataset was built here during training; train on it in another "
+            "--workdir, or bring back the one before and give the same command again"
+        )
+    _check_sizes(dataset)
 
 
 def shards_of(shards: Sequence[Shard], worker: Worker) -> tuple[Shard, ...]:
@@ -145,7 +162,14 @@ def _read(path: str) -> bytes:
         with tf.io.gfile.GFile(path, "rb") as file:
             return bytes(file.read())
     except tf.errors.OpError as error:
-        raise UserError(f"{path}: cannot be read ({error.message})") from error
+        raise UserError(
+            f"{path}: cannot be read ({error.message}); mend that and give the same command again"
+        ) from error
+
+
+def _check_sizes(dataset: Dataset) -> None:
+    with ThreadPoolExecutor(_CONNECTIONS) as pool:
+        list(pool.map(lambda shard: _check_size(dataset, shard), dataset.manifest.shards))
 
 
 def _check_size(dataset: Dataset, shard: Shard) -> None:

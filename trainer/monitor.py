@@ -16,6 +16,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 from rich.console import Console
 
+from beam_pipelines import figures
 from beam_pipelines.records import TRAIN, VALIDATION
 from beam_pipelines.vocabulary import Vocabulary
 from trainer.runs.word_pairs import Scores
@@ -77,7 +78,8 @@ class Monitor:
         }
 
     def scalars(self, split: str, step: int, **values: float) -> None:
-        """Adds a point to each named curve of a split."""
+        """Adds a point to each named curve of a split, and tells `figures` of it."""
+        figures.note(**{f"{split}_{name}": float(value) for name, value in values.items()})
         with self._writers[split].as_default(step):
             for name, value in values.items():
                 tf.summary.scalar(name, value, description=_DESCRIPTIONS[name])
@@ -102,7 +104,7 @@ class Monitor:
             matrix: [V, D] float32.
         """
         vectors = Vectors(self._words, matrix)
-        found = {probe: vectors.most_similar(probe, SHOWN) for probe in self._probes}
+        found = {probe: vectors.most_similar(probe, topn=SHOWN) for probe in self._probes}
         with self._writers[TRAIN].as_default(step):
             tf.summary.text("neighbours", markdown(found), description="Nearest words by cosine.")
         return found

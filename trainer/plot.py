@@ -84,7 +84,9 @@ def shown(vectors: Vectors, asked: Sequence[str], neighbours: int) -> list[str]:
     words = dict.fromkeys(asked)
     if neighbours:
         for word in asked:
-            words.update(dict.fromkeys(near for near, _ in vectors.most_similar(word, neighbours)))
+            words.update(
+                dict.fromkeys(near for near, _ in vectors.most_similar(word, topn=neighbours))
+            )
     for word in words:
         vectors.get_index(word)
     return list(words)

@@ -239,8 +239,8 @@ def _neighbours(vectors: Vectors, asked: str, config: NeighboursConfig) -> Neigh
     plus, minus = question(asked, vectors)
     return vectors.most_similar(
         plus,
+        minus,
         config.topn,
-        negative=minus,
         restrict_vocab=config.restrict_vocab,
         min_count=config.min_count,
     )

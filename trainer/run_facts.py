@@ -28,8 +28,11 @@ CORPUS, SESSION = ".corpus", ".hyperparameters"  # ends of the event files' name
 
 _MOST_FREQUENT = 20
 
-_NOT_HYPER = ("dataset", "workdir", "evaluate", "keep_checkpoints")
-"""Of the training's options. Those that end in _dir, _every or _steps change no vector either."""
+_NOT_HYPER = (
+    "dataset", "workdir", "evaluate", "keep_checkpoints", "metrics_port", "log_format",
+    "log_every", "checkpoint_every", "validate_every", "validation_steps", "probe_words",
+)  # fmt: skip
+"""Of the training's options, those that change no vector; nor do those that end in _dir."""
 
 _OF_THE_BUILD = (
     "keywords", "tokenizer", "numbers", "phrases", "min_count", "max_final_vocab", "window",
@@ -42,7 +45,7 @@ def hyperparameters(config: TrainConfig, manifest: Manifest) -> dict[str, bool |
     trained = {
         name: value
         for name, value in asdict(config).items()
-        if name not in _NOT_HYPER and not name.endswith(("_dir", "_every", "_steps", "_words"))
+        if name not in _NOT_HYPER and not name.endswith("_dir")
     }
     built = {name: manifest.config.get(name) for name in _OF_THE_BUILD}
     sizes = {"words": manifest.vocabulary.size, "tokens": manifest.vocabulary.tokens}

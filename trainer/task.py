@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from beam_pipelines import __version__, manners
+from beam_pipelines import __version__, logs, manners, metrics
 from beam_pipelines.exits import run
 from beam_pipelines.options import parse
 from beam_pipelines.progress import clock_time, console
@@ -40,7 +40,8 @@ if TYPE_CHECKING:
 FREE = (
     "dataset", "workdir", "epochs", "max_steps", "max_words", "devices", "probe_words",
     "log_every", "validate_every", "validation_steps", "early_stopping", "evaluate",
-    "checkpoint_every", "keep_checkpoints", "checkpoint_dir", "log_dir",
+    "checkpoint_every", "keep_checkpoints", "checkpoint_dir", "log_dir", "metrics_port",
+    "log_format",
 )  # fmt: skip
 """Options that may change when a workdir is continued."""
 
@@ -99,6 +100,7 @@ def train(config: TrainConfig) -> TrainSummary:
     from trainer.run_facts import shown_facts
     from trainer.training import Training
 
+    logs.begin(config.log_format)
     worker = this_worker()
     on = console() if worker.chief else Console(quiet=True)
 
@@ -109,6 +111,7 @@ def train(config: TrainConfig) -> TrainSummary:
     fixed, free = _options(config, dataset, worker)
 
     with contextlib.ExitStack() as held:
+        held.enter_context(metrics.served(config.metrics_port))
         if worker.chief:
             held.enter_context(claim(config.workdir))
             record_options(config.workdir, fixed=fixed, free=free)

@@ -20,11 +20,13 @@ import tensorflow as tf
 from numpy.typing import NDArray
 from rich.console import Console
 
+from beam_pipelines import figures
 from beam_pipelines.progress import Progress, progress
 from beam_pipelines.records import TRAIN, VALIDATION, UserError
 from trainer.checkpoints import Checkpoints, Position
 from trainer.config import TrainConfig
 from trainer.data import Dataset, training_batches, validation_batches
+from trainer.dataset import check_unchanged
 from trainer.devices import ALONE, Worker
 from trainer.monitor import Monitor, probe_words, show_neighbours
 from trainer.plan import Meter, Plan, epoch_line
@@ -35,6 +37,7 @@ from trainer.runs.models import new_replicas
 from trainer.runs.word_pairs import Scores, WordPairSets
 from trainer.signals import StopRequest
 from trainer.vectors import Vectors
+from trainer.workdir import check_present
 
 STEPS_PER_CALL = 50
 """Steps between two looks at the clock and at signals; a tenth of a second or so on a CPU."""
@@ -96,7 +99,11 @@ class Training:
             )
         self.replicas = new_replicas(config, dataset, strategy, self.plan)
         self._checkpoints = Checkpoints(
-            config.checkpoint_dir, self.replicas, keep=config.keep_checkpoints, tell=self._tell
+            config.checkpoint_dir,
+            self.replicas,
+            keep=config.keep_checkpoints,
+            tell=self._tell,
+            chief=worker.chief,
         )
         self.position = self._take_up()
         self._began = time.monotonic() - self.position.seconds
@@ -117,11 +124,18 @@ class Training:
         if unknown:
             self._tell(f"not in the vocabulary, so not probed: {' '.join(unknown)}")
         probes = [word for word in self.config.probe_words if word in vocabulary.ids]
-        self._monitor = Monitor(
-            self.config.log_dir if self.worker.chief else None,
-            probes=probes or probe_words(vocabulary),
-            words=vocabulary.words,
-        )
+        try:
+            self._monitor = Monitor(
+                self.config.log_dir if self.worker.chief else None,
+                probes=probes or probe_words(vocabulary),
+                words=vocabulary.words,
+            )
+        except tf.errors.OpError as error:
+            reason = str(error).partition("}} ")[2].partition("\n")[0]
+            raise UserError(
+                f"{self.config.log_dir}: cannot be written ({reason}); mend that and give the "
+                "same command again"
+            ) from error
         with (
             contextlib.closing(self._monitor),
             progress(
@@ -169,6 +183,7 @@ class Training:
                 records=self.plan.records // self.worker.count,
                 skip=self.position.epoch_step,
                 worker=self.worker,
+                redraw=self.config.redraw,
             )
         )
         meter = self._new_meter()
@@ -181,7 +196,8 @@ class Training:
                 meter = self._new_meter()
             if step % self.config.validate_every == 0:
                 self.validate()
-            self._save_if_due()
+            if self._left() > 0:  # At the end there is more to do before this can be left.
+                self._save_if_due()
         if self.position.epoch_step == self.plan.steps[epoch]:
             self.position = replace(self.position, epoch=epoch + 1, epoch_step=0)
 
@@ -231,9 +247,17 @@ class Training:
         show_neighbours(self._monitor.neighbours(at.step, matrix), self._console)
 
     def save(self) -> None:
-        """Writes a checkpoint; one with numbers that are not finite is never written."""
+        """Writes a checkpoint; none of numbers that are not finite or of other data.
+
+        Raises:
+            UserError: the loss is not finite, the dataset is another, or the disk is full.
+        """
         if not self.replicas.finite():
             raise failures.diverged(self.config, self.position.step)
+        check_unchanged(self.dataset)
+        if self.worker.chief:
+            assert self.config.workdir is not None
+            check_present(self.config.workdir)
         self.position = replace(self.position, seconds=self._seconds)
         self._saved_at = time.monotonic()
         if self.worker.chief:
@@ -326,8 +350,10 @@ class Training:
             pairs=at.pairs + sums.pairs,
             hits=at.hits + sums.hits,
         )
+        words = self.plan.words_done(self.position)
+        figures.note(train_step=at.step + count, train_epoch=at.epoch, train_words=words)
         self._progress.update(
-            self.plan.words_done(self.position),
+            words,
             epoch=f"epoch {at.epoch + 1} of {self.config.epochs}",
             loss=sums.loss / max(sums.pairs, 1),
         )

@@ -13,11 +13,15 @@ vectors.tsv.
 
 from __future__ import annotations
 
+import fcntl
+import glob
 import os
 import re
+import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import BinaryIO, NamedTuple
 
 import numpy as np
@@ -30,6 +34,8 @@ VECTORS = "vectors.tsv"
 METADATA = "metadata.tsv"
 NUMPY = "vectors.npy"
 WORDS = "words.txt"
+
+_TEMPORARY = ".tmp"
 
 Matrix = NDArray[np.float32]
 Counts = NDArray[np.int64]
@@ -57,13 +63,52 @@ class VectorFile(NamedTuple):
 @contextmanager
 def replacing(path: Path) -> Iterator[BinaryIO]:
     """Yields a new file that takes the place of `path` when the work inside ends well."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as file:
+    with scratch(path) as folder:
+        with (made := folder / path.name).open("wb") as file:
             yield file
-        temporary.replace(path)
+            file.flush()
+            os.fsync(file.fileno())  # So that no loss of power leaves a name without its bytes.
+        made.replace(path)
+
+
+@contextmanager
+def scratch(path: Path) -> Iterator[Path]:
+    """Yields a folder beside `path` in which to make it; what killed writers left goes with it.
+
+    A writer holds a lock on its folder, which ends with its process: so only the dead ones' are
+    removed, in whatever container they were alive.
+
+    Raises:
+        UserError: it cannot be written; names `path`.
+    """
+    prefix = f".{path.name}."
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        for left in path.parent.glob(f"{glob.escape(prefix)}*{_TEMPORARY}"):
+            with suppress(OSError), _lock(left):
+                shutil.rmtree(left)
+        with ExitStack() as stack:
+            made = stack.enter_context(
+                TemporaryDirectory(_TEMPORARY, prefix, path.parent, ignore_cleanup_errors=True)
+            )
+            with suppress(OSError):  # Some network filesystems lock no folders: nothing is removed.
+                stack.enter_context(_lock(Path(made)))
+            yield Path(made)
+    except OSError as error:
+        raise UserError(
+            f"{path}: cannot be written ({error.strerror or error}); mend that and give the same "
+            "command again"
+        ) from error
+
+
+@contextmanager
+def _lock(folder: Path) -> Iterator[None]:
+    opened = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
     finally:
-        temporary.unlink(missing_ok=True)
+        os.close(opened)
 
 
 def write_tsv(

@@ -145,9 +145,9 @@ class Vectors:
     def most_similar(
         self,
         positive: str | Sequence[str] = (),
+        negative: str | Sequence[str] = (),
         topn: int = 10,
         *,
-        negative: str | Sequence[str] = (),
         restrict_vocab: int | None = None,
         min_count: int = 0,
     ) -> Neighbours:
@@ -158,8 +158,8 @@ class Vectors:
 
         Args:
             positive: a word or several.
-            topn: neighbours, at least 1.
             negative: words to be subtracted.
+            topn: neighbours, at least 1.
             restrict_vocab: look only among so many words, from the first.
             min_count: look only among words with so many tokens in the corpus.
 
@@ -175,9 +175,9 @@ class Vectors:
     def most_similar_cosmul(
         self,
         positive: str | Sequence[str] = (),
+        negative: str | Sequence[str] = (),
         topn: int = 10,
         *,
-        negative: str | Sequence[str] = (),
         restrict_vocab: int | None = None,
         min_count: int = 0,
     ) -> Neighbours:
@@ -199,7 +199,7 @@ class Vectors:
         self, word: str, topn: int = 10, restrict_vocab: int | None = None
     ) -> Neighbours:
         """Returns the neighbours of one word: `most_similar` under gensim's other name."""
-        return self.most_similar(word, topn, restrict_vocab=restrict_vocab)
+        return self.most_similar(word, topn=topn, restrict_vocab=restrict_vocab)
 
     def similar_by_vector(
         self, vector: Sequence[float] | Matrix, topn: int = 10, restrict_vocab: int | None = None
@@ -224,7 +224,7 @@ class Vectors:
                 3cosmul, products in place of sums (Levy and Goldberg 2014).
         """
         ask = self.most_similar_cosmul if method == "3cosmul" else self.most_similar
-        return ask([b, c], topn, negative=[a])
+        return ask([b, c], [a], topn)
 
     def similarity(self, a: str, b: str) -> float:
         """Returns the cosine of two words, -1 to 1."""
@@ -334,6 +334,8 @@ class Vectors:
         self, positive: str | Sequence[str], negative: str | Sequence[str]
     ) -> tuple[list[int], list[int]]:
         """Returns the ids of the words of a question."""
+        if isinstance(negative, int):
+            raise TypeError(f"negative words come second, as in gensim; say topn={negative}")
         plus, minus = (
             [self.get_index(word) for word in ([words] if isinstance(words, str) else words)]
             for words in (positive, negative)

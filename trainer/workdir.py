@@ -85,6 +85,21 @@ def record_options(folder: Path, fixed: Mapping[str, Any], free: Mapping[str, An
     write_json(path, {"format": FORMAT, "version": VERSION, **fixed, **free})
 
 
+def check_present(folder: Path) -> None:
+    """Looks whether the workdir that was claimed is still there.
+
+    TensorFlow would make its folders again, and the rest would look like a finished training.
+
+    Raises:
+        UserError: it is gone.
+    """
+    if not (folder / CONFIG).exists():
+        raise UserError(
+            f"{folder}: gone while it was trained in; the same command goes on when it is back, "
+            "or begins again"
+        )
+
+
 def exported(folder: Path) -> int | None:
     """Returns the step whose vectors are in a finished workdir; None in any other."""
     if not all((folder / name).exists() for name in EXPORTS):

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import io
 import pickle
-import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Self
@@ -20,7 +19,7 @@ from numpy.typing import NDArray
 
 from beam_pipelines.records import UserError
 from trainer.extras import load
-from trainer.vector_files import Counts, Matrix, VectorFile, check_unique
+from trainer.vector_files import Counts, Matrix, VectorFile, check_unique, scratch
 
 NAME = "vectors.kv"
 
@@ -45,14 +44,15 @@ def write(path: Path, words: Sequence[str], counts: Counts | None, matrix: Matri
     check_unique(words, path)
     gensim = load("gensim.models", extra="gensim", purpose="--format gensim")
     vectors = gensim.KeyedVectors(matrix.shape[1])
+    vectors.lifecycle_events = None  # With the clock in them no two exports would be alike.
     vectors.add_vectors(list(words), np.asarray(matrix))
     if counts is not None:
         # set_vecattr does one word at a time, add_vectors(extras=...) fails in gensim 4.
         vectors.expandos["count"] = np.asarray(counts)
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
-        vectors.save(str(Path(folder) / path.name))
+    with scratch(path) as folder:
+        vectors.save(str(folder / path.name))
         # The pickle last: without it the arrays beside it are nothing.
-        made = sorted(Path(folder).iterdir(), reverse=True)
+        made = sorted(folder.iterdir(), reverse=True)
         return sorted(file.replace(path.parent / file.name) for file in made)
 
 

@@ -5,8 +5,6 @@ Importing this module loads neither; each `write` function does.
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,7 +15,7 @@ import numpy as np
 from beam_pipelines.records import UserError
 from trainer.devices import load_tensorflow
 from trainer.extras import load
-from trainer.vector_files import Matrix, check_unique, check_words, lines
+from trainer.vector_files import Matrix, check_unique, check_words, lines, scratch
 
 if TYPE_CHECKING:
     from trainer.vectors import Vectors
@@ -109,8 +107,8 @@ def write_keras(
         ]
     )
     embedding.set_weights([table])
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
-        model.save(made := Path(folder) / path.name)
+    with scratch(path) as folder:
+        model.save(made := folder / path.name)
         made.replace(path)
     return covered
 
@@ -201,9 +199,8 @@ def _module(vectors: Vectors) -> Any:
 @contextmanager
 def _replacing_folder(path: Path) -> Iterator[Path]:
     """Yields a new folder that takes the place of `path` when the work inside ends well."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as temporary:
-        yield (made := Path(temporary) / "new")
+    with scratch(path) as temporary:
+        yield (made := temporary / "new")
         if path.exists():
-            shutil.move(path, Path(temporary) / "old")
+            path.replace(temporary / "old")
         made.replace(path)
