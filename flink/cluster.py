@@ -29,14 +29,27 @@ HOME = Path(__file__).parent.parent / ".flink"
 VERSION = "1.19"
 """Of Flink, as Beam's `--flink_version` has it."""
 
+SETTINGS = {
+    # Without a strategy a job ends with the first TaskManager that is lost. One that is lost takes
+    # an attempt for each of its tasks and for each that misses their results.
+    "restart-strategy.type": "fixed-delay",
+    "restart-strategy.fixed-delay.attempts": "20",
+    "restart-strategy.fixed-delay.delay": "1 s",
+    # With 64 MB a build with phrases lacked network buffers.
+    "taskmanager.memory.network.min": "256m",
+    "taskmanager.memory.network.max": "256m",
+    # Flink has Beam's jar itself (_class_path); a job must not bring another.
+    "classloader.resolve-order": "parent-first",
+}
+"""What a build needs of any cluster; the overlay `flink` of k8s says the same."""
+
 START_SECONDS = 120
 _JOB_MANAGER = "org.apache.flink.runtime.entrypoint.StandaloneSessionClusterEntrypoint"
 _TASK_MANAGER = "org.apache.flink.runtime.taskexecutor.TaskManagerRunner"
 _MEMORY = {
     "task.heap.size": "256m", "task.off-heap.size": "0m", "framework.heap.size": "128m",
-    "framework.off-heap.size": "128m", "network.min": "256m", "network.max": "256m",
-    "managed.size": "128m", "jvm-metaspace.size": "256m", "jvm-overhead.min": "192m",
-    "jvm-overhead.max": "192m",
+    "framework.off-heap.size": "128m", "managed.size": "128m", "jvm-metaspace.size": "256m",
+    "jvm-overhead.min": "192m", "jvm-overhead.max": "192m",
 }  # fmt: skip
 # What Flink's own configuration opens for Java 17.
 _OPENS = (
@@ -63,6 +76,16 @@ def _jars(home: Path) -> list[Path]:
     return sorted(home.glob("venv/lib/python3*/site-packages/pyflink/lib/*.jar"))
 
 
+def _class_path(home: Path) -> list[Path]:
+    """Returns Flink's jars with Beam's among them, in the order that Flink's own scripts make.
+
+    Beam keeps its workers between stages (--environment_cache_millis) only where Flink itself has
+    loaded it, and not with each job.
+    """
+    jars = [job_server(home), *_jars(home)]
+    return sorted(jars, key=lambda jar: jar.name.startswith("flink-dist"))
+
+
 def free_ports(count: int) -> list[int]:
     """Returns ports of this machine that nothing listens on."""
     held = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
@@ -87,9 +110,7 @@ class Cluster:
     ) -> None:
         self.folder, self.slots = folder, slots
         self.task_managers: list[subprocess.Popen[bytes]] = []
-        # Beam keeps its workers between stages (--environment_cache_millis) only where Flink itself
-        # has loaded it, and not with each job.
-        self._wanted, self._jars = task_managers, [*_jars(home), job_server(home)]
+        self._wanted, self._jars = task_managers, _class_path(home)
         self._rest, self._rpc = free_ports(2)
         self.master = f"localhost:{self._rest}"
         self._started: list[subprocess.Popen[bytes]] = []
@@ -142,14 +163,11 @@ class Cluster:
             "taskmanager.cpu.cores": self.slots,
             **{f"taskmanager.memory.{place}": size for place, size in _MEMORY.items()},
             "io.tmp.dirs": str(self.folder),
-            "classloader.resolve-order": "parent-first",
             "cluster.evenly-spread-out-slots": "true",
-            # Without a strategy a job ends with the first TaskManager that is lost.
-            "restart-strategy.type": "fixed-delay",
-            "restart-strategy.fixed-delay.attempts": 5,
-            "restart-strategy.fixed-delay.delay": "1 s",
+            **SETTINGS,
+            # A TaskManager that is gone refuses the call; one that is only slow has half a minute.
             "heartbeat.interval": 1000,
-            "heartbeat.timeout": 10000,
+            "heartbeat.timeout": 30000,
         }
 
     def _java(self, name: str, program: str, heap: str) -> subprocess.Popen[bytes]:

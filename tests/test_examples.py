@@ -52,7 +52,11 @@ def sample(tmp_path_factory):
 
 
 def test_the_notebook_in_four_commands(sample):
-    out = run(EXAMPLES / "notebook.sh", "bulk", "cancer", "--epochs", "1", cwd=sample)
+    (command,) = re.findall(
+        r"^\$ (examples/.*)$", (EXAMPLES / "README.md").read_text(), re.MULTILINE
+    )
+    script, *words = command.split()
+    out = run(ROOT / script, *words, cwd=sample)
     assert re.search(r"^melanoma\t\S+\t0\.\d+\t\d+$", out, re.MULTILINE)
     assert re.search(r"dropped, no keyword +-\d", out)
     assert Vectors.load(sample / "cancer/run/vectors.bin").vector_size == 128

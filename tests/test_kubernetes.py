@@ -14,10 +14,9 @@ import yaml
 from apache_beam.options.pipeline_options import PipelineOptions, PortableOptions
 
 from beam_pipelines import __version__, exits, options
-from beam_pipelines.engine import unknown_options
+from flink import cluster as flink
 from k8s import check
-from pmc2vec import update
-from pmc2vec.cli import COMMANDS
+from tests.commands import parsed
 from trainer.devices import Worker, this_worker
 
 ROOT = Path(__file__).parent.parent
@@ -70,21 +69,6 @@ def shell() -> Manifest:
 
 def containers(pod: Manifest) -> list[Manifest]:
     return [*pod["spec"].get("initContainers", []), *pod["spec"]["containers"]]
-
-
-def parsed(words: list[str]) -> Any:
-    """Returns the options in a container's words, by the program they are for."""
-    name, *rest = (word.replace("$(JOB_COMPLETION_INDEX)", "0") for word in words)
-    at = rest.index("--") if "--" in rest else len(rest)
-    assert unknown_options(rest[at + 1 :]) == []
-    module, _, kind = COMMANDS[name].options.partition(":")
-    config_class = getattr(import_module(module), kind)
-    if name == "update":
-        sections = update.sections(rest)
-        config = options.parse(config_class, sections[""], prog=name, description="")
-        update._plans(config, sections)
-        return config
-    return options.parse(config_class, rest[:at], prog=name, description="")
 
 
 @pytest.mark.parametrize("folder", FOLDERS)
@@ -367,6 +351,14 @@ def test_the_build_on_flink_finds_its_server_its_cluster_and_its_workers() -> No
     assert server["image"].endswith(f":{apache_beam.__version__}")
     slots = spec["flinkConfiguration"]["slotmanager.number-of-slots.max"]
     assert f"--parallelism={slots}" in flags
+    # As on the cluster where it was run.
+    assert flink.SETTINGS.items() <= spec["flinkConfiguration"].items()
+    assert int(asked.environment_cache_millis) >= 60_000
+    (copy,) = spec["podTemplate"]["spec"]["initContainers"]
+    assert copy["image"] == server["image"]
+    (place,) = (mount["name"] for mount in copy["volumeMounts"])
+    mounts = {m["name"]: m["mountPath"] for m in words["flink-main-container"]["volumeMounts"]}
+    assert mounts[place].startswith("/opt/flink/lib/")
     # What the job server stages, TaskManagers read; and all write to one dataset.
     for container in (build, server, pool, words["flink-main-container"]):
         assert {"name": "data", "mountPath": "/data"} in container["volumeMounts"]

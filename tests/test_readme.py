@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.commands import parsed
+
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
@@ -67,6 +69,15 @@ def test_every_option_in_a_table_exists(command, config):
     known = {field.name for field in fields(getattr(import_module(module), name))}
     assert len(options(command)) > 5
     assert set(options(command)) - known == set()
+
+
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_every_command_that_is_shown_can_be_given(path):
+    for command in re.findall(r"^\$ pmc2vec (.*)$", path.read_text("utf-8"), re.MULTILINE):
+        parsed(shlex.split(command))
 
 
 def test_every_file_that_is_linked_exists():
