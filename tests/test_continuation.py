@@ -137,7 +137,8 @@ def test_the_vectors_that_came_out_are_those_that_go_on(tmp_path, more):
     dataset = write_dataset(
         tmp_path / "few", topic_articles(12, sentences=6, topics=20), validation_fraction=0.3
     )
-    stopped = train(config(dataset, tmp_path / "run", epochs=40, early_stopping=3, vector_size=16))
+    stopped = train(config(dataset, tmp_path / "run", epochs=40, early_stopping=3, vector_size=16,
+                           redraw=False))  # fmt: skip
     assert stopped.vectors_step < stopped.steps
     train(config(dataset, tmp_path / "next", epochs=1, vector_size=16, init_from=tmp_path / "run",
                  alpha=1e-30, max_steps=1))  # fmt: skip

@@ -118,7 +118,7 @@ def test_a_build_and_a_failure_of_it(tmp_path):
     stages = [line["stage"] for line in told]
     assert stages[0] == "read"
     assert stages[-1] == "draw"
-    assert told[0]["figures"]["build_articles_read"] == 6
+    assert told[-1]["figures"]["build_articles_read"] == 6
     status, told, out = run(*words, "--num_shards=3")
     assert (status, out) == (1, "")
     assert [line["level"] for line in told] == ["error"]

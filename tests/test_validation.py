@@ -40,7 +40,7 @@ def pairs(few, tmp_path) -> Path:
 
 
 def config(dataset: Path, workdir: Path, **options) -> TrainConfig:
-    defaults = {"vector_size": 16, "batch_size": 128, "log_every": 10, "seed": 3}
+    defaults = {"vector_size": 16, "batch_size": 128, "log_every": 10, "seed": 3, "redraw": False}
     return TrainConfig(dataset=str(dataset), workdir=workdir, **{**defaults, **options})
 
 
@@ -65,6 +65,17 @@ def test_the_curves_show_what_is_learnt_by_heart(few, tmp_path):
     assert held_out[-1] > 1.1 * held_out[best]
     assert summary.validation_loss == pytest.approx(held_out[-1])
     assert summary.vectors_step == summary.steps
+
+
+def test_fresh_draws_are_learnt_by_heart_later(few, tmp_path):
+    lowest = []
+    for redraw in (False, True):
+        workdir = tmp_path / str(redraw)
+        train(config(few, workdir, epochs=40, redraw=redraw))
+        lowest.append(min((loss, step) for step, loss in curve(workdir, "validation", "loss")))
+    (stored, stored_at), (fresh, fresh_at) = lowest
+    assert fresh < stored
+    assert fresh_at > 1.5 * stored_at
 
 
 def test_early_stopping_gives_the_best_vectors_and_can_go_on(few, tmp_path, capfd):

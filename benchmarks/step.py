@@ -1,0 +1,199 @@
+"""Where the time of a training step goes, against what this machine could do.
+
+    python benchmarks/step.py [--words 72603] [--vector_size 128] [--threads 2]
+
+Batches are made up: words by Zipf's law after word2vec's subsampling, sentences of 16 tokens. A row
+is the median of some rounds, all variants in turn in each; a round is 50 steps in one call, without
+an input pipeline. The bound is the time of the step's products at the speed of the best large
+product here, measured before.
+
+    step               what `pmc2vec train` runs
+    without XLA        the same operations, one after the other
+    gradients          loss and gradients, without the update
+    gather             rows of tokens, frames and negatives, summed
+    products           the three matrix products
+    update             Adagrad with the rows of a step, scattered
+    merged update      rows of one id added up first, then scattered
+    S 16, K 16 ...     the step with other blocks; 2,048 tokens ...: with other batches
+    bfloat16           the step with products in bfloat16
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from beam_pipelines.records import SENTENCE_START, RecordShape
+from beam_pipelines.vocabulary import keep_probabilities, noise_distribution
+from benchmarks.training import gflops
+from trainer import objectives
+from trainer.data import Batch
+from trainer.model import SkipGram, frame, gradients
+from trainer.optimizers import Adagrad, RowGradients
+
+Work = Callable[[], Any]
+STEPS = 50
+SENTENCE = 16
+SHAPES = ((16, 16), (16, 32), (32, 32), (32, 64), (64, 64))
+TOKENS = 4096
+
+
+def made_up(words: int, shape: RecordShape, tokens: int) -> Batch:
+    """Returns a batch of so many tokens."""
+    rng = np.random.default_rng(1)
+    counts = (1e7 / np.arange(1, words + 1)).astype(np.int64) + 1
+    kept = counts * keep_probabilities(counts, 1e-3)
+    records = tokens // shape.length
+    windows = rng.integers(1, shape.window + 1, [records, shape.length]).astype(np.uint8)
+    windows[:, ::SENTENCE] |= SENTENCE_START
+    return Batch(
+        tf.constant(rng.choice(words, [records, shape.length], p=kept / kept.sum()), tf.int32),
+        tf.constant(windows),
+        tf.constant(
+            rng.choice(words, [records, shape.negatives], p=noise_distribution(counts)), tf.int32
+        ),
+    )
+
+
+def many(work: Callable[[], Any], *, compiled: bool = True) -> Work:
+    """Returns a call that does the work STEPS times; what it returns is added up."""
+    once = tf.function(work, jit_compile=True) if compiled else work
+
+    @tf.function
+    def call() -> Any:
+        total = tf.constant(0.0)
+        for _ in tf.range(STEPS):
+            total += once()
+        return total
+
+    return call
+
+
+def step(options: argparse.Namespace, block: int, negatives: int, tokens: int = TOKENS,
+         **how: Any) -> Work:  # fmt: skip
+    """Returns whole steps of blocks of such a shape."""
+    shape = shape_of(block, negatives)
+    compute = objectives.gradient_function(mixed_precision=how.get("bfloat16", False))
+    model = SkipGram(
+        shape, words=options.words, vector_size=options.vector_size, seed=1, compute=compute
+    )
+    optimizer, batch = Adagrad(), made_up(options.words, shape, tokens)
+    slots = [optimizer.slots(table) for table in (model.target, model.context)]
+
+    def once() -> Any:
+        found = model.gradients(batch)
+        optimizer.update(model.target, slots[0], found.target, tf.constant(0.15))
+        optimizer.update(model.context, slots[1], found.context, tf.constant(0.15))
+        return found.totals.loss
+
+    return many(once, compiled=how.get("compiled", True))
+
+
+def shape_of(block: int, negatives: int) -> RecordShape:
+    """Returns the shape of records with such blocks."""
+    return RecordShape(length=512, block=block, block_negatives=negatives, window=5, negative=5)
+
+
+def pieces(options: argparse.Namespace) -> dict[str, Work]:
+    """Returns the pieces of the step with the default blocks, each by itself."""
+    shape = shape_of(32, 16)
+    model = SkipGram(shape, words=options.words, vector_size=options.vector_size, seed=1)
+    batch = made_up(options.words, shape, TOKENS)
+    ids = tf.reshape(batch.tokens, [-1, shape.blocks, shape.block])
+    framed = tf.concat(
+        [frame(ids, shape.window), tf.reshape(batch.negatives, [*ids.shape[:2], -1])], 2
+    )
+    found = gradients(model.target, model.context, batch, shape)
+    optimizer = Adagrad()
+    slots = optimizer.slots(model.target), optimizer.slots(model.context)
+    targets, candidates = tf.gather(model.target, ids), tf.gather(model.context, framed)
+    rate = tf.constant(1e-9)
+
+    def gather() -> Any:
+        rows = tf.gather(model.target, ids), tf.gather(model.context, framed)
+        return sum(tf.reduce_sum(each) for each in rows)
+
+    def products() -> Any:
+        logits = tf.matmul(candidates, targets, transpose_b=True)
+        back = tf.matmul(logits, targets), tf.matmul(logits, candidates, transpose_a=True)
+        return sum(tf.reduce_sum(each) for each in back)
+
+    def update() -> Any:
+        optimizer.update(model.target, slots[0], found.target, rate)
+        optimizer.update(model.context, slots[1], found.context, rate)
+        return rate
+
+    def merged_update() -> Any:
+        for table, slot, parts in (
+            (model.target, slots[0], found.target), (model.context, slots[1], found.context),
+        ):  # fmt: skip
+            names = tf.concat([part.ids for part in parts], 0)
+            rows = tf.concat([part.rows for part in parts], 0)
+            once, places = tf.unique(names)
+            added = tf.math.unsorted_segment_sum(rows, places, tf.size(once))
+            optimizer.update(table, slot, [RowGradients(once, added)], rate)
+        return rate
+
+    def loss_and_gradients() -> Any:
+        every = model.gradients(batch)
+        parts = (*every.target, *every.context)
+        return every.totals.loss + sum(tf.reduce_sum(part.rows) for part in parts)
+
+    return {
+        "gradients": many(loss_and_gradients),
+        "gather": many(gather),
+        "products": many(products),
+        "update": many(update),
+        "merged update": many(merged_update, compiled=False),
+    }
+
+
+def main() -> None:
+    """Measures and prints the table."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--words", type=int, default=72603)
+    parser.add_argument("--vector_size", type=int, default=128)
+    parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--rounds", type=int, default=7)
+    options = parser.parse_args()
+    tf.config.threading.set_intra_op_parallelism_threads(options.threads)
+    best = gflops() * 1e9
+
+    rows: dict[str, tuple[Work, int, int]] = {
+        "step": (step(options, 32, 16), TOKENS, 58),
+        "without XLA": (step(options, 32, 16, compiled=False), TOKENS, 58),
+        **{name: (work, TOKENS, 58) for name, work in pieces(options).items()},
+        **{f"S {s}, K {k}": (step(options, s, k), TOKENS, s + 10 + k) for s, k in SHAPES},
+        **{f"{n:,} tokens": (step(options, 32, 16, n), n, 58) for n in (1024, 2048, 8192)},
+        "bfloat16": (step(options, 32, 16, bfloat16=True), TOKENS, 58),
+    }
+    seconds: dict[str, list[float]] = {name: [] for name in rows}
+    for work, _, _ in rows.values():
+        work()
+    for _ in range(options.rounds):
+        for name, (work, _, _) in rows.items():
+            began = time.perf_counter()
+            float(work())
+            seconds[name].append((time.perf_counter() - began) / STEPS)
+    size = f"{options.words:,} words, {options.vector_size} dimensions"
+    print(f"{size}, {options.threads} threads; large product {best / 1e9:.0f} GFLOP/s; ", end="")
+    print(f"medians of {options.rounds} rounds\n")
+    print(f"{'':18}{'ms':>8}{'lowest':>8}{'M targets/s':>13}{'of bound':>10}")
+    for name, (_, tokens, width) in rows.items():
+        took = statistics.median(seconds[name])
+        bound = tokens * 3 * 2 * width * options.vector_size / best
+        print(f"{name:18}{took * 1e3:8.2f}{min(seconds[name]) * 1e3:8.2f}"
+              f"{tokens / took / 1e6:13.2f}{bound / took:10.0%}")  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()
