@@ -76,11 +76,12 @@ lint: setup ## Check style, the Dockerfile and the Kubernetes manifests
 types: setup ## Check types
 	@$(BIN)/mypy
 
+# On made-up articles: real ones, and benchmarks/training.py against gensim, need arguments.
 .PHONY: bench
-bench: setup ## Measure: docs/benchmarks.md says what, and holds the figures
-	@shopt -s nullglob; programs=(benchmarks/*.py); \
-	  test $${#programs[@]} -gt 0 || { echo "make: no programs in benchmarks/" >&2; exit 1; }; \
-	  for program in "$${programs[@]}"; do echo "# $$program"; $(BIN)/python "$$program"; done
+bench: setup ## Measure on made-up articles: docs/benchmarks.md says what, and holds the figures
+	@$(BIN)/pmc2vec sample --output build/bench --articles 3000 --quiet
+	@$(BIN)/python -m benchmarks.corpus build/bench/*.tar.gz --workers 2
+	@$(BIN)/python -m benchmarks.step
 
 .PHONY: pictures
 pictures: setup ## Make the README's pictures again, in a real browser

@@ -255,10 +255,10 @@ def test_killed_at_random_moments_no_reader_sees_a_half(service, tmp_path):
             if done.returncode == 0:
                 break
             assert done.returncode == -signal.SIGKILL, done.stderr
-            kills, reach = kills + 1, reach + 15_000
+            kills, reach = kills + 1, reach + 30_000
             assert kills < 40
         if number in whole:
             assert (root / "current/vectors.tsv").read_bytes() == whole[number]
-    assert kills > 3
+    assert kills > 2
     assert {path.name for path in (root / "releases").iterdir()} == {"0002", "0003"}
     print(f"killed {kills} times")
