@@ -121,7 +121,7 @@ class BuildConfig:
     """Tokens in a record."""
     block: int = 32
     """Tokens that share their negatives."""
-    block_negatives: int = 16
+    block_negatives: int = 32
     """Negatives of a block."""
     max_document_bytes: int = 64 << 20
     """Reject larger XML documents."""

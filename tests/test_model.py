@@ -190,7 +190,7 @@ def test_adagrad_adds_up_repeated_rows(compiled):
             for at, row in zip(part, values, strict=True):
                 expected[at] -= 0.2 * row / np.sqrt(accumulator[at])
 
-    table, adagrad = tf.Variable(start), Adagrad()
+    table, adagrad = tf.Variable(start), Adagrad(initial=1e-6)
     slots = adagrad.slots(table)
     gradient = [RowGradients(*part) for part in zip(ids, rows, strict=True)]
     step = tf.function(

@@ -27,10 +27,9 @@ class Defaults(NamedTuple):
     batch_size: int
 
 
-# Adagrad's rate falls by itself, and no schedule tried beats a level one beyond doubt
-# (docs/experiments.md); a level rate lets `epochs` grow without changing what was done. For sgd the
+# Adagrad's are a compromise between small and large corpora (docs/experiments.md). For sgd the
 # rates are gensim's; its sums of repeated rows diverge in batches much larger than this.
-DEFAULTS = {"adagrad": Defaults(0.15, 0.15, 4096), "sgd": Defaults(0.025, 0.0001, 512)}
+DEFAULTS = {"adagrad": Defaults(0.25, 0.05, 4096), "sgd": Defaults(0.025, 0.0001, 512)}
 
 
 _AT_LEAST_1 = (
@@ -93,10 +92,10 @@ class TrainConfig:
     """Row-wise Adagrad, or gradient descent as word2vec.c has it (smaller batches, slower)."""
 
     alpha: float | None = None
-    """Learning rate at the start; by default 0.15 (adagrad), 0.025 (sgd)."""
+    """Learning rate at the start; by default 0.25 (adagrad), 0.025 (sgd)."""
 
     min_alpha: float | None = None
-    """Learning rate at the end, falling on a line; by default --alpha (adagrad), 0.0001 (sgd)."""
+    """Learning rate at the end, falling on a line; by default 0.05 (adagrad), 0.0001 (sgd)."""
 
     batch_size: int | None = None
     """Tokens in a step, rounded to whole records; by default 4096 (adagrad), 512 (sgd)."""
@@ -176,8 +175,7 @@ class TrainConfig:
         alpha = defaults.alpha if self.alpha is None else self.alpha
         if self.min_alpha is not None:
             return alpha, self.min_alpha
-        falls = defaults.min_alpha < defaults.alpha
-        return alpha, min(alpha, defaults.min_alpha) if falls else alpha
+        return alpha, min(alpha, defaults.min_alpha)
 
     def resolved(self, length: int) -> TrainConfig:
         """Returns the options with every default decided that depends on something else.
