@@ -1,6 +1,11 @@
 """pmc2vec/cli.py: a table of commands, each imported when it runs."""
 
 import json
+import os
+import pty
+import select
+import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -238,6 +243,56 @@ def test_zsh_takes_bashs_script_and_fish_has_its_own(
     assert "complete -c pmc2vec -n '__fish_seen_subcommand_from train' -l vector_size" in lines
     for name in cli.COMMANDS:
         assert any(f" -n __fish_use_subcommand -f -a {name} -d '" in line for line in lines)
+
+
+@pytest.mark.skipif(shutil.which("fish") is None, reason="there is no fish here")
+def test_fish_completes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["completion", "fish"]) == 0
+    (tmp_path / "pmc2vec.fish").write_text(capsys.readouterr().out)
+    ask = 'source pmc2vec.fish; complete -C "pmc2vec bui"; complete -C "pmc2vec train --optimizer "'
+    run = subprocess.run(
+        ["fish", "-c", ask], cwd=tmp_path, env={"HOME": str(tmp_path), "PATH": os.environ["PATH"]},
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    command, *values = run.stdout.splitlines()
+    assert command.split("\t") == ["build", "Turn articles, or any text, into a dataset"]
+    assert values == ["adagrad", "sgd"]
+
+
+@pytest.mark.skipif(shutil.which("zsh") is None, reason="there is no zsh here")
+@pytest.mark.parametrize(
+    ("typed", "shown"),
+    [("pmc2vec buil", "pmc2vec build"), ("pmc2vec train --optimizer ad", "--optimizer adagrad")],
+)
+def test_zsh_completes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], typed: str, shown: str
+) -> None:
+    """On a terminal, where Tab is pressed."""
+    assert cli.main(["completion", "zsh"]) == 0
+    (tmp_path / "pmc2vec.zsh").write_text(capsys.readouterr().out)
+    process, terminal = pty.fork()
+    if process == 0:
+        environment = {"HOME": str(tmp_path), "PATH": os.environ["PATH"], "TERM": "dumb"}
+        os.execvpe("zsh", ["zsh", "-f", "-i"], environment)
+    try:
+        script = tmp_path / "pmc2vec.zsh"
+        begin = f"autoload -Uz compinit; compinit -u -D; source {script}; echo rea''dy\n"
+        os.write(terminal, begin.encode())
+        assert "ready" in seen(terminal, "ready")
+        os.write(terminal, f"{typed}\t".encode())
+        assert shown in seen(terminal, shown)
+    finally:
+        os.kill(process, signal.SIGKILL)
+        os.waitpid(process, 0)
+        os.close(terminal)
+
+
+def seen(terminal: int, awaited: str) -> str:
+    """Returns what a terminal shows until it shows what is awaited, or for 20 seconds at most."""
+    shown = ""
+    while awaited not in shown and select.select([terminal], [], [], 20)[0]:
+        shown += os.read(terminal, 4096).decode()
+    return shown
 
 
 # --- manners -----------------------------------------------------------------------------------

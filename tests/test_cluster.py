@@ -105,7 +105,9 @@ def in_one_process(dataset: Path) -> np.ndarray:
     first, epoch = 0, 0
     while first < STEPS:
         shares = [
-            training_batches(opened, epoch=epoch, seed=3, records=4, worker=Worker(index, 2))
+            training_batches(
+                opened, epoch=epoch, seed=3, records=4, worker=Worker(index, 2), redraw=True
+            )
             for index in range(2)
         ]
         both = tf.data.Dataset.zip(*shares).map(

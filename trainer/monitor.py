@@ -8,7 +8,7 @@ logs/train                    learning_rate, words_per_second, neighbours (text)
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from beam_pipelines import figures
-from beam_pipelines.records import TRAIN, VALIDATION
+from beam_pipelines.records import TRAIN, VALIDATION, UserError
 from beam_pipelines.vocabulary import Vocabulary
 from trainer.runs.word_pairs import Scores
 from trainer.vectors import Vectors
@@ -56,6 +56,35 @@ def probe_words(vocabulary: Vocabulary) -> tuple[str, ...]:
         if len(wanted) < PROBES:
             wanted[word] = None
     return tuple(wanted)
+
+
+def open_monitor(
+    folder: str | None,
+    wanted: Sequence[str],
+    vocabulary: Vocabulary,
+    tell: Callable[[str], None],
+) -> Monitor:
+    """Returns a monitor of some words, or of a choice where none of them is known.
+
+    Args:
+        folder: for TensorBoard's files; None for no files.
+        wanted: words whose neighbours to tell.
+        vocabulary: of the dataset.
+        tell: shows a line to the user.
+
+    Raises:
+        UserError: the folder cannot be written.
+    """
+    if unknown := [word for word in wanted if word not in vocabulary.ids]:
+        tell(f"not in the vocabulary, so not probed: {' '.join(unknown)}")
+    known = [word for word in wanted if word in vocabulary.ids]
+    try:
+        return Monitor(folder, probes=known or probe_words(vocabulary), words=vocabulary.words)
+    except tf.errors.OpError as error:
+        reason = str(error).partition("}} ")[2].partition("\n")[0]
+        raise UserError(
+            f"{folder}: cannot be written ({reason}); mend that and give the same command again"
+        ) from error
 
 
 class Monitor:

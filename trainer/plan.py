@@ -65,6 +65,10 @@ class Plan:
         """Returns the words that a position stands for."""
         return self._words_after(position.step)
 
+    def left(self, at: Position) -> int:
+        """Returns the steps to the end of a position's epoch, or to where the training ends."""
+        return min(self.steps[at.epoch] - at.epoch_step, self.limit - at.step)
+
     def steps_for(self, words: int) -> int:
         """Returns the steps, up to the limit, after which so many words are done."""
         before = 0

@@ -28,7 +28,7 @@ from trainer.config import TrainConfig
 from trainer.data import Dataset, training_batches, validation_batches
 from trainer.dataset import check_unchanged
 from trainer.devices import ALONE, Worker
-from trainer.monitor import Monitor, probe_words, show_neighbours
+from trainer.monitor import Monitor, open_monitor, show_neighbours
 from trainer.plan import Meter, Plan, epoch_line
 from trainer.replicas import Sums
 from trainer.runs import failures, word_pairs
@@ -119,23 +119,12 @@ class Training:
             self._tell(f"continues after step {self.position.step:,}")
         if not self._validation_steps:
             self._tell("the dataset has no validation records, so there is no validation loss")
-        vocabulary = self.dataset.vocabulary
-        unknown = [word for word in self.config.probe_words if word not in vocabulary.ids]
-        if unknown:
-            self._tell(f"not in the vocabulary, so not probed: {' '.join(unknown)}")
-        probes = [word for word in self.config.probe_words if word in vocabulary.ids]
-        try:
-            self._monitor = Monitor(
-                self.config.log_dir if self.worker.chief else None,
-                probes=probes or probe_words(vocabulary),
-                words=vocabulary.words,
-            )
-        except tf.errors.OpError as error:
-            reason = str(error).partition("}} ")[2].partition("\n")[0]
-            raise UserError(
-                f"{self.config.log_dir}: cannot be written ({reason}); mend that and give the "
-                "same command again"
-            ) from error
+        self._monitor = open_monitor(
+            self.config.log_dir if self.worker.chief else None,
+            self.config.probe_words,
+            self.dataset.vocabulary,
+            self._tell,
+        )
         with (
             contextlib.closing(self._monitor),
             progress(
@@ -187,7 +176,7 @@ class Training:
             )
         )
         meter = self._new_meter()
-        while (left := self._left()) > 0 and not self.out_of_patience:
+        while (left := self.plan.left(self.position)) > 0 and not self.out_of_patience:
             sums = self._steps(iterator, self._until_next(left))
             meter.add(sums)
             step = self.position.step
@@ -196,7 +185,8 @@ class Training:
                 meter = self._new_meter()
             if step % self.config.validate_every == 0:
                 self.validate()
-            if self._left() > 0:  # At the end there is more to do before this can be left.
+            # At the end there is more to do before this can be left.
+            if self.plan.left(self.position) > 0:
                 self._save_if_due()
         if self.position.epoch_step == self.plan.steps[epoch]:
             self.position = replace(self.position, epoch=epoch + 1, epoch_step=0)
@@ -315,10 +305,6 @@ class Training:
                 f"{position.step:,} there and others do not; give a --checkpoint_dir that all see"
             )
         return position
-
-    def _left(self) -> int:
-        at = self.position
-        return min(self.plan.steps[at.epoch] - at.epoch_step, self.plan.limit - at.step)
 
     def _until_next(self, left: int) -> int:
         step, config = self.position.step, self.config
