@@ -22,6 +22,8 @@ ROOT = Path(__file__).parent.parent
 PROGRAM = """
 import os, resource, shutil, signal, subprocess, sys, threading
 from pathlib import Path
+# What a shell starts in the background ignores Ctrl-C, and so would this.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 moment, action, *words = sys.argv[1:]
 moment, count, folders = int(moment), 0, ("/beam_pipelines/", "/trainer/", "/pmc2vec/")
 

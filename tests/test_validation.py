@@ -138,7 +138,7 @@ def test_killed_after_every_checkpoint_it_stops_at_the_same_step(few, tmp_path, 
         starts += 1
         with contextlib.suppress(KilledError):
             found = train(config(few, tmp_path / "run", checkpoint_every=0, **options))
-    assert starts > 5
+    assert starts > 2
     assert (found.steps, found.vectors_step) == (expected.steps, expected.vectors_step)
     assert found.validation_loss == expected.validation_loss
     tables = [Vectors.load(tmp_path / name).matrix for name in ("whole", "run")]

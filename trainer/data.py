@@ -1,9 +1,10 @@
 """A dataset folder -> tf.data batches of skip-gram records.
 
 What is stored is described by the manifest; what the model eats is a `Batch`. The order of an
-epoch is a pure function of (seed, epoch): its shards in random order, interleaved, then shuffled
-through a buffer. So an epoch that was left after n batches is continued by the same order without
-its first n batches, and nothing else is kept.
+epoch is a pure function of (seed, epoch): its shards in random order, interleaved, and so many
+records at a time shuffled. (`Dataset.shuffle` will not do: it depends on TensorFlow's global
+seed, which any program may have set.) So an epoch that was left after n batches is continued by
+the same order without its first n batches, and nothing else is kept.
 
 Several processes share an epoch by shards, each shard read by one of them; where there are fewer
 shards than processes, by records.
@@ -45,7 +46,7 @@ __all__ = [
 ]  # fmt: skip
 
 SHUFFLE_RECORDS = 4096
-"""Records among which the next one is drawn: 15 MB and some two million targets."""
+"""Records that are shuffled at a time: 15 MB and some two million targets."""
 
 OPEN_SHARDS = 16
 """Shards that are read in turn, so that neighbours in a batch come from many articles."""
@@ -102,14 +103,12 @@ def training_batches(
     serialized = _serialized(dataset, order)
     if not by_shard:
         serialized = serialized.shard(worker.count, worker.index)
-    shuffled = serialized.shuffle(
-        SHUFFLE_RECORDS, seed=int(rng.integers(2**62)), reshuffle_each_iteration=False
-    )
+    shuffled = _shuffled(serialized, int(rng.integers(2**62)), records)
     drawn = None
     if redraw and epoch >= dataset.manifest.passes:
         drawn = draws.redraw(dataset, epoch=epoch, seed=seed, worker=worker)
     shape = dataset.manifest.shape
-    batches = _batched(shuffled.skip(skip * records), shape, records, first=skip, drawn=drawn)
+    batches = _batched(shuffled.skip(skip), shape, records, first=skip, drawn=drawn)
     if worker.count == 1:
         return batches
     return _padded(batches, dataset.steps(epoch, records, worker.count) - skip)
@@ -126,8 +125,8 @@ def validation_batches(
     shards = dataset.manifest.select(VALIDATION)
     serialized = _serialized(dataset, shards).take(limit * records * worker.count)
     if worker.count == 1:
-        return _batched(serialized, dataset.manifest.shape, records)
-    mine = serialized.shard(worker.count, worker.index)
+        return _batched(serialized.batch(records), dataset.manifest.shape, records)
+    mine = serialized.shard(worker.count, worker.index).batch(records)
     return _padded(_batched(mine, dataset.manifest.shape, records), limit)
 
 
@@ -230,6 +229,19 @@ def _serialized(dataset: Dataset, shards: Sequence[Shard]) -> tf.data.Dataset:
     )
 
 
+def _shuffled(serialized: tf.data.Dataset, seed: int, records: int) -> tf.data.Dataset:
+    """Returns batches of records, shuffled so many at a time; the last batch may be shorter."""
+
+    def permuted(number: Any, window: Any) -> Any:
+        drawn = tf.random.stateless_uniform(
+            tf.shape(window), tf.stack([tf.constant(seed, tf.int64), number])
+        )
+        return tf.gather(window, tf.argsort(drawn, stable=True))
+
+    windows = serialized.batch(SHUFFLE_RECORDS).enumerate()
+    return windows.map(permuted, num_parallel_calls=1).prefetch(1).rebatch(records)
+
+
 def _batched(
     serialized: tf.data.Dataset,
     shape: RecordShape,
@@ -241,7 +253,7 @@ def _batched(
     """Returns `Batch`es parsed as wholes: record by record costs ten times as much.
 
     Args:
-        serialized: records, each a scalar string.
+        serialized: batches of records, each a vector of strings; the last may be shorter.
         shape: of the records.
         records: B, in a batch.
         first: number of the first batch.
@@ -265,7 +277,7 @@ def _batched(
         windows, negatives = drawn(number, windows)
         return Batch(tokens, windows, tf.ensure_shape(negatives, [records, shape.negatives]))
 
-    batches = serialized.batch(records).enumerate(first).map(parse, num_parallel_calls=1)
+    batches = serialized.enumerate(first).map(parse, num_parallel_calls=1)
     return batches.prefetch(PREFETCH)
 
 
