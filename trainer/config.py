@@ -112,6 +112,9 @@ class TrainConfig:
     sync_every: int | None = None
     """Let each device train its own tables, averaged after so many steps; else all keep in step."""
 
+    native: bool = True
+    """On one CPU, run the default architecture and objective as our own machine code, not XLA's."""
+
     mixed_precision: bool = False
     """Multiply in bfloat16 and add up in float32; for GPUs."""
 

@@ -9,9 +9,14 @@ the same order without its first n batches, and nothing else is kept.
 Several processes share an epoch by shards, each shard read by one of them; where there are fewer
 shards than processes, by records.
 
+Records are parsed in groups of up to 50 batches, since a batch by itself costs several times as
+much; whoever trains takes groups or, of each group, its batches.
+
     dataset = open_dataset("gs://bucket/dataset")
     for batch in training_batches(dataset, epoch=0, seed=1, records=8):
         ...  # batch.tokens: [8, 512] int32
+    for group in training_groups(dataset, epoch=0, seed=1, records=8):
+        ...  # group.tokens: [50, 8, 512] int32
 """
 
 from __future__ import annotations
@@ -42,7 +47,7 @@ from trainer.devices import ALONE, Worker
 
 __all__ = [
     "Batch", "Dataset", "damage", "open_dataset", "pair_dataset", "training_batches",
-    "validation_batches",
+    "training_groups", "validation_batches", "validation_groups",
 ]  # fmt: skip
 
 SHUFFLE_RECORDS = 4096
@@ -50,6 +55,9 @@ SHUFFLE_RECORDS = 4096
 
 OPEN_SHARDS = 16
 """Shards that are read in turn, so that neighbours in a batch come from many articles."""
+
+GROUP = 50
+"""Batches that are parsed together, unless they hold more than SHUFFLE_RECORDS records."""
 
 PREFETCH = 16
 """Batches made ahead of the step."""
@@ -95,6 +103,28 @@ def training_batches(
         worker: who reads.
         redraw: draw windows and negatives anew for an epoch after those that are stored.
     """
+    batches = training_groups(
+        dataset, epoch=epoch, seed=seed, records=records, skip=skip, worker=worker, redraw=redraw
+    ).unbatch()
+    if worker.count == 1:
+        return batches.prefetch(PREFETCH)
+    return _padded(batches, dataset.steps(epoch, records, worker.count) - skip)
+
+
+def training_groups(
+    dataset: Dataset,
+    *,
+    epoch: int,
+    seed: int,
+    records: int,
+    skip: int = 0,
+    worker: Worker = ALONE,
+    redraw: bool = False,
+) -> tf.data.Dataset:
+    """Returns the batches of `training_batches` in groups, `Batch`es with an axis before.
+
+    Args: as there; a worker with fewer batches gets no more of them.
+    """
     shards = dataset.shards(epoch)
     by_shard = len(shards) >= worker.count
     rng = np.random.default_rng([seed, epoch])
@@ -103,15 +133,18 @@ def training_batches(
     serialized = _serialized(dataset, order)
     if not by_shard:
         serialized = serialized.shard(worker.count, worker.index)
-    shuffled = _shuffled(serialized, int(rng.integers(2**62)), records)
+    first, rest = divmod(skip, _group(records))
+    shuffled = _shuffled(serialized, int(rng.integers(2**62)), records * _group(records))
     drawn = None
     if redraw and epoch >= dataset.manifest.passes:
         drawn = draws.redraw(dataset, epoch=epoch, seed=seed, worker=worker)
     shape = dataset.manifest.shape
-    batches = _batched(shuffled.skip(skip), shape, records, first=skip, drawn=drawn)
-    if worker.count == 1:
-        return batches
-    return _padded(batches, dataset.steps(epoch, records, worker.count) - skip)
+    groups = _grouped(shuffled.skip(first), shape, records, first=first, drawn=drawn)
+
+    def left(number: Any, group: Batch) -> Batch:
+        return Batch(*(part[tf.where(number == 0, rest, 0) :] for part in group))
+
+    return groups.enumerate().map(left) if rest else groups
 
 
 def validation_batches(
@@ -122,12 +155,18 @@ def validation_batches(
     The shards are read in turn, so that the first `limit` batches hold a part of each. Of several
     workers each gets exactly `limit`, the last ones padding.
     """
-    shards = dataset.manifest.select(VALIDATION)
-    serialized = _serialized(dataset, shards).take(limit * records * worker.count)
-    if worker.count == 1:
-        return _batched(serialized.batch(records), dataset.manifest.shape, records)
-    mine = serialized.shard(worker.count, worker.index).batch(records)
-    return _padded(_batched(mine, dataset.manifest.shape, records), limit)
+    batches = validation_groups(dataset, records=records, limit=limit, worker=worker).unbatch()
+    return batches if worker.count == 1 else _padded(batches, limit)
+
+
+def validation_groups(
+    dataset: Dataset, *, records: int, limit: int, worker: Worker = ALONE
+) -> tf.data.Dataset:
+    """Returns the batches of `validation_batches` in groups, as `training_groups`."""
+    serialized = _serialized(dataset, dataset.manifest.select(VALIDATION))
+    mine = serialized.take(limit * records * worker.count).shard(worker.count, worker.index)
+    grouped = mine.batch(records * _group(records))
+    return _grouped(grouped, dataset.manifest.shape, records)
 
 
 def pair_dataset(
@@ -230,7 +269,7 @@ def _serialized(dataset: Dataset, shards: Sequence[Shard]) -> tf.data.Dataset:
 
 
 def _shuffled(serialized: tf.data.Dataset, seed: int, records: int) -> tf.data.Dataset:
-    """Returns batches of records, shuffled so many at a time; the last batch may be shorter."""
+    """Returns groups of so many records, shuffled; the last may be shorter."""
 
     def permuted(number: Any, window: Any) -> Any:
         drawn = tf.random.stateless_uniform(
@@ -242,7 +281,12 @@ def _shuffled(serialized: tf.data.Dataset, seed: int, records: int) -> tf.data.D
     return windows.map(permuted, num_parallel_calls=1).prefetch(1).rebatch(records)
 
 
-def _batched(
+def _group(records: int) -> int:
+    """Returns how many batches of so many records are parsed together."""
+    return max(1, min(GROUP, SHUFFLE_RECORDS // records))
+
+
+def _grouped(
     serialized: tf.data.Dataset,
     shape: RecordShape,
     records: int,
@@ -250,13 +294,13 @@ def _batched(
     first: int = 0,
     drawn: Callable[[Any, Any], tuple[Any, Any]] | None = None,
 ) -> tf.data.Dataset:
-    """Returns `Batch`es parsed as wholes: record by record costs ten times as much.
+    """Returns groups of batches, parsed as wholes: record by record costs ten times as much.
 
     Args:
-        serialized: batches of records, each a vector of strings; the last may be shorter.
+        serialized: groups of records, each a vector of strings; the last may be shorter.
         shape: of the records.
         records: B, in a batch.
-        first: number of the first batch.
+        first: number of the first group.
         drawn: see `draws.redraw`.
     """
     features = {name: tf.io.FixedLenFeature([], tf.string) for name in FEATURES}
@@ -266,19 +310,19 @@ def _batched(
 
         def numbers(name: str, kind: tf.DType, width: int, filler: int) -> Any:
             read = tf.ensure_shape(tf.io.decode_raw(found[name], kind), [None, width])
-            missing = records - tf.shape(read)[0]
-            padded = tf.pad(read, [[0, missing], [0, 0]], constant_values=tf.cast(filler, kind))
-            return tf.ensure_shape(padded, [records, width])
+            missing = -tf.shape(read)[0] % records
+            return tf.pad(read, [[0, missing], [0, 0]], constant_values=tf.cast(filler, kind))
 
         tokens = numbers(TOKENS, tf.int32, shape.length, PADDING)
         windows = numbers(WINDOWS, tf.uint8, shape.length, 0)
         if drawn is None:
-            return Batch(tokens, windows, numbers(NEGATIVES, tf.int32, shape.negatives, 0))
-        windows, negatives = drawn(number, windows)
-        return Batch(tokens, windows, tf.ensure_shape(negatives, [records, shape.negatives]))
+            negatives = numbers(NEGATIVES, tf.int32, shape.negatives, 0)
+        else:
+            windows, negatives = drawn(number, windows)
+        parts = (tokens, windows, negatives)
+        return Batch(*(tf.reshape(part, [-1, records, part.shape[1]]) for part in parts))
 
-    batches = serialized.enumerate(first).map(parse, num_parallel_calls=1)
-    return batches.prefetch(PREFETCH)
+    return serialized.enumerate(first).map(parse, num_parallel_calls=1).prefetch(2)
 
 
 def _padded(batches: tf.data.Dataset, count: int) -> tf.data.Dataset:

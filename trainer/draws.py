@@ -3,17 +3,20 @@
 A dataset of P passes holds windows, negatives and the choice of frequent words for P epochs. A
 later epoch reads the records of an earlier one; trained on the same draws again, a model learns
 them by heart. New windows and negatives come from the same distributions, in the input's own
-threads, as a pure function of the seed, the epoch and the number of the batch, so that a training
-that was stopped continues with what it would have drawn. The choice of frequent words stays.
+threads, as a pure function of the seed, the epoch and the number of the group of batches, so that a
+training that was stopped continues with what it would have drawn. The choice of frequent words
+stays.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
 
 from beam_pipelines.records import SENTENCE_START
 from beam_pipelines.vocabulary import noise_distribution
@@ -24,11 +27,11 @@ from trainer.devices import Worker
 def redraw(
     dataset: Dataset, *, epoch: int, seed: int, worker: Worker
 ) -> Callable[[Any, Any], tuple[Any, Any]]:
-    """Returns the function from the number of a batch and its windows to what is drawn for it.
+    """Returns the function from the number of a group and its windows to what is drawn for it.
 
-    It takes the number ([] int64, counted from the epoch's first batch) and windows ([B, T] uint8)
-    and returns windows ([B, T] uint8, the marks of sentences as they were) and negatives
-    ([B, T / S * K] int32).
+    It takes the number ([] int64, counted from the epoch's first group) and windows ([R, T] uint8,
+    of its R records) and returns windows ([R, T] uint8, the marks of sentences as they were) and
+    negatives ([R, T / S * K] int32).
 
     Args:
         dataset: its manifest says how windows and negatives are drawn.
@@ -37,23 +40,61 @@ def redraw(
         worker: each draws for itself.
     """
     config, shape = dataset.manifest.config, dataset.manifest.shape
-    counts = dataset.vocabulary.counts
-    noise = np.cumsum(noise_distribution(counts, config["noise"], config["ns_exponent"]))
-    noise /= noise[-1]
-    streams = np.random.default_rng([seed, epoch, worker.index]).integers(2**62, size=2)
+    own, other = _noise(dataset)
+    streams = np.random.default_rng([seed, epoch, worker.index]).integers(2**62, size=3)
     shrink = bool(config["shrink_windows"])
 
     def drawn(number: Any, windows: Any) -> tuple[Any, Any]:
-        of_windows, of_negatives = (tf.stack([tf.constant(s), number]) for s in streams)
+        of_windows, of_columns, of_heights = (tf.stack([tf.constant(s), number]) for s in streams)
         if shrink:
             widths = tf.random.stateless_uniform(
                 tf.shape(windows), of_windows, 1, shape.window + 1, tf.int32
             )
             windows = (windows & SENTENCE_START) | tf.cast(widths, tf.uint8)
-        places = tf.random.stateless_uniform(
-            [tf.shape(windows)[0] * shape.negatives], of_negatives, dtype=tf.float64
-        )
-        negatives = tf.searchsorted(tf.constant(noise), places, side="right")
-        return windows, tf.reshape(negatives, [-1, shape.negatives])
+        size = [tf.shape(windows)[0], shape.negatives]
+        columns = tf.random.stateless_uniform(size, of_columns, 0, len(own), tf.int32)
+        heights = tf.random.stateless_uniform(size, of_heights)
+        negatives = tf.where(heights < tf.gather(own, columns), columns, tf.gather(other, columns))
+        return windows, tf.ensure_shape(negatives, [None, shape.negatives])
 
     return drawn
+
+
+@lru_cache(maxsize=1)  # For a million words it takes a second.
+def _noise(dataset: Dataset) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+    config, counts = dataset.manifest.config, dataset.vocabulary.counts
+    return alias_table(noise_distribution(counts, config["noise"], config["ns_exponent"]))
+
+
+def alias_table(
+    probabilities: NDArray[np.float64],
+) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+    """Returns what draws from a distribution in two looks, however many words there are.
+
+    A column for each word, of equal width: below the height `own` it is the word's, above it
+    another's (Walker 1977, in Vose's form of 1991).
+
+    >>> own, other = alias_table(np.array([0.5, 0.25, 0.25]))
+    >>> own.tolist(), other.tolist()
+    ([1.0, 0.75, 0.75], [0, 0, 0])
+
+    Args:
+        probabilities: [V] float64, which sum to 1.
+
+    Returns:
+        own: [V] float32, from 0 to 1.
+        other: [V] int32.
+    """
+    heights = (probabilities * len(probabilities)).tolist()
+    other = list(range(len(heights)))
+    low = [at for at, height in enumerate(heights) if height < 1]
+    high = [at for at, height in enumerate(heights) if height >= 1]
+    while low and high:
+        short, tall = low.pop(), high[-1]
+        other[short] = tall
+        heights[tall] -= 1 - heights[short]
+        if heights[tall] < 1:
+            low.append(high.pop())
+    for at in low + high:  # All that differs from 1 here is rounding.
+        heights[at] = 1.0
+    return np.array(heights, np.float32), np.array(other, np.int32)

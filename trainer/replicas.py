@@ -1,6 +1,8 @@
-"""The compiled training step, on one device or on several that hold copies of the tables.
+"""The training step, on one device or on several that hold copies of the tables.
 
-On one device loss, gradients and update are one XLA program. On several, in one of two ways:
+On one device loss, gradients and update are one XLA program; on one CPU, where skip-gram with
+negative sampling is asked for, they are machine code of our own (`native`). On several devices they
+are done in one of two ways:
 
 * In step: each computes the gradients of its share of the batch; the rows of all are gathered in
   the order of the devices, and every copy of the tables is updated alike. So N devices do what one
@@ -20,7 +22,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
 
 from beam_pipelines.records import RecordShape
 from trainer.data import Batch
@@ -74,6 +78,7 @@ class Replicas:
         model: the tables.
         slots: what the optimizer remembers of the target and of the context table.
         rate: the learning rate of each step.
+        native: whether `iterate` takes groups of batches, and our own machine code trains on them.
     """
 
     def __init__(
@@ -89,6 +94,7 @@ class Replicas:
         compute: GradientFunction = gradients,
         tied: bool = False,
         sync_every: int | None = None,
+        native: bool = False,
     ) -> None:
         """Makes the model and what its optimizer remembers.
 
@@ -103,6 +109,7 @@ class Replicas:
             compute: loss and gradients of a batch.
             tied: use one table for both.
             sync_every: steps between two averages of the tables; None to keep them in step.
+            native: train by `native`, which knows `model.gradients` only, on one device.
         """
         self._strategy, self._optimizer, self.rate = strategy, optimizer, rate
         self._alone = strategy.num_replicas_in_sync == 1
@@ -117,9 +124,22 @@ class Replicas:
                 optimizer.slots(self.model.target),
                 () if tied else optimizer.slots(self.model.context),
             )
+        self.native = native
+        if native:
+            from trainer.native.steps import NativeSteps  # Numba is of no use to GPUs.
+
+            self._native = NativeSteps(self.model, self.slots)
 
     def iterate(self, batches: tf.data.Dataset) -> Any:
-        """Returns an iterator over this process's batches, each shared out among its devices."""
+        """Returns an iterator over this process's batches, each shared out among its devices.
+
+        Args:
+            batches: of `data`; its groups of batches where these replicas are `native`.
+        """
+        if self.native:
+            from trainer.native.steps import Groups
+
+            return Groups(batches)
         if self._alone:
             return iter(batches)
         if self._workers == 1:
@@ -138,6 +158,9 @@ class Replicas:
         Afterwards the copies of the tables are equal: where they are averaged, once more at the
         end.
         """
+        if self.native:
+            rates = self.rate.at(tf.range(first, first + steps)).numpy()
+            return _sums(self._native.run(iterator, steps, rates), first)
         first_step, count = tf.constant(first, tf.int64), tf.constant(steps, tf.int64)
         totals, diverged = self._train(iterator, first_step, count)
         loss, pairs, hits = totals.numpy().tolist()
@@ -146,6 +169,8 @@ class Replicas:
 
     def evaluate(self, iterator: Any, *, steps: int) -> Sums:
         """Returns the totals of the next `steps` batches, and changes nothing."""
+        if self.native:
+            return _sums(self._native.run(iterator, steps, np.zeros(0, np.float32)), 0)
         totals = self._evaluate(iterator, tf.constant(steps, tf.int64))
         loss, pairs, hits = totals.numpy().tolist()
         return Sums(loss, pairs, hits)
@@ -268,6 +293,13 @@ class Replicas:
         self, table: tf.Variable, slots: Slots, parts: Sequence[RowGradients], rate: Tensor
     ) -> None:
         self._optimizer.update(table, slots, parts, rate)
+
+
+def _sums(totals: NDArray[np.float64], first: int) -> Sums:
+    """Returns the sums of [steps, 3] loss, pairs and hits, whose first row is of step `first`."""
+    loss, pairs, hits = totals.sum(0).tolist()
+    infinite = np.flatnonzero(~np.isfinite(totals[:, 0]))
+    return Sums(loss, pairs, hits, first + int(infinite[0]) if len(infinite) else None)
 
 
 def _assign(variable: tf.Variable, value: Tensor) -> None:

@@ -7,7 +7,7 @@ import tensorflow as tf
 from beam_pipelines.records import UserError
 from trainer.config import TrainConfig
 from trainer.dataset import Dataset
-from trainer.objectives import gradient_function
+from trainer.objectives import NEGATIVE_SAMPLING, SKIPGRAM, gradient_function
 from trainer.optimizers import Adagrad, Optimizer, Sgd
 from trainer.plan import Plan
 from trainer.replicas import LearningRate, Replicas
@@ -44,4 +44,12 @@ def new_replicas(
         ),
         tied=config.tie_embeddings,
         sync_every=config.sync_every,
+        native=config.native and _fits_native(config, strategy),
     )
+
+
+def _fits_native(config: TrainConfig, strategy: tf.distribute.Strategy) -> bool:
+    """Returns whether our own machine code knows what is asked for: the default, on one CPU."""
+    alone = strategy.num_replicas_in_sync == 1 and not tf.config.list_logical_devices("GPU")
+    asked = config.architecture, config.objective, config.mixed_precision
+    return alone and asked == (SKIPGRAM, NEGATIVE_SAMPLING, False)

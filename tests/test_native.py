@@ -1,0 +1,204 @@
+"""trainer.native: machine code that does what `trainer.model` says."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from beam_pipelines.records import PADDING
+from tests.test_model import SHAPES, D, V, batch_of, draw_records, draw_tables, pairwise
+from trainer.model import SkipGram, gradients
+from trainer.native import buffers, kernels, steps
+from trainer.native.steps import Groups, NativeSteps
+from trainer.optimizers import Adagrad, Sgd
+
+RATE = 0.1
+
+
+def arrays(records, times=1):
+    """Returns `times` batches of the same records, as the kernels take them."""
+    return tuple(np.stack([part.numpy()] * times) for part in batch_of(records))
+
+
+def tables_of(variables, sums=0.0) -> buffers.Tables:
+    copies = [tf.identity(variable).numpy().copy() for variable in variables]
+    kept = [np.full(V if sums else 0, sums, np.float32) for _ in range(2)]
+    return buffers.Tables(*copies, *kept)
+
+
+def trained(tables, shape, records, *, rates, cores=2):
+    """Changes the tables; returns [steps, 3] loss, pairs and hits."""
+    size = tables.target.shape[1]
+    return kernels.train(
+        (*arrays(records, max(len(rates), 1)), np.array(rates, np.float32)),
+        tables,
+        buffers.sizes_of(shape),
+        buffers.scratch_of(shape, size, cores),
+        buffers.rows_of(shape, size, len(records)),
+    ).sum(1)
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_the_loss_is_that_of_the_explicit_pairs(shape):
+    records, variables = draw_records(shape), draw_tables()
+    ((loss, pairs, hits),) = trained(tables_of(variables), shape, records, rates=[])
+    expected = pairwise(*(variable.numpy() for variable in variables), records, shape)
+    assert loss == pytest.approx(expected[0], rel=2e-6)
+    assert (pairs, hits) == expected[1:]
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_a_step_of_gradient_descent_is_the_models(shape):
+    records, variables = draw_records(shape, seed=2), draw_tables(seed=2)
+    tables = tables_of(variables)
+    trained(tables, shape, records, rates=[RATE])
+    found = gradients(*variables, batch_of(records), shape)
+    for variable, parts in zip(variables, (found.target, found.context), strict=True):
+        Sgd().update(variable, (), parts, RATE)
+    for ours, theirs in zip(tables, variables, strict=False):
+        np.testing.assert_allclose(ours, theirs.numpy(), rtol=1e-4, atol=2e-5)
+
+
+@pytest.mark.parametrize("tied", [False, True])
+@pytest.mark.parametrize("shape", SHAPES[:2], ids=str)
+def test_steps_of_adagrad_are_the_models(shape, tied):
+    records, variables = draw_records(shape, seed=3), draw_tables(seed=3)
+    tables = tables_of(variables, sums=1.0)
+    if tied:
+        variables = (variables[0],) * 2
+        tables = buffers.Tables(*(tables.target,) * 2, *(tables.target_sums,) * 2)
+    optimizer = Adagrad(initial=1.0)
+    slots = [optimizer.slots(variable) for variable in variables]
+    rates = [RATE, RATE / 2, RATE / 4]
+    trained(tables, shape, records, rates=rates)
+    for rate in rates:
+        found = gradients(*variables, batch_of(records), shape)
+        parts = [found.target, found.context]
+        if tied:
+            optimizer.update(variables[0], slots[0], parts[0] + parts[1], rate)
+        else:
+            for variable, kept, part in zip(variables, slots, parts, strict=True):
+                optimizer.update(variable, kept, part, rate)
+    np.testing.assert_allclose(tables.target, variables[0].numpy(), rtol=1e-4, atol=5e-5)
+    np.testing.assert_allclose(tables.context, variables[1].numpy(), rtol=1e-4, atol=5e-5)
+    np.testing.assert_allclose(tables.target_sums, slots[0][0].numpy(), rtol=1e-4)
+
+
+@pytest.mark.parametrize("size", [1, 16, 50])
+def test_any_number_of_dimensions(size):
+    shape = SHAPES[0]
+    records, rng = draw_records(shape), np.random.default_rng(4)
+    start = [rng.normal(size=(V, size)).astype(np.float32) / size for _ in range(2)]
+    tables = tables_of(start)
+    ((loss, _, _),) = trained(tables, shape, records, rates=[RATE])
+    variables = [tf.Variable(table) for table in start]
+    found = gradients(*variables, batch_of(records), shape)
+    assert loss == pytest.approx(float(found.totals.loss), rel=1e-5)
+    Sgd().update(variables[0], (), found.target, RATE)
+    np.testing.assert_allclose(tables.target, variables[0].numpy(), rtol=1e-4, atol=2e-5)
+
+
+def test_the_bits_do_not_depend_on_the_number_of_cores():
+    shape = SHAPES[0]
+    found = []
+    for cores in (1, 2, 3):
+        tables = tables_of(draw_tables(seed=5), sums=0.5)
+        trained(tables, shape, draw_records(shape, seed=5), rates=[RATE] * 4, cores=cores)
+        found.append(tables)
+    assert np.abs(found[0].target - draw_tables(seed=5)[0].numpy()).max() > 0.01
+    for other in found[1:]:
+        for one, two in zip(found[0], other, strict=True):
+            np.testing.assert_array_equal(one, two)
+
+
+def test_measuring_changes_nothing():
+    shape = SHAPES[0]
+    tables = tables_of(draw_tables(), sums=1.0)
+    before = [table.copy() for table in tables]
+    trained(tables, shape, draw_records(shape), rates=[])
+    for table, copy in zip(tables, before, strict=True):
+        np.testing.assert_array_equal(table, copy)
+
+
+@pytest.mark.parametrize("ruin", [np.nan, np.inf, -np.inf, 3e38])
+def test_a_table_that_diverged_shows_in_the_loss(ruin):
+    shape = SHAPES[0]
+    tables = tables_of(draw_tables())
+    tables.target[:, 1] = ruin
+    ((loss, _, _),) = trained(tables, shape, draw_records(shape), rates=[])
+    assert not np.isfinite(loss)
+
+
+def test_large_logits_neither_overflow_nor_vanish():
+    shape = SHAPES[3]  # Blocks of one token, and windows of one.
+    (record, *_) = draw_records(shape)
+    record.tokens[:], record.negatives[:] = 0, 1
+    record.windows[:] = 1
+    tables = tables_of(draw_tables())
+    tables.target[0], tables.context[0], tables.context[1] = 1e3 / D, -1.0, 1.0
+    ((loss, pairs, hits),) = trained(tables, shape, [record], rates=[])
+    assert (pairs, hits) == (10, 0)
+    assert loss == pytest.approx(10 * 1e3 * (1 + shape.negative), rel=1e-6)
+
+
+def test_what_is_written_into_a_variables_memory_is_its_value(tmp_path):
+    variable = tf.Variable(tf.zeros([100, 16]))
+    steps.memory(variable)[3, 4] = 7
+    assert variable.numpy()[3, 4] == 7
+    saved = tf.train.Checkpoint(v=variable).save(str(tmp_path / "v"))
+    variable.assign(tf.ones([100, 16]))
+    steps.memory(variable)[0, 0] = 2
+    assert variable.numpy()[0, :2].tolist() == [2, 1]
+    tf.train.Checkpoint(v=variable).restore(saved).assert_consumed()
+    assert steps.memory(variable)[3, 4] == variable.numpy()[3, 4] == 7
+
+
+def test_steps_train_the_models_own_tables_in_calls_of_any_length():
+    shape = SHAPES[0]
+    batches = tf.data.Dataset.from_tensor_slices(arrays(draw_records(shape, seed=6), times=7))
+    found = []
+    for calls in ([7], [1, 2, 4]):
+        model = SkipGram(shape, words=V, vector_size=D, seed=1)
+        slots = tuple(Adagrad().slots(table) for table in (model.target, model.context))
+        native, groups = NativeSteps(model, slots), Groups(batches.batch(3))
+        totals = [native.run(groups, n, np.full(n, RATE, np.float32)) for n in calls]
+        found.append((np.concatenate(totals), model.target.numpy(), slots[1][0].numpy()))
+    assert found[0][0].shape == (7, 3)
+    assert found[0][0][0, 0] > found[0][0][-1, 0]  # The loss falls.
+    for one, two in zip(*found, strict=True):
+        np.testing.assert_array_equal(one, two)
+
+
+def test_groups_end_with_tensorflows_own_error():
+    groups = Groups(tf.data.Dataset.from_tensor_slices((np.zeros([2, 5]),)).batch(2))
+    assert groups.take(1)[0].shape == (1, 5)
+    assert groups.take(5)[0].shape == (1, 5)
+    with pytest.raises(tf.errors.OutOfRangeError):
+        groups.take(1)
+
+
+@pytest.mark.parametrize(
+    ("quota", "expected"),
+    [("max 100000", 8), ("250000 100000", 2), ("50000 100000", 1), ("1600000 100000", 8), ("?", 8)],
+)
+def test_cores_are_those_of_the_container(monkeypatch, tmp_path, quota, expected):
+    monkeypatch.setattr(steps.os, "sched_getaffinity", lambda _: set(range(8)))
+    (tmp_path / "cpu.max").write_text(f"{quota}\n")
+    assert steps.cores(tmp_path / "cpu.max") == expected
+    assert steps.cores(tmp_path / "none") == 8
+
+
+def test_code_that_cannot_be_kept_is_compiled_all_the_same():
+    names = {}
+    exec("def double(x):\n    return 2 * x", names)  # It has no file.
+    assert kernels._compiled(names["double"])(21) == 42
+
+
+def test_padding_has_no_gradient():
+    shape = SHAPES[0]
+    (_, _, padding, _) = draw_records(shape)
+    assert (padding.tokens == PADDING).all()
+    tables = tables_of(draw_tables(), sums=1.0)
+    ((loss, pairs, hits),) = trained(tables, shape, [padding], rates=[RATE])
+    assert (loss, pairs, hits) == (0, 0, 0)
+    for table, before in zip(tables, tables_of(draw_tables(), sums=1.0), strict=True):
+        np.testing.assert_array_equal(table, before)

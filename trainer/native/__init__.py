@@ -1,0 +1,1 @@
+"""The training step of one CPU, as machine code that Numba makes."""
