@@ -119,7 +119,7 @@ class BuildConfig:
     """Of everything random."""
     record_length: int = 512
     """Tokens in a record."""
-    block: int = 32
+    block: int = 16
     """Tokens that share their negatives."""
     block_negatives: int = 32
     """Negatives of a block."""

@@ -1,21 +1,24 @@
 """Where the time of a training step goes, against what this machine could do.
 
-    python benchmarks/step.py [--words 72603] [--vector_size 128] [--threads 2]
+    python -m benchmarks.step [--words 72603] [--vector_size 128] [--threads 2]
 
 Batches are made up: words by Zipf's law after word2vec's subsampling, sentences of 16 tokens. A row
 is the median of some rounds, all variants in turn in each; a round is 50 steps in one call, without
 an input pipeline. The bound is the time of the step's products at the speed of the best large
-product here, measured before.
+product here, measured before; for the native step those of the band and the negatives, for XLA's
+those of the square.
 
-    step               what `pmc2vec train` runs
+    native             what `pmc2vec train` runs on one CPU
+    gradients          the same without the update of the tables
+    one core           the same as `native` on one core
+    S 16, K 16 ...     the native step with other blocks; 4,096 tokens ...: with other batches
+    XLA                what it runs for other architectures, and on GPUs
     without XLA        the same operations, one after the other
-    gradients          loss and gradients, without the update
-    gather             rows of tokens, frames and negatives, summed
-    products           the three matrix products
-    update             Adagrad with the rows of a step, scattered
-    merged update      rows of one id added up first, then scattered
-    S 16, K 16 ...     the step with other blocks; 2,048 tokens ...: with other batches
-    bfloat16           the step with products in bfloat16
+    XLA: gradients     loss and gradients, without the update
+    XLA: gather        rows of tokens, frames and negatives, summed
+    XLA: products      the three matrix products
+    XLA: update        Adagrad with the rows of a step, scattered
+    XLA: bfloat16      the step with products in bfloat16
 """
 
 from __future__ import annotations
@@ -27,6 +30,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import numba
 import numpy as np
 import tensorflow as tf
 
@@ -36,13 +40,15 @@ from benchmarks.training import gflops
 from trainer import objectives
 from trainer.data import Batch
 from trainer.model import SkipGram, frame, gradients
-from trainer.optimizers import Adagrad, RowGradients
+from trainer.native import buffers, kernels
+from trainer.optimizers import Adagrad
 
 Work = Callable[[], Any]
 STEPS = 50
 SENTENCE = 16
-SHAPES = ((16, 16), (16, 32), (32, 32), (32, 64), (64, 64))
-TOKENS = 4096
+BLOCK = (16, 32)
+SHAPES = ((8, 16), (16, 16), (32, 32), (32, 64))
+TOKENS = 2048
 
 
 def made_up(words: int, shape: RecordShape, tokens: int) -> Batch:
@@ -76,15 +82,35 @@ def many(work: Callable[[], Any], *, compiled: bool = True) -> Work:
     return call
 
 
-def step(options: argparse.Namespace, block: int, negatives: int, tokens: int = TOKENS,
-         **how: Any) -> Work:  # fmt: skip
-    """Returns whole steps of blocks of such a shape."""
-    shape = shape_of(block, negatives)
-    compute = objectives.gradient_function(mixed_precision=how.get("bfloat16", False))
+def native(options: argparse.Namespace, block: int, negatives: int, tokens: int = TOKENS, *,
+           cores: int = 0, update: bool = True) -> Work:  # fmt: skip
+    """Returns whole steps of blocks of such a shape, by our own machine code."""
+    shape, size = shape_of(block, negatives), options.vector_size
+    batch = [np.stack([part.numpy()] * STEPS) for part in made_up(options.words, shape, tokens)]
+    rates = np.full(STEPS if update else 0, 0.15, np.float32)
+    model = SkipGram(shape, words=options.words, vector_size=size, seed=1)
+    kept = [np.ones(options.words, np.float32) for _ in range(2)]
+    tables = buffers.Tables(model.target.numpy(), model.context.numpy(), *kept)
+    cores = cores or options.threads
+    room = buffers.scratch_of(shape, size, cores)
+    rows = buffers.rows_of(shape, size, tokens // shape.length)
+
+    def call() -> Any:
+        numba.set_num_threads(cores)
+        given = (*batch, rates)
+        return kernels.train(given, tables, buffers.sizes_of(shape), room, rows)[:, :, 0].sum()
+
+    return call
+
+
+def xla(options: argparse.Namespace, *, bfloat16: bool = False, compiled: bool = True) -> Work:
+    """Returns whole steps of the default blocks, by TensorFlow."""
+    shape = shape_of(*BLOCK)
+    compute = objectives.gradient_function(mixed_precision=bfloat16)
     model = SkipGram(
         shape, words=options.words, vector_size=options.vector_size, seed=1, compute=compute
     )
-    optimizer, batch = Adagrad(), made_up(options.words, shape, tokens)
+    optimizer, batch = Adagrad(), made_up(options.words, shape, TOKENS)
     slots = [optimizer.slots(table) for table in (model.target, model.context)]
 
     def once() -> Any:
@@ -93,7 +119,7 @@ def step(options: argparse.Namespace, block: int, negatives: int, tokens: int = 
         optimizer.update(model.context, slots[1], found.context, tf.constant(0.15))
         return found.totals.loss
 
-    return many(once, compiled=how.get("compiled", True))
+    return many(once, compiled=compiled)
 
 
 def shape_of(block: int, negatives: int) -> RecordShape:
@@ -102,8 +128,8 @@ def shape_of(block: int, negatives: int) -> RecordShape:
 
 
 def pieces(options: argparse.Namespace) -> dict[str, Work]:
-    """Returns the pieces of the step with the default blocks, each by itself."""
-    shape = shape_of(32, 16)
+    """Returns the pieces of XLA's step with the default blocks, each by itself."""
+    shape = shape_of(*BLOCK)
     model = SkipGram(shape, words=options.words, vector_size=options.vector_size, seed=1)
     batch = made_up(options.words, shape, TOKENS)
     ids = tf.reshape(batch.tokens, [-1, shape.blocks, shape.block])
@@ -130,28 +156,16 @@ def pieces(options: argparse.Namespace) -> dict[str, Work]:
         optimizer.update(model.context, slots[1], found.context, rate)
         return rate
 
-    def merged_update() -> Any:
-        for table, slot, parts in (
-            (model.target, slots[0], found.target), (model.context, slots[1], found.context),
-        ):  # fmt: skip
-            names = tf.concat([part.ids for part in parts], 0)
-            rows = tf.concat([part.rows for part in parts], 0)
-            once, places = tf.unique(names)
-            added = tf.math.unsorted_segment_sum(rows, places, tf.size(once))
-            optimizer.update(table, slot, [RowGradients(once, added)], rate)
-        return rate
-
     def loss_and_gradients() -> Any:
         every = model.gradients(batch)
         parts = (*every.target, *every.context)
         return every.totals.loss + sum(tf.reduce_sum(part.rows) for part in parts)
 
     return {
-        "gradients": many(loss_and_gradients),
-        "gather": many(gather),
-        "products": many(products),
-        "update": many(update),
-        "merged update": many(merged_update, compiled=False),
+        "XLA: gradients": many(loss_and_gradients),
+        "XLA: gather": many(gather),
+        "XLA: products": many(products),
+        "XLA: update": many(update),
     }
 
 
@@ -168,13 +182,17 @@ def main() -> None:
     tf.config.threading.set_intra_op_parallelism_threads(options.threads)
     best = gflops() * 1e9
 
+    band, square = 16 + BLOCK[1], BLOCK[0] + 10 + BLOCK[1]  # Columns of a target's products.
     rows: dict[str, tuple[Work, int, int]] = {
-        "step": (step(options, 32, 16), TOKENS, 58),
-        "without XLA": (step(options, 32, 16, compiled=False), TOKENS, 58),
-        **{name: (work, TOKENS, 58) for name, work in pieces(options).items()},
-        **{f"S {s}, K {k}": (step(options, s, k), TOKENS, s + 10 + k) for s, k in SHAPES},
-        **{f"{n:,} tokens": (step(options, 32, 16, n), n, 58) for n in (1024, 2048, 8192)},
-        "bfloat16": (step(options, 32, 16, bfloat16=True), TOKENS, 58),
+        "native": (native(options, *BLOCK), TOKENS, band),
+        "gradients": (native(options, *BLOCK, update=False), TOKENS, band),
+        "one core": (native(options, *BLOCK, cores=1), TOKENS, band),
+        **{f"S {s}, K {k}": (native(options, s, k), TOKENS, 16 + k) for s, k in SHAPES},
+        **{f"{n:,} tokens": (native(options, *BLOCK, n), n, band) for n in (1024, 4096, 8192)},
+        "XLA": (xla(options), TOKENS, square),
+        "without XLA": (xla(options, compiled=False), TOKENS, square),
+        **{name: (work, TOKENS, square) for name, work in pieces(options).items()},
+        "XLA: bfloat16": (xla(options, bfloat16=True), TOKENS, square),
     }
     seconds: dict[str, list[float]] = {name: [] for name in rows}
     for work, _, _ in rows.values():

@@ -122,7 +122,7 @@ def test_the_workdir_holds_what_it_should(finished):
     assert names >= {"config.json", "checkpoints", "logs", *EXPORTS}
     assert not {name for name in names if name.endswith(".tmp")}
     recorded = json.loads((workdir / "config.json").read_text())
-    assert (recorded["alpha"], recorded["min_alpha"], recorded["batch_size"]) == (0.25, 0.05, 128)
+    assert (recorded["alpha"], recorded["min_alpha"], recorded["batch_size"]) == (0.45, 0.05, 128)
     newest = tf.train.latest_checkpoint(workdir / "checkpoints")
     assert Path(newest).name == f"ckpt-{summary.steps}"
     best = tf.train.latest_checkpoint(workdir / "checkpoints" / "best")
@@ -285,7 +285,7 @@ def test_a_workdir_of_other_options_is_refused_by_name(finished, dataset, small)
         train(config(dataset, workdir, vector_size=9, optimizer="sgd"))
     assert str(caught.value) == (
         f"{workdir}: was trained with vector_size 8 (now 9), optimizer adagrad (now sgd), "
-        "alpha 0.25 (now 0.025), min_alpha 0.05 (now 0.0001); give the same again, "
+        "alpha 0.45 (now 0.025), min_alpha 0.05 (now 0.0001); give the same again, "
         "or choose another --workdir"
     )
     with pytest.raises(UserError, match=r"was trained with manifest_sha256 \w{64} \(now \w{64}\)"):

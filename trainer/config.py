@@ -27,9 +27,9 @@ class Defaults(NamedTuple):
     batch_size: int
 
 
-# Adagrad's are a compromise between small and large corpora (docs/experiments.md). For sgd the
-# rates are gensim's; its sums of repeated rows diverge in batches much larger than this.
-DEFAULTS = {"adagrad": Defaults(0.25, 0.05, 4096), "sgd": Defaults(0.025, 0.0001, 512)}
+# Adagrad's were found on one corpus (docs/experiments.md). For sgd the rates are gensim's; its sums
+# of repeated rows diverge in batches much larger than this.
+DEFAULTS = {"adagrad": Defaults(0.45, 0.05, 2048), "sgd": Defaults(0.025, 0.0001, 512)}
 
 
 _AT_LEAST_1 = (
@@ -92,13 +92,16 @@ class TrainConfig:
     """Row-wise Adagrad, or gradient descent as word2vec.c has it (smaller batches, slower)."""
 
     alpha: float | None = None
-    """Learning rate at the start; by default 0.25 (adagrad), 0.025 (sgd)."""
+    """Learning rate at the start; by default 0.45 (adagrad), 0.025 (sgd)."""
 
     min_alpha: float | None = None
     """Learning rate at the end, falling on a line; by default 0.05 (adagrad), 0.0001 (sgd)."""
 
     batch_size: int | None = None
-    """Tokens in a step, rounded to whole records; by default 4096 (adagrad), 512 (sgd)."""
+    """Tokens in a step, rounded to whole records; by default 2048 (adagrad), 512 (sgd)."""
+
+    initial_accumulator_value: float | None = None
+    """Where Adagrad's accumulators start; by default in proportion to what is to be trained on."""
 
     seed: int = 1
     """Of the first vectors and of the order of the records."""
@@ -166,6 +169,9 @@ class TrainConfig:
         for name in ("seed", "checkpoint_every"):
             if getattr(self, name) < 0:
                 raise ValueError(f"--{name} {getattr(self, name)}: must not be negative")
+        start = self.initial_accumulator_value
+        if start is not None and not 0 < start < float("inf"):
+            raise ValueError(f"--initial_accumulator_value {start}: must be a number above 0")
         rates = self.rates()
         if not 0 < rates[0] < float("inf"):
             raise ValueError(f"--alpha {rates[0]}: must be a number above 0")

@@ -89,9 +89,7 @@ class Adagrad:
     learn at the end.
 
     Attributes:
-        initial: where each accumulator starts. From near 0 a row's first step is as long as the
-            rate allows, however small its gradient, which suits small corpora; from 10 a row
-            begins as under Sgd, which suits large ones (docs/experiments.md).
+        initial: where each accumulator starts; see `initial_accumulator_value`.
     """
 
     initial: float = 1.0
@@ -116,6 +114,25 @@ class Adagrad:
         for ids, rows in gradients:
             scale = rate * tf.math.rsqrt(tf.gather(accumulator, ids))  # [n]
             _subtract(table, ids, scale[:, None] * rows)
+
+
+def initial_accumulator_value(targets: int, vector_size: int) -> float:
+    """Returns where Adagrad's accumulators start: in proportion to what is going to be trained on.
+
+    From near 0 a row's first step is as long as the rate allows, however small its gradient, which
+    a small corpus needs; from 10 a row begins as under `Sgd`, which suits a large one
+    (docs/experiments.md). A word's accumulator grows with its occurrences, so with a start in
+    proportion to all of them its rate falls alike in a corpus of any size. A mean over more
+    dimensions grows more slowly.
+
+    >>> initial_accumulator_value(7_000_000, 128)
+    2.0
+
+    Args:
+        targets: of all epochs.
+        vector_size: D.
+    """
+    return max(targets / 3.5e6 * 128 / vector_size, 1e-6)
 
 
 def _subtract(table: tf.Variable, ids: Tensor, rows: Tensor) -> None:

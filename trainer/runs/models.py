@@ -8,11 +8,9 @@ from beam_pipelines.records import UserError
 from trainer.config import TrainConfig
 from trainer.dataset import Dataset
 from trainer.objectives import NEGATIVE_SAMPLING, SKIPGRAM, gradient_function
-from trainer.optimizers import Adagrad, Optimizer, Sgd
+from trainer.optimizers import Adagrad, Optimizer, Sgd, initial_accumulator_value
 from trainer.plan import Plan
 from trainer.replicas import LearningRate, Replicas
-
-_OPTIMIZERS: dict[str, type[Optimizer]] = {"adagrad": Adagrad, "sgd": Sgd}
 
 
 def new_replicas(
@@ -33,7 +31,7 @@ def new_replicas(
         )
     return Replicas(
         strategy,
-        _OPTIMIZERS[config.optimizer](),
+        _optimizer(config, dataset, plan),
         LearningRate(config.alpha, config.min_alpha, plan.limit),
         dataset.manifest.shape,
         words=len(dataset.vocabulary),
@@ -46,6 +44,16 @@ def new_replicas(
         sync_every=config.sync_every,
         native=config.native and _fits_native(config, strategy),
     )
+
+
+def _optimizer(config: TrainConfig, dataset: Dataset, plan: Plan) -> Optimizer:
+    """Returns the optimizer; Adagrad starts by what is planned when a training begins."""
+    if config.optimizer == "sgd":
+        return Sgd()
+    if config.initial_accumulator_value is not None:
+        return Adagrad(config.initial_accumulator_value)
+    targets = plan.limit * plan.records * dataset.manifest.shape.length
+    return Adagrad(initial_accumulator_value(targets, config.vector_size))
 
 
 def _fits_native(config: TrainConfig, strategy: tf.distribute.Strategy) -> bool:
