@@ -22,6 +22,7 @@ from trainer.data import (
     damage,
     open_dataset,
     training_batches,
+    training_groups,
     validation_batches,
 )
 
@@ -49,6 +50,12 @@ def rows(batches) -> list[tuple[int, ...]]:
         for parts in zip(*(part.numpy() for part in batch), strict=True)
         if (parts[0] != PADDING).any()
     ]
+
+
+def group_batches(groups):
+    """The batches of groups, in turn."""
+    for group in groups:
+        yield from zip(*(tf.unstack(part) for part in group), strict=True)
 
 
 def stored(dataset: Dataset, split: str, draw: int) -> list[tuple[int, ...]]:
@@ -120,6 +127,25 @@ def test_validation_batches_are_the_same_each_time_and_limited(folder):
     assert once == rows(validation_batches(dataset, records=RECORDS, limit=10**6))
     assert sorted(once) == sorted(stored(dataset, VALIDATION, 0))
     assert rows(validation_batches(dataset, records=RECORDS, limit=2)) == once[: 2 * RECORDS]
+
+
+def test_groups_hold_the_batches_and_begin_where_one_was_left(folder):
+    dataset = open_dataset(str(folder))
+    batches = list(training_batches(dataset, epoch=0, seed=1, records=RECORDS))
+    for skip in (0, 1, 7):
+        groups = training_groups(dataset, epoch=0, seed=1, records=RECORDS, skip=skip)
+        assert rows(group_batches(groups)) == rows(batches[skip:])
+
+
+def test_the_end_of_an_iterator_waits_for_no_tuning(folder):
+    dataset = open_dataset(str(folder))
+    read = {"records": RECORDS}
+    for made in (
+        training_batches(dataset, epoch=0, seed=1, **read),
+        training_groups(dataset, epoch=0, seed=1, **read),
+        validation_batches(dataset, limit=2, **read),
+    ):
+        assert made.options().autotune.enabled is False
 
 
 def test_words_and_steps_count_the_draw_of_the_epoch(folder):

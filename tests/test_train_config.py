@@ -21,6 +21,10 @@ ROOT = Path(__file__).parent.parent
         (["--dataset", "d"], "no --workdir is given, and AIP_MODEL_DIR is not set"),
         (["--dataset", "d", "--workdir", "r", "--epochs", "0"], "--epochs 0: must be at least 1"),
         (["--dataset", "d", "--workdir", "r", "--alpha", "-1"], "--alpha -1.0: must be a number"),
+        (
+            ["--dataset", "d", "--workdir", "r", "--initial_accumulator_value", "0"],
+            "--initial_accumulator_value 0.0: must be a number above 0",
+        ),
         (["--dataset", "d", "--workdir", "r", "--min_alpha", "1"], "must be from 0 to --alpha"),
         (["--dataset", "d", "--workdir", "r", "--window", "5"], "unrecognized options: --window"),
     ],

@@ -98,7 +98,8 @@ class TrainConfig:
     """Learning rate at the end, falling on a line; by default 0.05 (adagrad), 0.0001 (sgd)."""
 
     batch_size: int | None = None
-    """Tokens in a step, rounded to whole records; by default 2048 (adagrad), 512 (sgd)."""
+    """Tokens in a step, rounded to whole records, which cores share; by default 2048 (adagrad), 512
+    (sgd)."""
 
     initial_accumulator_value: float | None = None
     """Where Adagrad's accumulators start; by default in proportion to what is to be trained on."""

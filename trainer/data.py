@@ -21,6 +21,7 @@ much; whoever trains takes groups or, of each group, its batches.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -220,7 +221,7 @@ def pair_dataset(
         label = tf.one_hot(tf.zeros_like(target), 1 + negatives, dtype=tf.int64)
         return tf.nest.map_structure(lambda part: tf.gather(part, order), ((target, words), label))
 
-    pairs = batches.enumerate().map(expand, num_parallel_calls=tf.data.AUTOTUNE)
+    pairs = batches.enumerate().map(expand, num_parallel_calls=os.cpu_count())
     shards = dataset.shards(epoch) if split == TRAIN else dataset.manifest.select(split)
     count = sum(shard.pairs for shard in shards) // batch_size
     whole = pairs.rebatch(batch_size, drop_remainder=True)
@@ -263,7 +264,7 @@ def _serialized(dataset: Dataset, shards: Sequence[Shard]) -> tf.data.Dataset:
     return paths.interleave(
         tf.data.TFRecordDataset,
         cycle_length=min(OPEN_SHARDS, len(shards)),
-        num_parallel_calls=tf.data.AUTOTUNE,
+        num_parallel_calls=min(OPEN_SHARDS, len(shards)),
         deterministic=True,
     )
 
@@ -322,7 +323,11 @@ def _grouped(
         parts = (tokens, windows, negatives)
         return Batch(*(tf.reshape(part, [-1, records, part.shape[1]]) for part in parts))
 
-    return serialized.enumerate(first).map(parse, num_parallel_calls=1).prefetch(2)
+    groups = serialized.enumerate(first).map(parse, num_parallel_calls=1).prefetch(2)
+    # With it the end of an iterator waits, for up to ten seconds, for a thread that tunes.
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return groups.with_options(options)
 
 
 def _padded(batches: tf.data.Dataset, count: int) -> tf.data.Dataset:

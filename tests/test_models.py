@@ -1,0 +1,66 @@
+"""trainer.runs.models: what the options of a training make of its model."""
+
+import pytest
+import tensorflow as tf
+
+from tests.datasets import topic_articles, write_dataset
+from trainer.config import TrainConfig
+from trainer.data import open_dataset
+from trainer.plan import Plan
+from trainer.runs.models import new_replicas
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("models") / "dataset"
+    return open_dataset(str(write_dataset(folder, topic_articles(8))))
+
+
+def made(dataset, **options):
+    options = {"epochs": 2, "vector_size": 8, "batch_size": 128, **options}
+    config = TrainConfig(dataset=dataset.folder, workdir="run", **options)
+    config = config.resolved(dataset.manifest.shape.length)
+    plan = Plan.of(
+        dataset,
+        epochs=config.epochs,
+        batch_size=config.batch_size,
+        max_steps=config.max_steps,
+    )
+    return new_replicas(config, dataset, tf.distribute.get_strategy(), plan)
+
+
+def test_adagrad_starts_in_proportion_to_what_is_planned(dataset):
+    starts = {
+        name: float(made(dataset, **options).slots[0][0][0])
+        for name, options in {
+            "ten steps": {"max_steps": 10},
+            "twenty": {"max_steps": 20, "epochs": 9},
+            "more dimensions": {"max_steps": 10, "vector_size": 16},
+            "asked for": {"max_steps": 10, "initial_accumulator_value": 0.5},
+        }.items()
+    }
+    assert starts["ten steps"] == pytest.approx(10 * 128 / 3.5e6 * 16)
+    assert starts["twenty"] == pytest.approx(2 * starts["ten steps"])
+    assert starts["more dimensions"] == pytest.approx(starts["ten steps"] / 2)
+    assert starts["asked for"] == 0.5
+
+
+def test_gradient_descent_remembers_nothing(dataset):
+    assert made(dataset, optimizer="sgd").slots == ((), ())
+
+
+@pytest.mark.parametrize(
+    ("options", "native"),
+    [
+        ({}, True),
+        ({"optimizer": "sgd", "tie_embeddings": True}, True),
+        ({"native": False}, False),
+        ({"architecture": "cbow"}, False),
+        ({"objective": "softmax"}, False),
+        ({"mixed_precision": True}, False),
+    ],
+)
+def test_one_cpu_runs_machine_code_where_it_knows_what_is_asked_for(dataset, options, native):
+    if tf.config.list_logical_devices("GPU"):
+        pytest.skip("a GPU is here")
+    assert made(dataset, **options).native == native
