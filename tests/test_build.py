@@ -314,7 +314,7 @@ def test_an_archive_of_rubbish_is_named(tmp_path):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--window", "40"], "window 40 must not exceed block 32"),
+        (["--window", "40"], "window 40 must not exceed block 16"),
         (["--validation_fraction", "1"], "--validation_fraction must be at least 0 and below 1"),
         (["--windw", "5"], "perhaps you meant: --window"),
         (["--", "--direct_num_wokers=2"], "Beam knows no option --direct_num_wokers=2"),

@@ -38,6 +38,22 @@ _AT_LEAST_1 = (
 )  # fmt: skip
 
 
+def adagrad_alpha(targets: int | None) -> float:
+    """Returns the learning rate that suits Adagrad on a dataset; a small one wants a lower one.
+
+    >>> adagrad_alpha(14_000_000), adagrad_alpha(1_000_000), adagrad_alpha(5_000)
+    (0.45, 0.27, 0.15)
+
+    Args:
+        targets: of an epoch; None where they are not known yet.
+    """
+    highest = DEFAULTS["adagrad"].alpha
+    if targets is None:
+        return highest
+    share: float = (targets / 14e6) ** 0.2
+    return max(0.15, min(highest, round(highest * share, 2)))
+
+
 def _set_by_vertex(name: str) -> Callable[[], str | None]:
     """Returns what reads a variable that Vertex AI sets; an empty one is none."""
     return lambda: os.environ.get(name) or None
@@ -54,8 +70,9 @@ class TrainConfig:
 
     A workdir is continued with the options it was begun with. Those that do not change what a step
     does may change: `epochs` (which may grow; where the learning rate falls, it then follows the
-    longer line), `max_steps`, `max_words`, `early_stopping`, `evaluate`, `devices` (unless tables
-    are averaged), `probe_words`, and everything about logs and checkpoints.
+    longer line, and Adagrad has started for the shorter one), `max_steps`, `max_words`,
+    `early_stopping`, `evaluate`, `devices` (unless tables are averaged), `probe_words`, and
+    everything about logs and checkpoints.
     """
 
     dataset: str
@@ -92,7 +109,7 @@ class TrainConfig:
     """Row-wise Adagrad, or gradient descent as word2vec.c has it (smaller batches, slower)."""
 
     alpha: float | None = None
-    """Learning rate at the start; by default 0.45 (adagrad), 0.025 (sgd)."""
+    """Learning rate at the start; by default 0.15 to 0.45, by the corpus (adagrad), 0.025 (sgd)."""
 
     min_alpha: float | None = None
     """Learning rate at the end, falling on a line; by default 0.05 (adagrad), 0.0001 (sgd)."""
@@ -179,26 +196,34 @@ class TrainConfig:
         if not 0 <= rates[1] <= rates[0]:
             raise ValueError(f"--min_alpha {rates[1]}: must be from 0 to --alpha {rates[0]}")
 
-    def rates(self) -> tuple[float, float]:
-        """Returns the learning rate at the start and at the end."""
+    def rates(self, targets: int | None = None) -> tuple[float, float]:
+        """Returns the learning rate at the start and at the end.
+
+        Args:
+            targets: of an epoch; None where they are not known yet.
+        """
         defaults = DEFAULTS[self.optimizer]
-        alpha = defaults.alpha if self.alpha is None else self.alpha
+        alpha = self.alpha
+        if alpha is None and self.optimizer == "adagrad":
+            alpha = max(adagrad_alpha(targets), min(self.min_alpha or 0, defaults.alpha))
+        alpha = defaults.alpha if alpha is None else alpha
         if self.min_alpha is not None:
             return alpha, self.min_alpha
         return alpha, min(alpha, defaults.min_alpha)
 
-    def resolved(self, length: int) -> TrainConfig:
+    def resolved(self, length: int, targets: int | None = None) -> TrainConfig:
         """Returns the options with every default decided that depends on something else.
 
         Where tables are averaged, what is told and measured waits for an average.
 
         Args:
             length: T, tokens in a record.
+            targets: of an epoch; None where they are not known.
 
         Raises:
             UserError: the workdir is a gs:// path, and Cloud Storage is not mounted at /gcs.
         """
-        alpha, min_alpha = self.rates()
+        alpha, min_alpha = self.rates(targets)
         workdir = mounted(Path(self.workdir or ""))
         wanted = self.batch_size or DEFAULTS[self.optimizer].batch_size
         rounds = self.sync_every or 1

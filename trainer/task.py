@@ -106,7 +106,8 @@ def train(config: TrainConfig) -> TrainSummary:
 
     # What to train on, and what of the options that decides.
     dataset = open_dataset(config.dataset)
-    config = config.resolved(dataset.manifest.shape.length)
+    targets = sum(shard.targets for shard in dataset.shards(0))
+    config = config.resolved(dataset.manifest.shape.length, targets)
     assert config.workdir is not None
     fixed, free = _options(config, dataset, worker)
 
