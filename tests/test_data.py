@@ -22,7 +22,6 @@ from trainer.data import (
     damage,
     open_dataset,
     training_batches,
-    training_groups,
     validation_batches,
 )
 
@@ -133,7 +132,9 @@ def test_groups_hold_the_batches_and_begin_where_one_was_left(folder):
     dataset = open_dataset(str(folder))
     batches = list(training_batches(dataset, epoch=0, seed=1, records=RECORDS))
     for skip in (0, 1, 7):
-        groups = training_groups(dataset, epoch=0, seed=1, records=RECORDS, skip=skip)
+        groups = training_batches(
+            dataset, epoch=0, seed=1, records=RECORDS, skip=skip, grouped=True
+        )
         assert rows(group_batches(groups)) == rows(batches[skip:])
 
 
@@ -142,7 +143,7 @@ def test_the_end_of_an_iterator_waits_for_no_tuning(folder):
     read = {"records": RECORDS}
     for made in (
         training_batches(dataset, epoch=0, seed=1, **read),
-        training_groups(dataset, epoch=0, seed=1, **read),
+        training_batches(dataset, epoch=0, seed=1, grouped=True, **read),
         validation_batches(dataset, limit=2, **read),
     ):
         assert made.options().autotune.enabled is False

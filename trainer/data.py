@@ -15,7 +15,7 @@ much; whoever trains takes groups or, of each group, its batches.
     dataset = open_dataset("gs://bucket/dataset")
     for batch in training_batches(dataset, epoch=0, seed=1, records=8):
         ...  # batch.tokens: [8, 512] int32
-    for group in training_groups(dataset, epoch=0, seed=1, records=8):
+    for group in training_batches(dataset, epoch=0, seed=1, records=8, grouped=True):
         ...  # group.tokens: [50, 8, 512] int32
 """
 
@@ -48,7 +48,7 @@ from trainer.devices import ALONE, Worker
 
 __all__ = [
     "Batch", "Dataset", "damage", "open_dataset", "pair_dataset", "training_batches",
-    "training_groups", "validation_batches", "validation_groups",
+    "validation_batches",
 ]  # fmt: skip
 
 SHUFFLE_RECORDS = 4096
@@ -89,6 +89,7 @@ def training_batches(
     skip: int = 0,
     worker: Worker = ALONE,
     redraw: bool = False,
+    grouped: bool = False,
 ) -> tf.data.Dataset:
     """Returns a worker's batches of an epoch; all workers' together hold each record once.
 
@@ -103,28 +104,7 @@ def training_batches(
         skip: batches that were trained on already.
         worker: who reads.
         redraw: draw windows and negatives anew for an epoch after those that are stored.
-    """
-    batches = training_groups(
-        dataset, epoch=epoch, seed=seed, records=records, skip=skip, worker=worker, redraw=redraw
-    ).unbatch()
-    if worker.count == 1:
-        return batches.prefetch(PREFETCH)
-    return _padded(batches, dataset.steps(epoch, records, worker.count) - skip)
-
-
-def training_groups(
-    dataset: Dataset,
-    *,
-    epoch: int,
-    seed: int,
-    records: int,
-    skip: int = 0,
-    worker: Worker = ALONE,
-    redraw: bool = False,
-) -> tf.data.Dataset:
-    """Returns the batches of `training_batches` in groups, `Batch`es with an axis before.
-
-    Args: as there; a worker with fewer batches gets no more of them.
+        grouped: return groups of batches, `Batch`es with an axis before; without padding batches.
     """
     shards = dataset.shards(epoch)
     by_shard = len(shards) >= worker.count
@@ -145,29 +125,29 @@ def training_groups(
     def left(number: Any, group: Batch) -> Batch:
         return Batch(*(part[tf.where(number == 0, rest, 0) :] for part in group))
 
-    return groups.enumerate().map(left) if rest else groups
+    if rest:
+        groups = groups.enumerate().map(left)
+    if grouped:
+        return groups
+    if worker.count == 1:
+        return groups.unbatch().prefetch(PREFETCH)
+    return _padded(groups.unbatch(), dataset.steps(epoch, records, worker.count) - skip)
 
 
 def validation_batches(
-    dataset: Dataset, *, records: int, limit: int, worker: Worker = ALONE
+    dataset: Dataset, *, records: int, limit: int, worker: Worker = ALONE, grouped: bool = False
 ) -> tf.data.Dataset:
     """Returns the batches of the validation split, at most `limit`; the same ones every time.
 
     The shards are read in turn, so that the first `limit` batches hold a part of each. Of several
-    workers each gets exactly `limit`, the last ones padding.
+    workers each gets exactly `limit`, the last ones padding. With `grouped` as `training_batches`.
     """
-    batches = validation_groups(dataset, records=records, limit=limit, worker=worker).unbatch()
-    return batches if worker.count == 1 else _padded(batches, limit)
-
-
-def validation_groups(
-    dataset: Dataset, *, records: int, limit: int, worker: Worker = ALONE
-) -> tf.data.Dataset:
-    """Returns the batches of `validation_batches` in groups, as `training_groups`."""
     serialized = _serialized(dataset, dataset.manifest.select(VALIDATION))
     mine = serialized.take(limit * records * worker.count).shard(worker.count, worker.index)
-    grouped = mine.batch(records * _group(records))
-    return _grouped(grouped, dataset.manifest.shape, records)
+    groups = _grouped(mine.batch(records * _group(records)), dataset.manifest.shape, records)
+    if grouped:
+        return groups
+    return groups.unbatch() if worker.count == 1 else _padded(groups.unbatch(), limit)
 
 
 def pair_dataset(

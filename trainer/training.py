@@ -25,13 +25,7 @@ from beam_pipelines.progress import Progress, progress
 from beam_pipelines.records import TRAIN, VALIDATION, UserError
 from trainer.checkpoints import Checkpoints, Position
 from trainer.config import TrainConfig
-from trainer.data import (
-    Dataset,
-    training_batches,
-    training_groups,
-    validation_batches,
-    validation_groups,
-)
+from trainer.data import Dataset, training_batches, validation_batches
 from trainer.dataset import check_unchanged
 from trainer.devices import ALONE, Worker
 from trainer.monitor import Monitor, open_monitor, show_neighbours
@@ -170,9 +164,8 @@ class Training:
         epoch = self.position.epoch
         if not self.position.epoch_step:
             self.position = replace(self.position, loss=0.0, pairs=0.0, hits=0.0)
-        read = training_groups if self.replicas.native else training_batches
         iterator = self.replicas.iterate(
-            read(
+            training_batches(
                 self.dataset,
                 epoch=epoch,
                 seed=self.config.seed,
@@ -180,6 +173,7 @@ class Training:
                 skip=self.position.epoch_step,
                 worker=self.worker,
                 redraw=self.config.redraw,
+                grouped=self.replicas.native,
             )
         )
         meter = self._new_meter()
@@ -203,12 +197,12 @@ class Training:
         at = self.position
         if not self._validation_steps or at.validated_step == at.step:
             return
-        read = validation_groups if self.replicas.native else validation_batches
-        batches = read(
+        batches = validation_batches(
             self.dataset,
             records=self.plan.records // self.worker.count,
             limit=self._validation_steps,
             worker=self.worker,
+            grouped=self.replicas.native,
         )
         with self._failures(VALIDATION):
             iterator = self.replicas.iterate(batches)

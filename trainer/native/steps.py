@@ -82,7 +82,7 @@ class Groups:
     """Batches out of groups, any number at a time up to the end of a group."""
 
     def __init__(self, groups: tf.data.Dataset) -> None:
-        """Takes groups as `data.training_groups` returns them."""
+        """Takes groups as `data.training_batches` returns them, `grouped`."""
         self._groups: Iterator[tuple[tf.Tensor, ...]] = iter(groups)
         self._held: tuple[NDArray[np.generic], ...] = ()
 
