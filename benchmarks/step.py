@@ -179,6 +179,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--rounds", type=int, default=7)
     options = parser.parse_args()
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # As `trainer.native.steps`.
     tf.config.threading.set_intra_op_parallelism_threads(options.threads)
     best = gflops() * 1e9
 

@@ -38,6 +38,9 @@ class NativeSteps:
             model: whose tables are read and written.
             slots: what the optimizer remembers: an accumulator of each table, or nothing.
         """
+        # Cores meet twice in a step. One that spins meanwhile, as OpenMP's do, takes its core from
+        # whatever the others wait for; it looks at this when the first kernel runs.
+        os.environ.setdefault("OMP_WAIT_POLICY", "passive")
         self.cores = min(cores(), numba.config.NUMBA_NUM_THREADS)
         self._model, self._slots = model, slots
         self._size = model.target.shape[1]
