@@ -16,13 +16,14 @@ Everything random is a function of (seed, draw, article id): see `article_rng`.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from beam_pipelines.records import PADDING, SENTENCE_START, WINDOW_BITS, Record, RecordShape
+from beam_pipelines.vocabulary import NoiseWords
 
 Ids = NDArray[np.int32]
 Windows = NDArray[np.uint8]
@@ -107,17 +108,17 @@ def draw_article(
 
 
 def pack(
-    runs: Iterable[Run], shape: RecordShape, noise_cdf: NDArray[np.float64], draw: Draw
+    runs: Iterable[Run], shape: RecordShape, noise: NoiseWords, draw: Draw
 ) -> Iterator[Record]:
     """Yields records of `shape.length` consecutive tokens; the last one is padded.
 
     Args:
         runs: articles in order.
         shape: T, S, K.
-        noise_cdf: [V] float64, the running sum of `vocabulary.noise_distribution`.
+        noise: where negatives come from.
         draw: seed and pass.
     """
-    packer = Packer(shape, noise_cdf, draw)
+    packer = Packer(shape, noise, draw)
     for run in runs:
         yield from packer.add(run)
     yield from packer.close()
@@ -130,8 +131,8 @@ class Packer:
     negatives come from the stream of the article in which it begins, named by the offset.
     """
 
-    def __init__(self, shape: RecordShape, noise_cdf: NDArray[np.float64], draw: Draw) -> None:
-        self._shape, self._noise_cdf, self._draw = shape, noise_cdf, draw
+    def __init__(self, shape: RecordShape, noise: NoiseWords, draw: Draw) -> None:
+        self._shape, self._noise, self._draw = shape, noise, draw
         self._tokens = np.full(shape.length, PADDING, np.int32)
         self._windows = np.zeros(shape.length, np.uint8)
         self._filled = 0
@@ -161,9 +162,7 @@ class Packer:
     def _record(self) -> Record:
         self._filled = 0
         uniform = article_rng(self._draw, "negatives", self._begin).random(self._shape.negatives)
-        found = np.searchsorted(self._noise_cdf, uniform * self._noise_cdf[-1], side="right")
-        negatives = np.minimum(found, len(self._noise_cdf) - 1).astype(np.int32)
-        return Record(self._tokens.copy(), self._windows.copy(), negatives)
+        return Record(self._tokens.copy(), self._windows.copy(), self._noise.at(uniform))
 
 
 def sentence_numbers(record: Record) -> NDArray[np.int64]:
@@ -185,19 +184,25 @@ def pair_mask(record: Record, distance: int) -> NDArray[np.bool_]:
     return np.asarray((left == right) & (left >= 0) & (window >= apart))
 
 
-def count_pairs(record: Record) -> int:
-    """Returns the number of pairs that the record stands for, without listing them."""
-    real = np.flatnonzero(record.tokens != PADDING)
-    if not len(real):
+def count_pairs(records: Sequence[Record]) -> int:
+    """Returns the number of pairs that records stand for, without listing them.
+
+    Many records at once cost a tenth of one after the other.
+    """
+    if not records:
         return 0
-    starts = record.windows[real] >= SENTENCE_START
-    starts[0] = True
-    first = np.flatnonzero(starts)
-    lengths = np.diff(first, append=len(real))
-    before = real - np.repeat(first, lengths)
-    after = np.repeat(lengths, lengths) - 1 - before
-    reach = (record.windows[real] & WINDOW_BITS).astype(np.int64)
-    return int(np.minimum(reach, before).sum() + np.minimum(reach, after).sum())
+    tokens = np.stack([record.tokens for record in records])
+    windows = np.stack([record.windows for record in records])
+    real = tokens != PADDING
+    places = np.arange(tokens.shape[1])
+    starts = (windows >= SENTENCE_START) | ~real
+    starts[:, 0] = True
+    first = np.maximum.accumulate(np.where(starts, places, 0), axis=1)
+    nexts = np.where(starts, places, tokens.shape[1])[:, :0:-1]
+    end = np.full(tokens.shape, tokens.shape[1])
+    end[:, :-1] = np.minimum.accumulate(nexts, axis=1)[:, ::-1]
+    reach = np.where(real, windows & WINDOW_BITS, 0)
+    return int(np.minimum(reach, places - first).sum() + np.minimum(reach, end - 1 - places).sum())
 
 
 def pairs(record: Record, shape: RecordShape) -> tuple[Ids, Ids, Ids]:

@@ -113,6 +113,43 @@ def noise_distribution(
     return np.asarray(weights / weights.sum(), np.float64)
 
 
+class NoiseWords:
+    """Words of a noise distribution: where uniform numbers stand in its running sum.
+
+    A table says for each of many equal parts of 0 to 1 which word its beginning falls to; from
+    there it is a step or two to the word of a number. A search looks at 17 places of 100,000.
+
+    >>> NoiseWords(np.array([0.5, 0.25, 0.25])).at(np.array([0.0, 0.49, 0.5, 0.99])).tolist()
+    [0, 0, 1, 2]
+    """
+
+    def __init__(self, distribution: NDArray[np.float64]) -> None:
+        """Takes what `noise_distribution` returns."""
+        self._sums = np.cumsum(distribution)
+        parts = 1 << max(10, 2 + len(distribution).bit_length())  # Part numbers are exact.
+        begins = np.arange(parts) / parts * self._sums[-1]
+        self._first = np.searchsorted(self._sums, begins, side="right").astype(np.int32)
+
+    def at(self, uniform: NDArray[np.float64]) -> NDArray[np.int32]:
+        """Returns the word of each number.
+
+        Args:
+            uniform: [n] float64, from 0 to below 1.
+
+        Returns:
+            [n] int32: word i for sum[i - 1] <= number * sum[-1] < sum[i].
+        """
+        found: NDArray[np.int32] = self._first[(uniform * len(self._first)).astype(np.int64)]
+        scaled = uniform * self._sums[-1]
+        # Rounded up to the whole sum, a number is the last word's.
+        scaled = np.minimum(scaled, np.nextafter(self._sums[-1], 0))
+        before = np.flatnonzero(self._sums[found] <= scaled)
+        while len(before):
+            found[before] += 1
+            before = before[self._sums[found[before]] <= scaled[before]]
+        return found
+
+
 def to_tsv(vocabulary: Vocabulary) -> str:
     """Returns the file's text: a header and then word, tab, count, by id."""
     rows = (f"{w}\t{c}" for w, c in zip(vocabulary.words, vocabulary.counts.tolist(), strict=True))

@@ -183,7 +183,7 @@ def checked_records(path: Path, shard: Shard, manifest: Manifest) -> Iterator[Re
                 check_record(record, manifest.shape, manifest.vocabulary.size)
                 found["records"] += 1
                 found["targets"] += int(np.count_nonzero(record.tokens != PADDING))
-                found["pairs"] += count_pairs(record)
+                found["pairs"] += count_pairs([record])
                 yield record
         except ValueError as error:
             raise UserError(f"{path}: record {found['records']}: {error}; {AGAIN}") from error

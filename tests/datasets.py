@@ -73,7 +73,7 @@ def write_dataset(
         list(counter), np.array(list(counter.values()), np.int64), min_count=min_count
     )
     keep = vocabulary.keep_probabilities(words.counts, sample)
-    cdf = np.cumsum(vocabulary.noise_distribution(words.counts))
+    noise = vocabulary.NoiseWords(vocabulary.noise_distribution(words.counts))
 
     def run(name: str, draw: Draw) -> Run:
         sentences = sentences_by_article[name]
@@ -96,7 +96,7 @@ def write_dataset(
         for index in range(num_shards * draws):
             draw = Draw(seed, index // num_shards)
             mine = names[index % num_shards :: num_shards]
-            records = list(pack((run(name, draw) for name in mine), shape, cdf, draw))
+            records = list(pack((run(name, draw) for name in mine), shape, noise, draw))
             shards.append(
                 _write_shard(
                     folder / shard_name(split, index, num_shards * draws),
@@ -124,7 +124,7 @@ def _write_shard(
         draw=draw,
         records=len(records),
         targets=sum(int((record.tokens >= 0).sum()) for record in records),
-        pairs=sum(map(count_pairs, records)),
+        pairs=count_pairs(records),
         words=words,
         bytes=len(data),
         sha256=hashlib.sha256(data).hexdigest(),

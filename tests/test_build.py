@@ -6,6 +6,7 @@ import sys
 from collections import Counter
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -73,14 +74,14 @@ def test_the_pipeline_equals_direct_computation(tmp_path):
             for found in mine:
                 name = found.article.article_id
                 if skipgrams.is_validation(name, 0.2, 1) == (split == "validation"):
-                    text = Tokens(name, list(found.sentences))
-                    ids, lengths = table.article(text)
+                    text = Tokens(name, pa.array(found.sentences, pa.string()))
+                    ((ids, lengths),) = table.articles([text])
                     runs.append(
                         skipgrams.draw_article(
                             name, ids, lengths, keep=table.keep, window=5, draw=drawn
                         )
                     )
-            expected = skipgrams.pack(runs, options.shape(), table.noise_cdf, drawn)
+            expected = skipgrams.pack(runs, options.shape(), table.noise, drawn)
             data = b"".join(records.shard_bytes(expected))
             assert (tmp_path / "data" / shard.name).read_bytes() == data
 

@@ -125,6 +125,6 @@ def test_row_groups_hold_few_articles_and_read_back_in_order(monkeypatch):
     assert summary.groups == [2, 10, 8]
     reader = pq.ParquetFile(io.BytesIO(file.getvalue()))
     read = [text for group in range(3) for text in corpus.read_group(reader, group)]
-    assert [(t.article_id, t.sentences) for t in read] == [
+    assert [(t.article_id, t.sentences.to_pylist()) for t in read] == [
         (f"PMC{n}", [f"maize {n}"] * n) for n in range(5)
     ]

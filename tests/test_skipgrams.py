@@ -16,9 +16,10 @@ from beam_pipelines.skipgrams import (
     pack,
     pairs,
 )
+from beam_pipelines.vocabulary import NoiseWords
 
 SHAPE = RecordShape(length=8, block=4, block_negatives=2, window=3, negative=5)
-CDF = np.cumsum([0.5, 0.25, 0.25])
+NOISE = NoiseWords(np.array([0.5, 0.25, 0.25]))
 
 
 def draw(ids, lengths, *, keep=None, window=3, seed=1, **options):
@@ -80,7 +81,7 @@ def test_draws_depend_on_seed_pass_purpose_and_article_alone():
 
 def test_a_run_is_cut_and_the_last_record_padded():
     run = Run("PMC1", np.arange(10, dtype=np.int32) % 3, np.full(10, 2, np.uint8))
-    first, second = pack([run], SHAPE, CDF, Draw(1))
+    first, second = pack([run], SHAPE, NOISE, Draw(1))
     assert first.tokens.tolist() == [0, 1, 2, 0, 1, 2, 0, 1]
     assert second.tokens.tolist() == [2, 0, -1, -1, -1, -1, -1, -1]
     assert second.windows.tolist() == [2, 2, 0, 0, 0, 0, 0, 0]
@@ -91,15 +92,15 @@ def test_negatives_do_not_depend_on_what_stood_before():
     def runs(*names):
         return [Run(n, np.zeros(8, np.int32), np.ones(8, np.uint8)) for n in names]
 
-    alone = list(pack(runs("PMC2"), SHAPE, CDF, Draw(1)))
-    after = list(pack(runs("PMC1", "PMC2"), SHAPE, CDF, Draw(1)))
+    alone = list(pack(runs("PMC2"), SHAPE, NOISE, Draw(1)))
+    after = list(pack(runs("PMC1", "PMC2"), SHAPE, NOISE, Draw(1)))
     assert alone[0].negatives.tolist() == after[1].negatives.tolist()
 
 
 def test_negatives_follow_the_noise_distribution():
     shape = RecordShape(length=4, block=4, block_negatives=4000, window=1, negative=5)
     run = Run("PMC1", np.zeros(4, np.int32), np.ones(4, np.uint8))
-    (record,) = pack([run], shape, CDF, Draw(1))
+    (record,) = pack([run], shape, NOISE, Draw(1))
     assert np.bincount(record.negatives) == pytest.approx([2000, 1000, 1000], abs=150)
 
 
@@ -115,7 +116,7 @@ def test_pairs_are_those_of_the_definition(drawn, real):
     expected = by_definition(record)
     targets, contexts, labels = pairs(record, SHAPE)
     assert list(zip(targets.tolist(), contexts[:, 0].tolist(), strict=True)) == expected
-    assert count_pairs(record) == len(expected)
+    assert count_pairs([record]) == len(expected)
     assert [c[1:].tolist() for c in contexts] == [[7, 8] if i < 4 else [9, 6] for i, _ in expected]
     assert all(label.tolist() == [1, 0, 0] for label in labels)
 

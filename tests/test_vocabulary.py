@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 
 from beam_pipelines.records import UserError
 from beam_pipelines.vocabulary import (
+    NoiseWords,
     Vocabulary,
     from_tsv,
     keep_probabilities,
@@ -91,3 +92,15 @@ def test_a_damaged_file_names_its_line(text, message):
     with pytest.raises(UserError) as caught:
         from_tsv(text, "v")
     assert str(caught.value).startswith(message)
+
+
+@given(st.lists(st.floats(1e-6, 1), min_size=1, max_size=40), st.integers(0, 2**32))
+def test_noise_words_are_those_that_a_search_finds(weights, seed):
+    distribution = np.array(weights) / sum(weights)
+    sums = np.cumsum(distribution)
+    uniform = np.random.default_rng(seed).random(200)
+    uniform[:2] = 0, 1 - 2.0**-53
+    found = NoiseWords(distribution).at(uniform)
+    search = np.searchsorted(sums, uniform * sums[-1], side="right")
+    assert found.tolist() == np.minimum(search, len(sums) - 1).tolist()
+    assert found.dtype == np.int32

@@ -140,11 +140,11 @@ class Tokens:
 
     Attributes:
         article_id: names the article's random streams.
-        sentences: tokens of each, joined by spaces.
+        sentences: [sentences] string, tokens of each, joined by spaces.
     """
 
     article_id: str
-    sentences: list[str]
+    sentences: pa.StringArray
 
 
 def read_group(reader: pq.ParquetFile, group: int) -> Iterator[Tokens]:
@@ -152,8 +152,5 @@ def read_group(reader: pq.ParquetFile, group: int) -> Iterator[Tokens]:
     table = reader.read_row_group(group, columns=["article_id", "sentences"])
     for batch in table.to_batches():
         sentences = batch.column("sentences")
-        texts = sentences.flatten().to_pylist()
-        offsets = sentences.offsets.to_pylist()
-        first = offsets[0]
         for row, article_id in enumerate(batch.column("article_id").to_pylist()):
-            yield Tokens(article_id, texts[offsets[row] - first : offsets[row + 1] - first])
+            yield Tokens(article_id, sentences[row].values)

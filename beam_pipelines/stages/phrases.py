@@ -125,7 +125,7 @@ def write_counts(
         heartbeat, seen = output.heartbeat(f"counted-{folder}-{part}"), 0
         with open_binary(output.corpus_path("corpus", f"{part}.parquet")) as source:
             for text in _texts(pq.ParquetFile(source)):
-                joined = [join_all(sentence, found) for sentence in text.sentences]
+                joined = [join_all(sentence, found) for sentence in text.sentences.to_pylist()]
                 seen += sum(map(len, joined))
                 heartbeat.beat({"words": seen})
                 counter.count_sentences(map(" ".join, joined))

@@ -15,6 +15,8 @@ from functools import lru_cache
 from typing import BinaryIO
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
@@ -69,27 +71,38 @@ class Lookup:
     Attributes:
         ids: word to id.
         keep: [V] float64 keep probabilities.
-        noise_cdf: [V] float64 running sum of the noise distribution.
+        noise: where negatives come from.
         phrases: of each pass, to be joined first.
     """
 
     ids: dict[str, int]
     keep: NDArray[np.float64]
-    noise_cdf: NDArray[np.float64]
+    noise: vocabulary.NoiseWords
     phrases: tuple[Phrases, ...] = ()
 
-    def article(self, text: corpus.Tokens) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
-        """Returns ([n] int32 ids, -1 for other words; [sentences] int64 lengths) of an article."""
-        if self.phrases:
-            joined = [join_all(sentence, self.phrases) for sentence in text.sentences]
-            lengths = np.array([len(sentence) for sentence in joined], np.int64)
-            words = [word for sentence in joined for word in sentence]
-        else:
-            lengths = np.array([s.count(" ") + 1 for s in text.sentences], np.int64)
-            words = " ".join(text.sentences).split(" ") if text.sentences else []
-        get = self.ids.get
-        ids = np.fromiter((get(word, -1) for word in words), np.int32, count=int(lengths.sum()))
-        return ids, lengths
+    def articles(
+        self, texts: Sequence[corpus.Tokens]
+    ) -> Iterator[tuple[NDArray[np.int32], NDArray[np.int64]]]:
+        """Yields ([n] int32 ids, -1 for other words; [sentences] int64 lengths) of each article.
+
+        A word is looked up once for all of them.
+        """
+        lines = pa.concat_arrays([self._joined(text.sentences) for text in texts])
+        words = pc.split_pattern(lines, " ")
+        each = words.flatten().dictionary_encode()
+        known = [self.ids.get(word, -1) for word in each.dictionary.to_pylist()]
+        ids = np.array(known, np.int32)[each.indices.to_numpy()]
+        lengths = pc.list_value_length(words).to_numpy().astype(np.int64)
+        bounds = np.cumsum([len(text.sentences) for text in texts])[:-1]
+        by_article = np.split(lengths, bounds)
+        ends = np.cumsum([article.sum() for article in by_article])[:-1]
+        yield from zip(np.split(ids, ends), by_article, strict=True)
+
+    def _joined(self, sentences: pa.StringArray) -> pa.StringArray:
+        if not self.phrases:
+            return sentences
+        lines = (" ".join(join_all(line, self.phrases)) for line in sentences.to_pylist())
+        return pa.array(lines, pa.string())
 
 
 @lru_cache(maxsize=1)
@@ -106,7 +119,10 @@ def lookup(
     """Returns what the vocabulary's counts mean under `sampling`."""
     noise = vocabulary.noise_distribution(found.counts, sampling.noise, sampling.ns_exponent)
     keep = vocabulary.keep_probabilities(found.counts, sampling.sample, sampling.subsampling)
-    return Lookup(found.ids, keep, np.cumsum(noise), joined)
+    return Lookup(found.ids, keep, vocabulary.NoiseWords(noise), joined)
+
+
+_COUNTED_TOGETHER = 64  # Records.
 
 
 class _ShardWriter:
@@ -115,6 +131,7 @@ class _ShardWriter:
     def __init__(self, file: BinaryIO, packer: skipgrams.Packer) -> None:
         self._file, self._packer, self._digest = file, packer, hashlib.sha256()
         self._counts: Counter[str] = Counter(records=0, targets=0, pairs=0, words=0, bytes=0)
+        self._uncounted: list[records.Record] = []
 
     def add(self, run: skipgrams.Run, words: int) -> None:
         self._counts["words"] += words
@@ -125,15 +142,19 @@ class _ShardWriter:
             framed = records.frame(records.encode_record(record))
             self._file.write(framed)
             self._digest.update(framed)
-            self._counts.update(
-                records=1,
-                targets=int(np.count_nonzero(record.tokens != records.PADDING)),
-                pairs=skipgrams.count_pairs(record),
-                bytes=len(framed),
-            )
+            self._counts.update(records=1, bytes=len(framed))
+            self._uncounted.append(record)
+            if len(self._uncounted) == _COUNTED_TOGETHER:
+                self._count()
+
+    def _count(self) -> None:
+        made, self._uncounted = self._uncounted, []
+        targets = sum(int(np.count_nonzero(record.tokens != records.PADDING)) for record in made)
+        self._counts.update(targets=targets, pairs=skipgrams.count_pairs(made))
 
     def close(self, name: str, split: str, draw: int) -> Shard:
         self._write(self._packer.close())
+        self._count()
         return Shard(name, split, draw, **self._counts, sha256=self._digest.hexdigest())
 
 
@@ -159,18 +180,18 @@ def write_shards(
         writers = {
             split: _ShardWriter(
                 stack.enter_context(atomic_file(output.path(name))),
-                skipgrams.Packer(sampling.shape, table.noise_cdf, draw),
+                skipgrams.Packer(sampling.shape, table.noise, draw),
             )
             for split, name in names.items()
         }
         heartbeat = output.heartbeat(f"records-{index:05d}")
-        articles = _articles(parts, place, output, sampling)
-        _draw_all(articles, writers, table=table, draw=draw, sampling=sampling, heartbeat=heartbeat)
+        groups = _groups(parts, place, output, sampling)
+        _draw_all(groups, writers, table=table, draw=draw, sampling=sampling, heartbeat=heartbeat)
         return [writer.close(names[split], split, draw_index) for split, writer in writers.items()]
 
 
 def _draw_all(
-    articles: Iterable[corpus.Tokens],
+    groups: Iterable[list[corpus.Tokens]],
     writers: dict[str, _ShardWriter],
     *,
     table: Lookup,
@@ -179,29 +200,29 @@ def _draw_all(
     heartbeat: Heartbeat,
 ) -> None:
     words = 0
-    for text in articles:
-        writer = writers.get(sampling.split(text.article_id))
-        if writer is None:
+    for group in groups:
+        texts = [text for text in group if sampling.split(text.article_id) in writers]
+        if not texts:
             continue
-        ids, lengths = table.article(text)
-        run = skipgrams.draw_article(
-            text.article_id,
-            ids,
-            lengths,
-            keep=table.keep,
-            window=sampling.shape.window,
-            draw=draw,
-            shrink_windows=sampling.shrink_windows,
-        )
-        writer.add(run, len(ids))
-        words += len(ids)
-        heartbeat.beat({"words": words})
+        for text, (ids, lengths) in zip(texts, table.articles(texts), strict=True):
+            run = skipgrams.draw_article(
+                text.article_id,
+                ids,
+                lengths,
+                keep=table.keep,
+                window=sampling.shape.window,
+                draw=draw,
+                shrink_windows=sampling.shrink_windows,
+            )
+            writers[sampling.split(text.article_id)].add(run, len(ids))
+            words += len(ids)
+            heartbeat.beat({"words": words})
     heartbeat.beat({"words": words}, last=True)
 
 
-def _articles(
+def _groups(
     parts: Sequence[Part], place: int, output: Output, sampling: Sampling
-) -> Iterator[corpus.Tokens]:
+) -> Iterator[list[corpus.Tokens]]:
     ordinal = 0
     for part in sorted_parts(parts):
         mine = [
@@ -214,4 +235,4 @@ def _articles(
             with open_binary(output.corpus_path("corpus", f"{part.name}.parquet")) as file:
                 reader = pq.ParquetFile(file)
                 for group in mine:
-                    yield from corpus.read_group(reader, group)
+                    yield list(corpus.read_group(reader, group))
