@@ -5,12 +5,13 @@
 Batches are made up: words by Zipf's law after word2vec's subsampling, sentences of 16 tokens. A row
 is the median of some rounds, all variants in turn in each; a round is 50 steps in one call, without
 an input pipeline. The bound is the time of the step's products at the speed of the best large
-product here, measured before; for the native step those of the band and the negatives, for XLA's
-those of the square.
+float32 product here, measured before; for the native step those of the band and the negatives, for
+XLA's those of the square.
 
     native             what `pmc2vec train` runs on one CPU
     gradients          the same without the update of the tables
     one core           the same as `native` on one core
+    float32            the same in float32, where `native` multiplies in bfloat16
     S 16, K 16 ...     the native step with other blocks; 4,096 tokens ...: with other batches
     XLA                what it runs for other architectures, and on GPUs
     without XLA        the same operations, one after the other
@@ -41,6 +42,7 @@ from trainer import objectives
 from trainer.data import Batch
 from trainer.model import SkipGram, frame, gradients
 from trainer.native import buffers, kernels
+from trainer.native.instructions import HAS_BFLOAT16, HIGH
 from trainer.optimizers import Adagrad
 
 Work = Callable[[], Any]
@@ -83,7 +85,7 @@ def many(work: Callable[[], Any], *, compiled: bool = True) -> Work:
 
 
 def native(options: argparse.Namespace, block: int, negatives: int, tokens: int = TOKENS, *,
-           cores: int = 0, update: bool = True) -> Work:  # fmt: skip
+           cores: int = 0, update: bool = True, bfloat16: bool = HAS_BFLOAT16) -> Work:  # fmt: skip
     """Returns whole steps of blocks of such a shape, by our own machine code."""
     shape, size = shape_of(block, negatives), options.vector_size
     batch = [np.stack([part.numpy()] * STEPS) for part in made_up(options.words, shape, tokens)]
@@ -92,13 +94,15 @@ def native(options: argparse.Namespace, block: int, negatives: int, tokens: int 
     kept = [np.ones(options.words, np.float32) for _ in range(2)]
     tables = buffers.Tables(model.target.numpy(), model.context.numpy(), *kept)
     cores = cores or options.threads
-    room = buffers.scratch_of(shape, size, cores)
-    rows = buffers.rows_of(shape, size, tokens // shape.length)
+    sizes = buffers.sizes_of(shape, size, unit=2 if bfloat16 else 1)
+    room = buffers.flat(buffers.scratch_of(shape, sizes, cores))
+    gradients = buffers.flat(buffers.gradients_of(shape, sizes, tokens // shape.length))
 
     def call() -> Any:
         numba.set_num_threads(cores)
         given = (*batch, rates)
-        return kernels.train(given, tables, buffers.sizes_of(shape), room, rows)[:, :, 0].sum()
+        found = kernels.train(given, tuple(tables), tuple(sizes), room, gradients)
+        return found[:, :, 0].sum()
 
     return call
 
@@ -179,16 +183,18 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--rounds", type=int, default=7)
     options = parser.parse_args()
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # As `trainer.native.steps`.
+    os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # As `trainer.native.steps`.
     tf.config.threading.set_intra_op_parallelism_threads(options.threads)
     best = gflops() * 1e9
 
-    band, square = 16 + BLOCK[1], BLOCK[0] + 10 + BLOCK[1]  # Columns of a target's products.
+    near = 10 + HIGH
+    band, square = near + BLOCK[1], BLOCK[0] + 10 + BLOCK[1]  # Columns of a target's products.
     rows: dict[str, tuple[Work, int, int]] = {
         "native": (native(options, *BLOCK), TOKENS, band),
         "gradients": (native(options, *BLOCK, update=False), TOKENS, band),
         "one core": (native(options, *BLOCK, cores=1), TOKENS, band),
-        **{f"S {s}, K {k}": (native(options, s, k), TOKENS, 16 + k) for s, k in SHAPES},
+        "float32": (native(options, *BLOCK, bfloat16=False), TOKENS, band),
+        **{f"S {s}, K {k}": (native(options, s, k), TOKENS, near + k) for s, k in SHAPES},
         **{f"{n:,} tokens": (native(options, *BLOCK, n), n, band) for n in (1024, 4096, 8192)},
         "XLA": (xla(options), TOKENS, square),
         "without XLA": (xla(options, compiled=False), TOKENS, square),

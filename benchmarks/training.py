@@ -38,7 +38,7 @@ from rich.console import Console
 from rich.table import Table
 
 from trainer.evaluation import WordPairScore
-from trainer.native.buffers import TILE
+from trainer.native.instructions import HIGH
 from trainer.vectors import Vectors
 
 GENSIM, OURS = "gensim", "pmc2vec"
@@ -290,8 +290,7 @@ def quality(report: Report) -> Table:
 def bound(report: Report, vector_size: int) -> str:
     """Returns the arithmetic of what this machine could do, and what share of it is done."""
     shape = report.shape
-    band = -(-(2 * shape["window"] + TILE) // TILE) * TILE
-    columns = band + shape["block_negatives"]
+    columns = 2 * shape["window"] + HIGH + shape["block_negatives"]
     flops = 3 * 2 * columns * vector_size
     rows = 2 + shape["block_negatives"] / shape["block"]
     moved = 3 * rows * vector_size * 4
@@ -300,7 +299,7 @@ def bound(report: Report, vector_size: int) -> str:
     lines = [
         f"a target: 3 products of {columns} x {vector_size}, {flops:,} operations",
         f"          {rows:g} rows read, read again and written, {moved:,.0f} bytes",
-        f"at {report.gflops:,.0f} GFLOP/s: {compute:.2f} M targets/s",
+        f"at {report.gflops:,.0f} GFLOP/s of float32: {compute:.2f} M targets/s",
         f"at {report.gigabytes:,.0f} GB/s: {memory:.2f} M targets/s",
     ]
     steady = _steady(report)

@@ -6,6 +6,7 @@ import tensorflow as tf
 from tests.datasets import topic_articles, write_dataset
 from trainer.config import TrainConfig
 from trainer.data import open_dataset
+from trainer.native.instructions import HAS_BFLOAT16
 from trainer.plan import Plan
 from trainer.runs.models import new_replicas
 
@@ -57,7 +58,8 @@ def test_gradient_descent_remembers_nothing(dataset):
         ({"native": False}, False),
         ({"architecture": "cbow"}, False),
         ({"objective": "softmax"}, False),
-        ({"mixed_precision": True}, False),
+        ({"mixed_precision": "off"}, True),
+        ({"mixed_precision": "on"}, HAS_BFLOAT16),
     ],
 )
 def test_one_cpu_runs_machine_code_where_it_knows_what_is_asked_for(dataset, options, native):

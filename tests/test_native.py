@@ -1,5 +1,7 @@
 """trainer.native: machine code that does what `trainer.model` says."""
 
+import time
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -7,8 +9,10 @@ import tensorflow as tf
 from beam_pipelines.records import PADDING
 from tests.test_model import SHAPES, D, V, batch_of, draw_records, draw_tables, pairwise
 from trainer.model import SkipGram, gradients
-from trainer.native import buffers, kernels, steps
+from trainer.native import buffers, compilation, kernels, steps
+from trainer.native.instructions import HAS_BFLOAT16
 from trainer.native.steps import Groups, NativeSteps
+from trainer.objectives import gradient_function
 from trainer.optimizers import Adagrad, Sgd
 
 RATE = 0.1
@@ -25,15 +29,15 @@ def tables_of(variables, sums=0.0) -> buffers.Tables:
     return buffers.Tables(*copies, *kept)
 
 
-def trained(tables, shape, records, *, rates, cores=2):
+def trained(tables, shape, records, *, rates, cores=2, unit=1):
     """Changes the tables; returns [steps, 3] loss, pairs and hits."""
-    size = tables.target.shape[1]
+    sizes = buffers.sizes_of(shape, tables.target.shape[1], unit=unit)
     return kernels.train(
         (*arrays(records, max(len(rates), 1)), np.array(rates, np.float32)),
-        tables,
-        buffers.sizes_of(shape),
-        buffers.scratch_of(shape, size, cores),
-        buffers.rows_of(shape, size, len(records)),
+        tuple(tables),
+        tuple(sizes),
+        buffers.flat(buffers.scratch_of(shape, sizes, cores)),
+        buffers.flat(buffers.gradients_of(shape, sizes, len(records))),
     ).sum(1)
 
 
@@ -81,6 +85,24 @@ def test_steps_of_adagrad_are_the_models(shape, tied):
     np.testing.assert_allclose(tables.target, variables[0].numpy(), rtol=1e-4, atol=5e-5)
     np.testing.assert_allclose(tables.context, variables[1].numpy(), rtol=1e-4, atol=5e-5)
     np.testing.assert_allclose(tables.target_sums, slots[0][0].numpy(), rtol=1e-4)
+
+
+@pytest.mark.skipif(not HAS_BFLOAT16, reason="this processor does not multiply bfloat16")
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_mixed_precision_is_that_of_the_model(shape):
+    records, variables = draw_records(shape, seed=6), draw_tables(seed=6)
+    tables = tables_of(variables)
+    ((loss, pairs, _),) = trained(tables, shape, records, rates=[RATE], unit=2)
+    mixed, batch = gradient_function(mixed_precision=True), batch_of(records)
+    found = tf.function(lambda: mixed(*variables, batch, shape), jit_compile=True)()
+    exact = gradients(*variables, batch_of(records), shape)
+    assert loss == pytest.approx(float(found.totals.loss), rel=1e-4)
+    assert abs(loss - float(exact.totals.loss)) > 1e-5 * loss
+    assert pairs == float(found.totals.pairs)
+    for variable, parts in zip(variables, (found.target, found.context), strict=True):
+        Sgd().update(variable, (), parts, RATE)
+    for ours, theirs in zip(tables, variables, strict=False):
+        np.testing.assert_allclose(ours, theirs.numpy(), rtol=1e-3, atol=2e-3)
 
 
 @pytest.mark.parametrize("size", [1, 16, 50])
@@ -190,7 +212,24 @@ def test_cores_are_those_of_the_container(monkeypatch, tmp_path, quota, expected
 def test_code_that_cannot_be_kept_is_compiled_all_the_same():
     names = {}
     exec("def double(x):\n    return 2 * x", names)  # It has no file.
-    assert kernels._compiled(names["double"])(21) == 42
+    assert compilation.kept(names["double"])(21) == 42
+
+
+def test_who_waits_for_the_compiler_is_told(monkeypatch):
+    told: list[str] = []
+    monkeypatch.setattr(steps, "_PATIENCE", 0.01)
+    with steps._patience(told.append):
+        time.sleep(0.3)
+    assert told == ["compiling the step for this processor, once; it takes half a minute"]
+    monkeypatch.setattr(steps, "_PATIENCE", 60)
+    with steps._patience(told.append):
+        pass
+    assert len(told) == 1
+
+
+def test_code_that_is_kept_is_that_of_these_sources():
+    (cell,) = kernels.train.py_func.__closure__
+    assert cell.cell_contents == compilation.sources()
 
 
 def test_padding_has_no_gradient():

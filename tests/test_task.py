@@ -86,7 +86,7 @@ def test_words_of_a_topic_become_neighbours(finished):
         {"architecture": "cbow"},
         {"objective": "softmax"},
         {"tie_embeddings": True},
-        {"architecture": "cbow", "objective": "softmax", "mixed_precision": True},
+        {"architecture": "cbow", "objective": "softmax", "mixed_precision": "on"},
     ],
     ids=str,
 )
@@ -122,7 +122,10 @@ def test_the_workdir_holds_what_it_should(finished):
     assert names >= {"config.json", "checkpoints", "logs", *EXPORTS}
     assert not {name for name in names if name.endswith(".tmp")}
     recorded = json.loads((workdir / "config.json").read_text())
-    assert (recorded["alpha"], recorded["min_alpha"], recorded["batch_size"]) == (0.15, 0.05, 128)
+    rates = recorded["alpha"], recorded["min_alpha"]
+    assert (*rates, recorded["batch_size"]) == ("default", "default", 128)
+    used = json.loads((workdir / "provenance.json").read_text())["config"]
+    assert (used["alpha"], used["min_alpha"]) == (0.15, 0.05)
     newest = tf.train.latest_checkpoint(workdir / "checkpoints")
     assert Path(newest).name == f"ckpt-{summary.steps}"
     best = tf.train.latest_checkpoint(workdir / "checkpoints" / "best")
@@ -191,6 +194,14 @@ def test_more_epochs_continue_a_finished_training(dataset, tmp_path):
     assert tables(tmp_path / "run") == tables(tmp_path / "straight")
     with pytest.raises(UserError, match="has been trained for 2 epochs already; --epochs 1 is"):
         train(config(dataset, tmp_path / "run", epochs=1, **level))
+
+
+def test_more_epochs_continue_what_was_trained_with_the_default_rate(dataset, tmp_path):
+    summary = train(config(dataset, tmp_path / "run", epochs=1))
+    assert train(config(dataset, tmp_path / "run", epochs=2)).steps == 2 * summary.steps
+    other = r"was trained with alpha default \(now 0.3\)"
+    with pytest.raises(UserError, match=other):
+        train(config(dataset, tmp_path / "run", epochs=3, alpha=0.3))
 
 
 def test_a_finished_training_is_left_alone_but_for_missing_files(finished, dataset, capfd):
@@ -285,9 +296,8 @@ def test_a_workdir_of_other_options_is_refused_by_name(finished, dataset, small)
     with pytest.raises(UserError) as caught:
         train(config(dataset, workdir, vector_size=9, optimizer="sgd"))
     assert str(caught.value) == (
-        f"{workdir}: was trained with vector_size 8 (now 9), optimizer adagrad (now sgd), "
-        "alpha 0.15 (now 0.025), min_alpha 0.05 (now 0.0001); give the same again, "
-        "or choose another --workdir"
+        f"{workdir}: was trained with vector_size 8 (now 9), optimizer adagrad (now sgd); "
+        "give the same again, or choose another --workdir"
     )
     with pytest.raises(UserError, match=r"was trained with manifest_sha256 \w{64} \(now \w{64}\)"):
         train(config(small, workdir))

@@ -58,11 +58,11 @@ def test_vertex_ai_gives_the_folders(monkeypatch, tmp_path):
 @pytest.mark.parametrize(
     ("options", "length", "resolved"),
     [
-        ({}, 512, (0.45, 0.05, 2048)),
+        ({}, 512, (0.55, 0.05, 2048)),
         ({"alpha": 0.4}, 500, (0.4, 0.05, 2000)),
         ({"optimizer": "sgd"}, 512, (0.025, 0.0001, 512)),
         ({"optimizer": "sgd", "alpha": 0.00005, "batch_size": 100}, 512, (0.00005, 0.00005, 512)),
-        ({"min_alpha": 0.01, "batch_size": 1300}, 512, (0.45, 0.01, 1536)),
+        ({"min_alpha": 0.01, "batch_size": 1300}, 512, (0.55, 0.01, 1536)),
     ],
 )
 def test_defaults_follow_the_optimizer_and_the_record(options, length, resolved):

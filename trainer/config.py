@@ -29,7 +29,7 @@ class Defaults(NamedTuple):
 
 # Adagrad's were found on one corpus (docs/experiments.md). For sgd the rates are gensim's; its sums
 # of repeated rows diverge in batches much larger than this.
-DEFAULTS = {"adagrad": Defaults(0.45, 0.05, 2048), "sgd": Defaults(0.025, 0.0001, 512)}
+DEFAULTS = {"adagrad": Defaults(0.55, 0.05, 2048), "sgd": Defaults(0.025, 0.0001, 512)}
 
 
 _AT_LEAST_1 = (
@@ -39,19 +39,19 @@ _AT_LEAST_1 = (
 
 
 def adagrad_alpha(targets: int | None) -> float:
-    """Returns the learning rate that suits Adagrad on a dataset; a small one wants a lower one.
+    """Returns the learning rate that suits Adagrad; less training wants a lower one.
 
-    >>> adagrad_alpha(14_000_000), adagrad_alpha(1_000_000), adagrad_alpha(5_000)
-    (0.45, 0.27, 0.15)
+    >>> [adagrad_alpha(targets) for targets in (5_000, 1_000_000, 14_000_000, 70_000_000)]
+    [0.15, 0.24, 0.4, 0.55]
 
     Args:
-        targets: of an epoch; None where they are not known yet.
+        targets: that are to be trained on in all epochs; None where they are not known yet.
     """
     highest = DEFAULTS["adagrad"].alpha
     if targets is None:
         return highest
     share: float = (targets / 14e6) ** 0.2
-    return max(0.15, min(highest, round(highest * share, 2)))
+    return max(0.15, min(highest, round(0.4 * share, 2)))
 
 
 def _set_by_vertex(name: str) -> Callable[[], str | None]:
@@ -109,7 +109,7 @@ class TrainConfig:
     """Row-wise Adagrad, or gradient descent as word2vec.c has it (smaller batches, slower)."""
 
     alpha: float | None = None
-    """Learning rate at the start; by default 0.15 to 0.45, by the corpus (adagrad), 0.025 (sgd)."""
+    """Learning rate at the start; by default 0.15 to 0.55 by what is planned, 0.025 for sgd."""
 
     min_alpha: float | None = None
     """Learning rate at the end, falling on a line; by default 0.05 (adagrad), 0.0001 (sgd)."""
@@ -136,8 +136,8 @@ class TrainConfig:
     native: bool = True
     """On one CPU, run the default architecture and objective as our own machine code, not XLA's."""
 
-    mixed_precision: bool = False
-    """Multiply in bfloat16 and add up in float32; for GPUs."""
+    mixed_precision: Literal["auto", "on", "off"] = "auto"
+    """Multiply in bfloat16, add up in float32; auto: on a CPU with instructions for it."""
 
     probe_words: tuple[str, ...] = ()
     """Words whose neighbours to show after each epoch; by default a few are chosen."""
@@ -200,7 +200,7 @@ class TrainConfig:
         """Returns the learning rate at the start and at the end.
 
         Args:
-            targets: of an epoch; None where they are not known yet.
+            targets: of all epochs; None where they are not known yet.
         """
         defaults = DEFAULTS[self.optimizer]
         alpha = self.alpha
@@ -218,7 +218,7 @@ class TrainConfig:
 
         Args:
             length: T, tokens in a record.
-            targets: of an epoch; None where they are not known.
+            targets: of all epochs; None where they are not known.
 
         Raises:
             UserError: the workdir is a gs:// path, and Cloud Storage is not mounted at /gcs.

@@ -95,6 +95,8 @@ class Replicas:
         tied: bool = False,
         sync_every: int | None = None,
         native: bool = False,
+        mixed_precision: bool = False,
+        tell: Callable[[str], None] = lambda _: None,
     ) -> None:
         """Makes the model and what its optimizer remembers.
 
@@ -110,6 +112,8 @@ class Replicas:
             tied: use one table for both.
             sync_every: steps between two averages of the tables; None to keep them in step.
             native: train by `native`, which knows `model.gradients` only, on one device.
+            mixed_precision: let `native` multiply in bfloat16, where the processor can.
+            tell: takes a line for the user.
         """
         self._strategy, self._optimizer, self.rate = strategy, optimizer, rate
         self._alone = strategy.num_replicas_in_sync == 1
@@ -128,7 +132,9 @@ class Replicas:
         if native:
             from trainer.native.steps import NativeSteps  # Numba is of no use to GPUs.
 
-            self._native = NativeSteps(self.model, self.slots)
+            self._native = NativeSteps(
+                self.model, self.slots, mixed_precision=mixed_precision, tell=tell
+            )
 
     def iterate(self, batches: tf.data.Dataset) -> Any:
         """Returns an iterator over this process's batches, each shared out among its devices.

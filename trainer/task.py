@@ -45,6 +45,8 @@ FREE = (
 )  # fmt: skip
 """Options that may change when a workdir is continued."""
 
+_DEFAULT = "default"  # What stands in config.json for a rate that was not given.
+
 
 @dataclass(frozen=True)
 class TrainSummary:
@@ -106,10 +108,13 @@ def train(config: TrainConfig) -> TrainSummary:
 
     # What to train on, and what of the options that decides.
     dataset = open_dataset(config.dataset)
-    targets = sum(shard.targets for shard in dataset.shards(0))
-    config = config.resolved(dataset.manifest.shape.length, targets)
+    targets = config.epochs * sum(shard.targets for shard in dataset.shards(0))
+    given, config = config, config.resolved(dataset.manifest.shape.length, targets)
     assert config.workdir is not None
     fixed, free = _options(config, dataset, worker)
+    # More epochs may continue this, and what is planned decides where the rate starts.
+    rates = {"alpha": given.alpha, "min_alpha": given.min_alpha}
+    fixed |= {name: _DEFAULT if rate is None else rate for name, rate in rates.items()}
 
     with contextlib.ExitStack() as held:
         held.enter_context(metrics.served(config.metrics_port))
@@ -138,6 +143,7 @@ def train(config: TrainConfig) -> TrainSummary:
         elif worker.chief:
             vocabulary = dataset.vocabulary
             write_vectors(config.workdir, vocabulary.words, vocabulary.counts, training.matrix())
+            fixed |= {"alpha": config.alpha, "min_alpha": config.min_alpha}
             write_json(config.workdir / PROVENANCE, _provenance(summary, fixed, free, dataset))
     return summary
 

@@ -97,7 +97,7 @@ class Training:
                 f"--early_stopping {config.early_stopping}: {config.dataset} has no validation "
                 "records; build it with --validation_fraction, or train without"
             )
-        self.replicas = new_replicas(config, dataset, strategy, self.plan)
+        self.replicas = new_replicas(config, dataset, strategy, self.plan, self._tell)
         self._checkpoints = Checkpoints(
             config.checkpoint_dir,
             self.replicas,

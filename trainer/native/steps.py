@@ -7,10 +7,12 @@ gets other memory, so it is looked up in every call.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from threading import Timer
 
 import numba
 import numpy as np
@@ -19,8 +21,11 @@ from numpy.typing import NDArray
 
 from trainer.model import SkipGram
 from trainer.native import buffers, kernels
+from trainer.native.instructions import HAS_BFLOAT16
 from trainer.optimizers import Slots
 
+_PATIENCE = 3.0  # Seconds; code that was kept is there sooner.
+_COMPILES = "compiling the step for this processor, once; it takes half a minute"
 _QUOTA = Path("/sys/fs/cgroup/cpu.max")  # "150000 100000": microseconds of CPU in so many.
 
 
@@ -31,21 +36,34 @@ class NativeSteps:
         cores: how many work.
     """
 
-    def __init__(self, model: SkipGram, slots: tuple[Slots, Slots]) -> None:
+    def __init__(
+        self,
+        model: SkipGram,
+        slots: tuple[Slots, Slots],
+        *,
+        mixed_precision: bool = False,
+        tell: Callable[[str], None] = lambda _: None,
+    ) -> None:
         """Prepares for the first batch.
 
         Args:
             model: whose tables are read and written.
             slots: what the optimizer remembers: an accumulator of each table, or nothing.
+            mixed_precision: multiply pairs of bfloat16, where the processor can.
+            tell: takes a line for the user, where the code must be compiled first.
         """
-        # Cores meet twice in a step. One that spins meanwhile, as OpenMP's do, takes its core from
-        # whatever the others wait for; it looks at this when the first kernel runs.
-        os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+        # Cores meet twice in a step, and the first one waits for the others: awake for some ten
+        # microseconds, since to be woken costs more, and then asleep, lest it take its core from
+        # whatever they wait for. OpenMP looks at this when the first kernel runs.
+        if "OMP_WAIT_POLICY" not in os.environ:
+            os.environ.setdefault("GOMP_SPINCOUNT", "1000")
         self.cores = min(cores(), numba.config.NUMBA_NUM_THREADS)
         self._model, self._slots = model, slots
-        self._size = model.target.shape[1]
-        self._room = buffers.scratch_of(model.shape, self._size, self.cores)
-        self._rows: buffers.Rows | None = None
+        unit = 2 if mixed_precision and HAS_BFLOAT16 else 1
+        self._sizes = buffers.sizes_of(model.shape, model.target.shape[1], unit=unit)
+        self._room = buffers.flat(buffers.scratch_of(model.shape, self._sizes, self.cores))
+        self._gradients: dict[int, tuple[NDArray[np.generic], ...]] = {}
+        self._compiled, self._tell = False, tell
 
     def run(self, groups: Groups, steps: int, rates: NDArray[np.float32]) -> NDArray[np.float64]:
         """Trains on the next batches, or only measures them.
@@ -58,15 +76,19 @@ class NativeSteps:
         Returns:
             [steps, 3] float64: loss, pairs and hits.
         """
-        sizes, tables, found = buffers.sizes_of(self._model.shape), self._tables(), []
+        tables, found = tuple(self._tables()), []
         numba.set_num_threads(self.cores)
         while steps:
             batches = groups.take(steps)
             count, records, _ = batches[0].shape
-            if self._rows is None or len(self._rows.targets) != records:
-                self._rows = buffers.rows_of(self._model.shape, self._size, records)
-            given = (*batches, rates[:count])
-            found.append(kernels.train(given, tables, sizes, self._room, self._rows).sum(1))
+            if records not in self._gradients:
+                self._gradients[records] = buffers.flat(
+                    buffers.gradients_of(self._model.shape, self._sizes, records)
+                )
+            given = (*batches, rates[:count]), tables, tuple(self._sizes), self._room
+            with contextlib.nullcontext() if self._compiled else _patience(self._tell):
+                found.append(kernels.train(*given, self._gradients[records]).sum(1))
+            self._compiled = True
             steps, rates = steps - count, rates[count:]
         return np.concatenate(found)
 
@@ -104,6 +126,18 @@ class Groups:
         taken = tuple(part[:most] for part in self._held)
         self._held = tuple(part[most:] for part in self._held)
         return taken
+
+
+@contextlib.contextmanager
+def _patience(tell: Callable[[str], None]) -> Iterator[None]:
+    """Tells the user when what is inside takes long, as only compiling does."""
+    timer = Timer(_PATIENCE, tell, (_COMPILES,))
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def memory(variable: tf.Variable) -> NDArray[np.float32]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import tensorflow as tf
 
 from beam_pipelines.records import UserError
@@ -14,9 +16,13 @@ from trainer.replicas import LearningRate, Replicas
 
 
 def new_replicas(
-    config: TrainConfig, dataset: Dataset, strategy: tf.distribute.Strategy, plan: Plan
+    config: TrainConfig,
+    dataset: Dataset,
+    strategy: tf.distribute.Strategy,
+    plan: Plan,
+    tell: Callable[[str], None] = lambda _: None,
 ) -> Replicas:
-    """Returns the model that the options ask for.
+    """Returns the model that the options ask for; `tell` takes lines for the user.
 
     Raises:
         UserError: the devices cannot share a batch.
@@ -38,11 +44,13 @@ def new_replicas(
         vector_size=config.vector_size,
         seed=config.seed,
         compute=gradient_function(
-            config.architecture, config.objective, mixed_precision=config.mixed_precision
+            config.architecture, config.objective, mixed_precision=config.mixed_precision == "on"
         ),
         tied=config.tie_embeddings,
         sync_every=config.sync_every,
         native=config.native and _fits_native(config, strategy),
+        mixed_precision=config.mixed_precision != "off",
+        tell=tell,
     )
 
 
@@ -58,6 +66,10 @@ def _optimizer(config: TrainConfig, dataset: Dataset, plan: Plan) -> Optimizer:
 
 def _fits_native(config: TrainConfig, strategy: tf.distribute.Strategy) -> bool:
     """Returns whether our own machine code knows what is asked for: the default, on one CPU."""
-    alone = strategy.num_replicas_in_sync == 1 and not tf.config.list_logical_devices("GPU")
-    asked = config.architecture, config.objective, config.mixed_precision
-    return alone and asked == (SKIPGRAM, NEGATIVE_SAMPLING, False)
+    if strategy.num_replicas_in_sync > 1 or tf.config.list_logical_devices("GPU"):
+        return False
+    if (config.architecture, config.objective) != (SKIPGRAM, NEGATIVE_SAMPLING):
+        return False
+    from trainer.native.instructions import HAS_BFLOAT16  # Numba is of no use to GPUs.
+
+    return HAS_BFLOAT16 or config.mixed_precision != "on"

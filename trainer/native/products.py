@@ -1,0 +1,89 @@
+"""Products of small matrices, tile by tile; no row or column is left over (`buffers`).
+
+Of float32, or of pairs of bfloat16, two of which stand where one float32 would; sums are float32.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from trainer.native.buffers import Floats, Sizes, Units
+from trainer.native.compilation import compiled
+from trainer.native.instructions import (
+    HIGH,
+    LANES,
+    WIDE,
+    narrow_tile,
+    pack_rows,
+    tile,
+    turn_square,
+)
+
+
+@compiled
+def band_product(a: Any, b: Any, out: Floats, near: Any) -> None:
+    """Sets out to a @ b; of row i at least the columns from i to i + `near`.
+
+    The others may hold anything.
+    """
+    width = out.shape[1]
+    for i in range(0, out.shape[0], HIGH):
+        j, end = min(i, width - LANES), min(width, i + HIGH + near)
+        while j < end:
+            if j + LANES < end and j + WIDE <= width:
+                tile(a, b, out, i, j, 0, a.shape[1], True)
+                j += WIDE
+            else:
+                narrow_tile(a, b, out, i, min(j, width - LANES), 0, a.shape[1], True)
+                j += LANES
+
+
+@compiled
+def product(a: Any, b: Any, out: Floats) -> None:
+    """Sets out to a @ b."""
+    for i in range(0, out.shape[0], HIGH):
+        for j in range(0, out.shape[1], WIDE):
+            if j + WIDE <= out.shape[1]:
+                tile(a, b, out, i, j, 0, a.shape[1], True)
+            else:
+                narrow_tile(a, b, out, i, j, 0, a.shape[1], True)
+
+
+@compiled
+def add_product(a: Any, b: Any, out: Floats, terms: Any, new: bool) -> None:
+    """Adds a @ b to `out`, or sets it.
+
+    Args:
+        a: [n, m].
+        b: [m, D'].
+        out: [n, D'].
+        terms: which of a row's numbers may be other than 0: of row i those from i + terms[0] to
+            i + terms[1]; and how many make a unit.
+        new: whether to set.
+    """
+    before, after, unit = terms
+    for i in range(0, out.shape[0], HIGH):
+        first = max(0, i + before) // unit
+        end = min(a.shape[1], (i + HIGH + after + unit - 1) // unit)
+        for j in range(0, out.shape[1], WIDE):
+            if j + WIDE <= out.shape[1]:
+                tile(a, b, out, i, j, first, end, new)
+            else:
+                narrow_tile(a, b, out, i, j, first, end, new)
+
+
+@compiled
+def turn(a: Any, out: Any) -> None:
+    """Sets `out` to a transposed."""
+    for i in range(0, a.shape[0], LANES):
+        for j in range(0, a.shape[1], LANES):
+            turn_square(a, out, i, j)
+
+
+@compiled
+def pack(source: Floats, units: Units, sizes: Sizes) -> None:
+    """Makes of a matrix what products take; float32 are taken as they are."""
+    if sizes.unit > 1:
+        for i in range(0, source.shape[0], 2):
+            for j in range(0, source.shape[1], LANES * sizes.unit):
+                pack_rows(source, i, i + 1, j, units.rows, units.columns, i, j)
