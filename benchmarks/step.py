@@ -37,7 +37,7 @@ import tensorflow as tf
 
 from beam_pipelines.records import SENTENCE_START, RecordShape
 from beam_pipelines.vocabulary import keep_probabilities, noise_distribution
-from benchmarks.training import gflops
+from benchmarks.machine import gflops
 from trainer import objectives
 from trainer.data import Batch
 from trainer.model import SkipGram, frame, gradients

@@ -1,7 +1,7 @@
 """pmc2vec against gensim: speed, memory and agreement with people, on the same tokens, in one run.
 
-    python benchmarks/training.py dataset --pairs pairs/*.txt --epochs 1 5 --seeds 1 2 3
-    python benchmarks/training.py dataset --pairs pairs/*.txt --train="--alpha 0.3"
+    python -m benchmarks.training dataset --pairs pairs/*.txt --epochs 1 5 --seeds 1 2 3
+    python -m benchmarks.training dataset --pairs pairs/*.txt --train="--alpha 0.3"
 
 `dataset` is a folder that `pmc2vec build` wrote; only its corpus is read. Everything measured is a
 process of its own, and the trainers take turns, a seed after the other:
@@ -26,17 +26,16 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-import numpy as np
 import pyarrow.parquet as pq
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.machine import gflops, gigabytes
 from trainer.evaluation import WordPairScore
 from trainer.native.instructions import HIGH
 from trainer.vectors import Vectors
@@ -101,42 +100,6 @@ class Report:
         """Returns a trainer's runs of so many epochs, by seed."""
         found = [run for run in self.runs if (run.trainer, run.epochs) == (trainer, epochs)]
         return sorted(found, key=lambda run: run.seed)
-
-
-# --- the machine -------------------------------------------------------------------------------
-
-
-def gflops() -> float:
-    """Returns what NumPy's product of large float32 matrices reaches."""
-    matrix = np.random.default_rng(0).random((3072, 3072), np.float32)
-    return 2 * 3072**3 / _best(lambda: matrix @ matrix) / 1e9
-
-
-def gigabytes() -> float:
-    """Returns how many are read and written in a second when every core copies."""
-    sources = [np.ones(1 << 25, np.float32) for _ in range(os.cpu_count() or 1)]
-    copies = [np.empty_like(source) for source in sources]
-
-    def copy() -> None:
-        threads = [
-            threading.Thread(target=np.copyto, args=both)
-            for both in zip(copies, sources, strict=True)
-        ]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-
-    return 2 * sum(source.nbytes for source in sources) / _best(copy) / 1e9
-
-
-def _best(work: Callable[[], object]) -> float:
-    seconds = []
-    for _ in range(6):
-        began = time.perf_counter()
-        work()
-        seconds.append(time.perf_counter() - began)
-    return min(seconds)
 
 
 # --- the trainers ------------------------------------------------------------------------------

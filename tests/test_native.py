@@ -16,6 +16,9 @@ from trainer.objectives import gradient_function
 from trainer.optimizers import Adagrad, Sgd
 
 RATE = 0.1
+NEEDS_BFLOAT16 = pytest.mark.skipif(
+    not HAS_BFLOAT16, reason="this processor does not multiply bfloat16"
+)
 
 
 def arrays(records, times=1):
@@ -87,7 +90,7 @@ def test_steps_of_adagrad_are_the_models(shape, tied):
     np.testing.assert_allclose(tables.target_sums, slots[0][0].numpy(), rtol=1e-4)
 
 
-@pytest.mark.skipif(not HAS_BFLOAT16, reason="this processor does not multiply bfloat16")
+@NEEDS_BFLOAT16
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_mixed_precision_is_that_of_the_model(shape):
     records, variables = draw_records(shape, seed=6), draw_tables(seed=6)
@@ -119,12 +122,15 @@ def test_any_number_of_dimensions(size):
     np.testing.assert_allclose(tables.target, variables[0].numpy(), rtol=1e-4, atol=2e-5)
 
 
-def test_the_bits_do_not_depend_on_the_number_of_cores():
+@pytest.mark.parametrize("unit", [1, pytest.param(2, marks=NEEDS_BFLOAT16)])
+def test_the_bits_do_not_depend_on_the_number_of_cores(unit):
     shape = SHAPES[0]
     found = []
     for cores in (1, 2, 3):
         tables = tables_of(draw_tables(seed=5), sums=0.5)
-        trained(tables, shape, draw_records(shape, seed=5), rates=[RATE] * 4, cores=cores)
+        trained(
+            tables, shape, draw_records(shape, seed=5), rates=[RATE] * 4, cores=cores, unit=unit
+        )
         found.append(tables)
     assert np.abs(found[0].target - draw_tables(seed=5)[0].numpy()).max() > 0.01
     for other in found[1:]:

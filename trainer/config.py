@@ -45,7 +45,7 @@ def adagrad_alpha(targets: int | None) -> float:
     [0.15, 0.24, 0.4, 0.55]
 
     Args:
-        targets: that are to be trained on in all epochs; None where they are not known yet.
+        targets: of all epochs, whatever ends them sooner; None where they are not known yet.
     """
     highest = DEFAULTS["adagrad"].alpha
     if targets is None:

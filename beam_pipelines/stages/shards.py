@@ -29,6 +29,8 @@ from beam_pipelines.stages.output import Output
 from beam_pipelines.stages.parts import Part, sorted_parts
 from beam_pipelines.stages.phrases import Phrases, join_all
 
+_COUNTED_TOGETHER = 64  # Records.
+
 
 @dataclass(frozen=True)
 class Sampling:
@@ -122,9 +124,6 @@ def lookup(
     return Lookup(found.ids, keep, vocabulary.NoiseWords(noise), joined)
 
 
-_COUNTED_TOGETHER = 64  # Records.
-
-
 class _ShardWriter:
     """Writes one shard, and knows at the end what is in it."""
 
@@ -134,6 +133,7 @@ class _ShardWriter:
         self._uncounted: list[records.Record] = []
 
     def add(self, run: skipgrams.Run, words: int) -> None:
+        """Writes the records that an article completes; `words` is how many it had."""
         self._counts["words"] += words
         self._write(self._packer.add(run))
 
@@ -153,6 +153,7 @@ class _ShardWriter:
         self._counts.update(targets=targets, pairs=skipgrams.count_pairs(made))
 
     def close(self, name: str, split: str, draw: int) -> Shard:
+        """Writes the last record; returns what the shard holds, for the manifest."""
         self._write(self._packer.close())
         self._count()
         return Shard(name, split, draw, **self._counts, sha256=self._digest.hexdigest())

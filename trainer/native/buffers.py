@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 
 from beam_pipelines.records import RecordShape
 from trainer.native.compilation import compiled
-from trainer.native.instructions import HIGH
+from trainer.native.instructions import HIGH, LINE
 
 Floats = NDArray[np.float32]
-
-_LANES = 16  # Numbers in 64 bytes, and in the widest register.
+Ints = NDArray[np.int32]
+Bytes = NDArray[np.uint8]
 
 
 class Tables(NamedTuple):
@@ -157,11 +157,11 @@ def sizes_of(shape: RecordShape, vector_size: int, *, unit: int = 1) -> Sizes:
 
 def gradients_of(shape: RecordShape, sizes: Sizes, records: int) -> Gradients:
     """Returns room for the gradients of so many records."""
-    width = _up(sizes.vector_size, _LANES * sizes.unit)
+    width = _up(sizes.vector_size, LINE * sizes.unit)
     lengths = (
         shape.length + HIGH,
         shape.length + 2 * shape.window + HIGH,
-        shape.negatives + 2 * _LANES,
+        shape.negatives + 2 * LINE,
     )
     return Gradients(
         *(
@@ -174,8 +174,8 @@ def gradients_of(shape: RecordShape, sizes: Sizes, records: int) -> Gradients:
 def scratch_of(shape: RecordShape, sizes: Sizes, cores: int) -> Scratch:
     """Returns what so many cores need."""
     unit, length = sizes.unit, shape.length
-    width, block = _up(sizes.vector_size, _LANES * unit), _up(sizes.block, HIGH)
-    drawn, around = (_up(n, _LANES * unit) for n in (sizes.block_negatives, sizes.around))
+    width, block = _up(sizes.vector_size, LINE * unit), _up(sizes.block, HIGH)
+    drawn, around = (_up(n, LINE * unit) for n in (sizes.block_negatives, sizes.around))
 
     def empty(rows: int, columns: int) -> NDArray[np.generic]:
         numbers = _aligned(cores, rows, columns)
@@ -201,7 +201,7 @@ def scratch_of(shape: RecordShape, sizes: Sizes, cores: int) -> Scratch:
         np.zeros((cores, length), np.int64),
         _aligned(cores, block),
         _aligned(cores, block),
-        _aligned(cores, 2, 2 * _LANES),
+        _aligned(cores, 2, 2 * LINE),
         np.zeros((cores, max(length, shape.negatives) + 1), np.int32),
     )
 
@@ -242,6 +242,6 @@ def _up(number: int, multiple: int) -> int:
 def _aligned(*sizes: int) -> Floats:
     """Returns zeros that begin at a multiple of 64 bytes."""
     count = int(np.prod(sizes))
-    room = np.zeros(count + _LANES, np.float32)
-    skipped = -(room.ctypes.data // room.itemsize) % _LANES
+    room = np.zeros(count + LINE, np.float32)
+    skipped = -(room.ctypes.data // room.itemsize) % LINE
     return room[skipped : skipped + count].reshape(sizes)

@@ -8,19 +8,24 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 from numba import float32
-from numpy.typing import NDArray
 
 from beam_pipelines.records import SENTENCE_START, WINDOW_BITS
-from trainer.native.buffers import Floats, Gradient, Gradients, Scratch, Sizes, Tables, Units
+from trainer.native.buffers import (
+    Bytes,
+    Floats,
+    Gradient,
+    Gradients,
+    Ints,
+    Scratch,
+    Sizes,
+    Tables,
+    Units,
+)
 from trainer.native.compilation import compiled
 from trainer.native.instructions import LANES, LINE, pack_rows, will_need
 from trainer.native.products import add_product, band_product, pack, product, turn
 from trainer.native.slopes import noise_slopes, pair_slopes
-
-Ints = NDArray[np.int32]
-Bytes = NDArray[np.uint8]
 
 _ZERO, _ONE = float32(0), float32(1)
 
@@ -125,12 +130,10 @@ def _negatives(at: int, record: Any, tables: Tables, sizes: Sizes, buffers: Any)
         room.best[i] = room.noise[i, : min(sizes.negative, count)].max()
     loss = noise_slopes(room.noise, count, room.pairs, float32(sizes.negative / count))
     pack(room.noise, room.noise_units, sizes)
-    every = max(room.noise.shape)
-    terms, high, drawn_rows = (-every, every, sizes.unit), len(room.noise), room.noise.shape[1]
-    targets = gradients.targets.rows[at : at + high]
-    add_product(room.noise_units.rows, room.negatives.columns, targets, terms, True)
-    negatives = gradients.negatives.rows[place : place + drawn_rows]
-    add_product(room.noise_units.columns.T, room.targets.columns, negatives, terms, True)
+    targets = gradients.targets.rows[at : at + room.noise.shape[0]]
+    product(room.noise_units.rows, room.negatives.columns, targets)
+    negatives = gradients.negatives.rows[place : place + room.noise.shape[1]]
+    product(room.noise_units.columns.T, room.targets.columns, negatives)
     _mean_squares(gradients.negatives, place, count, sizes)
     return loss
 
@@ -155,10 +158,10 @@ def _contexts(at: int, record: Any, tables: Tables, sizes: Sizes, buffers: Any) 
     pack(room.band, room.band_units, sizes)
     targets = gradients.targets.rows[at : at + len(room.band)]
     terms = (0, 2 * window, sizes.unit)
-    add_product(room.band_units.rows, room.contexts.columns, targets, terms, False)
+    add_product(room.band_units.rows, room.contexts.columns, targets, terms)
     contexts, terms = gradients.contexts.rows[at : at + sizes.around], (-2 * window, 0, sizes.unit)
     contexts[2 * window :] = _ZERO
-    add_product(room.band_units.columns.T, room.targets.columns, contexts, terms, False)
+    add_product(room.band_units.columns.T, room.targets.columns, contexts, terms)
     _mean_squares(gradients.targets, at, block, sizes)
     _mean_squares(gradients.contexts, at, block, sizes)  # Nothing is added to these any more.
     return loss, pairs, hits

@@ -28,7 +28,7 @@ HIGH = 4
 """Rows of a `tile`."""
 
 LINE = 16
-"""Numbers in a line of a cache."""
+"""Numbers in a line of a cache, and in the widest register there is."""
 
 HAS_BFLOAT16 = "+avx512bf16" in _FEATURES
 """Whether this processor multiplies pairs of bfloat16."""

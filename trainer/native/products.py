@@ -39,19 +39,34 @@ def band_product(a: Any, b: Any, out: Floats, near: Any) -> None:
 
 
 @compiled
-def product(a: Any, b: Any, out: Floats) -> None:
-    """Sets out to a @ b."""
-    for i in range(0, out.shape[0], HIGH):
-        for j in range(0, out.shape[1], WIDE):
-            if j + WIDE <= out.shape[1]:
-                tile(a, b, out, i, j, 0, a.shape[1], True)
-            else:
-                narrow_tile(a, b, out, i, j, 0, a.shape[1], True)
+def _set_or_add(a: Any, b: Any, out: Floats, at: Any, new: bool) -> None:
+    """Sets rows i to i + HIGH of `out` to those of a @ b, or adds them.
+
+    Args:
+        a: [n, m].
+        b: [m, D'].
+        out: [n, D'].
+        at: i, the first unit of `a`'s rows that is looked at, and the one after the last.
+        new: whether to set.
+    """
+    i, first, end = at
+    for j in range(0, out.shape[1], WIDE):
+        if j + WIDE <= out.shape[1]:
+            tile(a, b, out, i, j, first, end, new)
+        else:
+            narrow_tile(a, b, out, i, j, first, end, new)
 
 
 @compiled
-def add_product(a: Any, b: Any, out: Floats, terms: Any, new: bool) -> None:
-    """Adds a @ b to `out`, or sets it.
+def product(a: Any, b: Any, out: Floats) -> None:
+    """Sets out to a @ b."""
+    for i in range(0, out.shape[0], HIGH):
+        _set_or_add(a, b, out, (i, 0, a.shape[1]), True)
+
+
+@compiled
+def add_product(a: Any, b: Any, out: Floats, terms: Any) -> None:
+    """Adds a @ b to `out`, where `a` holds a band.
 
     Args:
         a: [n, m].
@@ -59,17 +74,12 @@ def add_product(a: Any, b: Any, out: Floats, terms: Any, new: bool) -> None:
         out: [n, D'].
         terms: which of a row's numbers may be other than 0: of row i those from i + terms[0] to
             i + terms[1]; and how many make a unit.
-        new: whether to set.
     """
     before, after, unit = terms
     for i in range(0, out.shape[0], HIGH):
         first = max(0, i + before) // unit
         end = min(a.shape[1], (i + HIGH + after + unit - 1) // unit)
-        for j in range(0, out.shape[1], WIDE):
-            if j + WIDE <= out.shape[1]:
-                tile(a, b, out, i, j, first, end, new)
-            else:
-                narrow_tile(a, b, out, i, j, first, end, new)
+        _set_or_add(a, b, out, (i, first, end), False)
 
 
 @compiled

@@ -6,9 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from trainer.native.buffers import Floats, Tables, gradients_of_record
+from trainer.native.buffers import Floats, Ints, Tables, gradients_of_record
 from trainer.native.compilation import compiled
-from trainer.native.gradients import Ints
 from trainer.native.instructions import LINE, will_read, will_write
 
 _AHEAD = 8  # Rows that are asked for before their turn.
