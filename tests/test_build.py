@@ -103,6 +103,27 @@ def test_another_seed_writes_other_records_of_the_same_corpus(tmp_path):
     assert not any(name.endswith(".parquet") for name in differ)
 
 
+def test_a_shard_does_not_follow_the_order_of_the_archives(tmp_path):
+    """Else every epoch would end with the newest ones."""
+    letters = "abcdefgh"
+    for letter in letters:
+        (tmp_path / f"{letter}.txt").write_text(f"word{letter} and others " * 8 + "\n")
+    options = SMALL | {"num_shards": 1, "passes": 2, "sample": 0.0, "validation_fraction": 0.0}
+    made = build(
+        BuildConfig(input=(str(tmp_path / "*.txt"),), output=str(tmp_path / "data"), **options),
+        ALONE,
+    )
+    words = vocabulary.from_tsv((tmp_path / "data/vocabulary.tsv").read_text(), "").words
+    orders = []
+    for draw in (0, 1):
+        (shard,) = made.select("train", draw)
+        ids = np.concatenate([record.tokens for record in read(tmp_path / "data" / shard.name)])
+        known = [words[at] for at in ids if at >= 0]
+        orders.append("".join(dict.fromkeys(w[-1] for w in known if w.startswith("word"))))
+    assert [sorted(order) for order in orders] == [list(letters)] * 2
+    assert len({*orders, letters}) == 3
+
+
 def test_the_manifest_tells_what_the_files_hold(tmp_path):
     made = build(config(tmp_path), ALONE)
     folder = tmp_path / "data"

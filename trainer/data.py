@@ -54,8 +54,10 @@ __all__ = [
 SHUFFLE_RECORDS = 4096
 """Records that are shuffled at a time: 15 MB and some two million targets."""
 
-OPEN_SHARDS = 16
-"""Shards that are read in turn, so that neighbours in a batch come from many articles."""
+OPEN_SHARDS = 4
+"""Shards that are read in turn, so that neighbours in a batch come from many articles.
+
+Few, so that what an epoch ends with is not what each shard ends with."""
 
 GROUP = 50
 """Batches that are parsed together, unless they hold more than SHUFFLE_RECORDS records."""

@@ -164,7 +164,8 @@ def write_shards(
 ) -> list[Shard]:
     """Writes training shard `index` and, in the first draw, the validation shard of that number.
 
-    Shard s of a draw takes every `num_shards`-th row group of the corpus, from the s-th.
+    Shard s of a draw takes every `num_shards`-th row group of the corpus, from the s-th, in an
+    order of its own.
     """
     if not file.size:
         return []
@@ -186,7 +187,7 @@ def write_shards(
             for split, name in names.items()
         }
         heartbeat = output.heartbeat(f"records-{index:05d}")
-        groups = _groups(parts, place, output, sampling)
+        groups = _groups(parts, place, draw=draw, output=output, sampling=sampling)
         _draw_all(groups, writers, table=table, draw=draw, sampling=sampling, heartbeat=heartbeat)
         return [writer.close(names[split], split, draw_index) for split, writer in writers.items()]
 
@@ -222,18 +223,17 @@ def _draw_all(
 
 
 def _groups(
-    parts: Sequence[Part], place: int, output: Output, sampling: Sampling
+    parts: Sequence[Part], place: int, *, draw: skipgrams.Draw, output: Output, sampling: Sampling
 ) -> Iterator[list[corpus.Tokens]]:
-    ordinal = 0
-    for part in sorted_parts(parts):
-        mine = [
-            group
-            for group in range(len(part.groups))
-            if (ordinal + group) % sampling.num_shards == place
-        ]
-        ordinal += len(part.groups)
-        if mine:
-            with open_binary(output.corpus_path("corpus", f"{part.name}.parquet")) as file:
-                reader = pq.ParquetFile(file)
-                for group in mine:
-                    yield list(corpus.read_group(reader, group))
+    """Yields a shard's row groups in an order drawn for it.
+
+    In the corpus's own order every shard, and so every epoch, would go from the oldest archive to
+    the newest, and the vectors would lean towards what was read last (docs/experiments.md).
+    """
+    groups = [(part, at) for part in sorted_parts(parts) for at in range(len(part.groups))]
+    mine = groups[place :: sampling.num_shards]
+    order = skipgrams.article_rng(draw, "order", str(place)).random(len(mine)).argsort()
+    for at in order.tolist():
+        part, group = mine[at]
+        with open_binary(output.corpus_path("corpus", f"{part.name}.parquet")) as file:
+            yield list(corpus.read_group(pq.ParquetFile(file), group))
