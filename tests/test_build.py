@@ -16,7 +16,7 @@ from beam_pipelines.build import build, build_corpus, main
 from beam_pipelines.config import BuildConfig
 from beam_pipelines.engine import unknown_options
 from beam_pipelines.records import UserError
-from beam_pipelines.stages import shards
+from beam_pipelines.stages import corpus, shards
 from beam_pipelines.stages.corpus import Summary, Tokens
 from beam_pipelines.stages.parts import read_document
 from pmc2vec.inspection import inspect
@@ -103,8 +103,11 @@ def test_another_seed_writes_other_records_of_the_same_corpus(tmp_path):
     assert not any(name.endswith(".parquet") for name in differ)
 
 
-def test_a_shard_does_not_follow_the_order_of_the_archives(tmp_path):
+@pytest.mark.parametrize("footers", [4096, 2])
+def test_a_shard_does_not_follow_the_order_of_the_archives(tmp_path, monkeypatch, footers):
     """Else every epoch would end with the newest ones."""
+    monkeypatch.setattr(corpus, "GROUP_ARTICLES", 1)
+    monkeypatch.setattr(shards, "_FOOTERS", footers)
     letters = "abcdefgh"
     for letter in letters:
         (tmp_path / f"{letter}.txt").write_text(f"word{letter} and others " * 8 + "\n")

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import groupby
 from typing import BinaryIO
 
 import numpy as np
@@ -30,6 +31,7 @@ from beam_pipelines.stages.parts import Part, sorted_parts
 from beam_pipelines.stages.phrases import Phrases, join_all
 
 _COUNTED_TOGETHER = 64  # Records.
+_FOOTERS = 4096  # Row groups whose places in their files are held in memory; 2 kB each in a file.
 
 
 @dataclass(frozen=True)
@@ -230,10 +232,32 @@ def _groups(
     In the corpus's own order every shard, and so every epoch, would go from the oldest archive to
     the newest, and the vectors would lean towards what was read last (docs/experiments.md).
     """
-    groups = [(part, at) for part in sorted_parts(parts) for at in range(len(part.groups))]
-    mine = groups[place :: sampling.num_shards]
-    order = skipgrams.article_rng(draw, "order", str(place)).random(len(mine)).argsort()
-    for at in order.tolist():
-        part, group = mine[at]
-        with open_binary(output.corpus_path("corpus", f"{part.name}.parquet")) as file:
-            yield list(corpus.read_group(pq.ParquetFile(file), group))
+    parts = sorted_parts(parts)
+    mine = [(part, at) for part in parts for at in range(len(part.groups))]
+    mine = mine[place :: sampling.num_shards]
+    rng = skipgrams.article_rng(draw, "order", str(place))
+    drawn, turns = rng.random(len(mine)), _turns(parts, rng)
+
+    def turn(at: int) -> int:
+        return turns[mine[at][0].name]
+
+    order = sorted(range(len(mine)), key=lambda at: (turn(at), drawn[at]))
+    for _, together in groupby(order, key=turn):
+        footers: dict[str, pq.FileMetaData] = {}
+        for at in together:
+            part, group = mine[at]
+            with open_binary(output.corpus_path("corpus", f"{part.name}.parquet")) as file:
+                reader = pq.ParquetFile(file, metadata=footers.get(part.name))
+                footers[part.name] = reader.metadata
+                yield list(corpus.read_group(reader, group))
+
+
+def _turns(parts: Sequence[Part], rng: np.random.Generator) -> dict[str, int]:
+    """Returns when each part is read: in a drawn order, as many at once as footers may be held."""
+    turns, turn, held = {}, 0, 0
+    for at in rng.random(len(parts)).argsort().tolist():
+        groups = len(parts[at].groups)
+        if held and held + groups > _FOOTERS:
+            turn, held = turn + 1, 0
+        turns[parts[at].name], held = turn, held + groups
+    return turns
