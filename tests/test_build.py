@@ -18,7 +18,7 @@ from beam_pipelines.engine import unknown_options
 from beam_pipelines.records import UserError
 from beam_pipelines.stages import corpus, shards
 from beam_pipelines.stages.corpus import Summary, Tokens
-from beam_pipelines.stages.parts import read_document
+from beam_pipelines.stages.parts import Part, read_document
 from pmc2vec.inspection import inspect
 from tests.bulk import article, write_archive, write_bulk
 
@@ -103,11 +103,9 @@ def test_another_seed_writes_other_records_of_the_same_corpus(tmp_path):
     assert not any(name.endswith(".parquet") for name in differ)
 
 
-@pytest.mark.parametrize("footers", [4096, 2])
-def test_a_shard_does_not_follow_the_order_of_the_archives(tmp_path, monkeypatch, footers):
+def test_a_shard_does_not_follow_the_order_of_the_archives(tmp_path, monkeypatch):
     """Else every epoch would end with the newest ones."""
     monkeypatch.setattr(corpus, "GROUP_ARTICLES", 1)
-    monkeypatch.setattr(shards, "_FOOTERS", footers)
     letters = "abcdefgh"
     for letter in letters:
         (tmp_path / f"{letter}.txt").write_text(f"word{letter} and others " * 8 + "\n")
@@ -125,6 +123,16 @@ def test_a_shard_does_not_follow_the_order_of_the_archives(tmp_path, monkeypatch
         orders.append("".join(dict.fromkeys(w[-1] for w in known if w.startswith("word"))))
     assert [sorted(order) for order in orders] == [list(letters)] * 2
     assert len({*orders, letters}) == 3
+
+
+def test_archives_are_read_together_as_far_as_their_footers_may_be_held(monkeypatch):
+    monkeypatch.setattr(shards, "_FOOTERS", 4)
+    parts = [Part(f"part-{n:05d}", (10,) * groups) for n, groups in enumerate([2, 2, 2, 9, 0, 2])]
+    turns = shards._turns(parts, np.random.default_rng(1))
+    assert turns.keys() == {part.name for part in parts}
+    for turn in range(max(turns.values()) + 1):
+        together = [len(part.groups) for part in parts if turns[part.name] == turn]
+        assert sum(together) <= 4 or sum(together) == max(together)
 
 
 def test_the_manifest_tells_what_the_files_hold(tmp_path):

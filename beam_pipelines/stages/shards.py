@@ -13,6 +13,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import groupby
+from operator import itemgetter
 from typing import BinaryIO
 
 import numpy as np
@@ -233,19 +234,16 @@ def _groups(
     the newest, and the vectors would lean towards what was read last (docs/experiments.md).
     """
     parts = sorted_parts(parts)
-    mine = [(part, at) for part in parts for at in range(len(part.groups))]
+    mine = [(part, group) for part in parts for group in range(len(part.groups))]
     mine = mine[place :: sampling.num_shards]
     rng = skipgrams.article_rng(draw, "order", str(place))
-    drawn, turns = rng.random(len(mine)), _turns(parts, rng)
-
-    def turn(at: int) -> int:
-        return turns[mine[at][0].name]
-
-    order = sorted(range(len(mine)), key=lambda at: (turn(at), drawn[at]))
-    for _, together in groupby(order, key=turn):
+    drawn, turns = rng.random(len(mine)).tolist(), _turns(parts, rng)
+    found = [
+        (turns[part.name], key, part, group) for (part, group), key in zip(mine, drawn, strict=True)
+    ]
+    for _, together in groupby(sorted(found, key=itemgetter(0, 1)), key=itemgetter(0)):
         footers: dict[str, pq.FileMetaData] = {}
-        for at in together:
-            part, group = mine[at]
+        for _, _, part, group in together:
             with open_binary(output.corpus_path("corpus", f"{part.name}.parquet")) as file:
                 reader = pq.ParquetFile(file, metadata=footers.get(part.name))
                 footers[part.name] = reader.metadata
