@@ -32,8 +32,9 @@ setup: .venv/.installed ## Make .venv with the pinned packages and pmc2vec itsel
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes $(LOCKS:%=-r %)
 	@touch $@
 
+# Warnings off: setuptools has one for every editable install, and it tells a user nothing.
 .venv/.installed: .venv/.pinned pyproject.toml setup.py
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+	@PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --disable-pip-version-check \
 	  --no-deps --no-build-isolation --editable .
 	@touch $@
 
