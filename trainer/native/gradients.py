@@ -70,6 +70,15 @@ def _ask(table: Floats, ids: Ints) -> None:
 
 
 @compiled
+def _largest(numbers: Floats) -> Any:
+    """Returns the largest number; NumPy's own function makes an array."""
+    found = numbers[0]
+    for number in numbers[1:]:
+        found = max(found, number)
+    return found
+
+
+@compiled
 def _contexts_of(tokens: Ints, windows: Bytes, first: Any, last: Any) -> None:
     """Sets the first and the last context of each token, which its sentence bounds."""
     start = 0
@@ -127,7 +136,7 @@ def _negatives(at: int, record: Any, tables: Tables, sizes: Sizes, buffers: Any)
     product(room.targets.rows, room.turned_negatives, room.noise)
     for i in range(sizes.block):
         room.pairs[i] = room.last[at + i] - room.first[at + i]
-        room.best[i] = room.noise[i, : min(sizes.negative, count)].max()
+        room.best[i] = _largest(room.noise[i, : min(sizes.negative, count)])
     loss = noise_slopes(room.noise, count, room.pairs, float32(sizes.negative / count))
     pack(room.noise, room.noise_units, sizes)
     targets = gradients.targets.rows[at : at + room.noise.shape[0]]

@@ -80,8 +80,7 @@ def _enclosing(enclosed: str) -> Any:
             if len(rates):
                 step = (sizes.window, rates[n])
                 for core in prange(cores):
-                    own = room_of_core(room, core).own
-                    update(batch, tables, (own, gradients), step, (core, cores))
+                    update(batch, tables, (room, gradients), step, (core, cores))
         return totals
 
     return train

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from trainer.native.buffers import Floats, Ints, Tables, gradients_of_record
+from trainer.native.buffers import Floats, Ints, Tables, gradients_of_record, room_of_core
 from trainer.native.compilation import compiled
 from trainer.native.instructions import LINE, will_read, will_write
 
@@ -79,15 +79,16 @@ def update(batch: Any, tables: Tables, buffers: Any, step: Any, share: Any) -> N
     Args:
         batch: tokens, windows and negatives of its records.
         tables: to be changed.
-        buffers: `Scratch.own` of the core, and `Gradients` of all records, flat.
+        buffers: `Scratch` of all cores and `Gradients` of all records, flat.
         step: w, and the learning rate.
         share: the core's number, and how many cores there are.
     """
     tokens, _, negatives = batch
-    places, all_gradients = buffers
+    room, all_gradients = buffers
+    places = room_of_core(room, share[0]).own
     window, rate = step
     if len(tables.target_sums):
-        _accumulate(batch, tables, buffers, window, share)
+        _accumulate(batch, tables, (places, all_gradients), window, share)
     target, context = (tables.target, tables.target_sums), (tables.context, tables.context_sums)
     for at in range(len(tokens)):
         gradients = gradients_of_record(all_gradients, at)
