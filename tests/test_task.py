@@ -237,6 +237,27 @@ def test_a_broken_checkpoint_is_passed_over_and_two_are_told(dataset, tmp_path, 
         train(config(dataset, workdir))
 
 
+# --- TensorFlow's start ------------------------------------------------------------------------
+
+NO_KERAS = """
+import os, sys
+from trainer.devices import load_tensorflow
+
+load_tensorflow()
+import tensorflow as tf
+assert not [name for name in sys.modules if name.startswith("keras.src")]
+assert "TF_USE_LEGACY_KERAS" not in os.environ
+
+from tensorflow.keras import layers
+assert tf.keras.__version__.startswith("3.")
+assert layers.Dense(2)(tf.zeros([1, 3])).shape == (1, 2)
+"""
+
+
+def test_keras_is_loaded_only_when_it_is_asked_for():
+    subprocess.run([sys.executable, "-c", NO_KERAS], check=True)
+
+
 # --- on several devices ------------------------------------------------------------------------
 
 TWO_DEVICES = """

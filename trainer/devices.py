@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 TF_CONFIG = "TF_CONFIG"
 
+_KERAS = "TF_USE_LEGACY_KERAS"
+
 _TRAINING = ("chief", "worker")  # Kinds of tasks, in the order in which TensorFlow numbers them.
 
 
@@ -89,13 +91,14 @@ def this_worker() -> Worker:
 
 
 def load_tensorflow() -> None:
-    """Loads TensorFlow, silently.
+    """Loads TensorFlow, silently, and without Keras until somebody asks for `tf.keras`.
 
     Its libraries print lines before they read TF_CPP_MIN_LOG_LEVEL, among them an "error" on every
-    machine without a GPU.
+    machine without a GPU. And it loads Keras at once, which takes as long as itself where there are
+    Matplotlib and scikit-learn.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    with _silence():
+    with _silence(), _without_keras():
         import tensorflow as tf
 
         tf.config.list_physical_devices()
@@ -165,6 +168,21 @@ def _split_cpu(count: int) -> None:
             raise UserError(
                 f"--devices {count}: TensorFlow has started with fewer CPU devices in this process"
             ) from error
+
+
+@contextlib.contextmanager
+def _without_keras() -> Iterator[None]:
+    """Makes TensorFlow look for the Keras of old, if it is loaded inside, and not find it.
+
+    It asks for the variable again when `tf.keras` is first used.
+    """
+    before = os.environ.get(_KERAS)
+    os.environ.setdefault(_KERAS, "1")
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[_KERAS]
 
 
 @contextlib.contextmanager
