@@ -1,6 +1,9 @@
 """trainer.native: machine code that does what `trainer.model` says."""
 
+import mmap
+import re
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -178,6 +181,32 @@ def test_what_is_written_into_a_variables_memory_is_its_value(tmp_path):
     assert variable.numpy()[0, :2].tolist() == [2, 1]
     tf.train.Checkpoint(v=variable).restore(saved).assert_consumed()
     assert steps.memory(variable)[3, 4] == variable.numpy()[3, 4] == 7
+
+
+def large_pages(place: int) -> int:
+    """Returns how many kB of the mapping around an address are in large pages."""
+    inside = False
+    for line in Path("/proc/self/smaps").read_text().splitlines():
+        if bounds := re.match(r"([0-9a-f]+)-([0-9a-f]+) ", line):
+            inside = int(bounds[1], 16) <= place < int(bounds[2], 16)
+        elif inside and line.startswith("AnonHugePages"):
+            return int(line.split()[1])
+    return 0
+
+
+@pytest.mark.skipif(not hasattr(mmap, "MADV_HUGEPAGE"), reason="large pages are Linux's")
+def test_memory_in_use_moves_to_large_pages():
+    room = mmap.mmap(-1, 16 << 20, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    room.madvise(mmap.MADV_NOHUGEPAGE)
+    numbers = np.frombuffer(room, np.uint8)
+    numbers[:] = np.arange(len(numbers)) % 251
+    middle = numbers.ctypes.data + len(numbers) // 2
+    assert large_pages(middle) == 0
+    moved = steps.ask_for_large_pages(numbers.ctypes.data + 5, len(numbers) - 10)
+    assert np.array_equal(numbers, np.arange(len(numbers)) % 251)
+    if not moved:
+        pytest.skip("this system moves nothing to large pages")
+    assert large_pages(middle) >= 12 << 10
 
 
 def test_steps_train_the_models_own_tables_in_calls_of_any_length():

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import mmap
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -26,6 +27,8 @@ from trainer.optimizers import Slots
 
 _PATIENCE = 3.0  # Seconds; code that was kept is there sooner.
 _COMPILES = "compiling the step for this processor, once; it takes half a minute"
+_LARGE_PAGE = 1 << 21  # Bytes.
+_COLLAPSE = 25  # Linux 6.1's MADV_COLLAPSE, which Python has no name for.
 _QUOTA = Path("/sys/fs/cgroup/cpu.max")  # "150000 100000": microseconds of CPU in so many.
 
 
@@ -64,6 +67,7 @@ class NativeSteps:
         self._room = buffers.flat(buffers.scratch_of(model.shape, self._sizes, self.cores))
         self._gradients: dict[int, tuple[NDArray[np.generic], ...]] = {}
         self._compiled, self._tell = False, tell
+        self._paged: dict[int, int] = {}
 
     def run(self, groups: Groups, steps: int, rates: NDArray[np.float32]) -> NDArray[np.float64]:
         """Trains on the next batches, or only measures them.
@@ -93,14 +97,23 @@ class NativeSteps:
         return np.concatenate(found)
 
     def _tables(self) -> buffers.Tables:
-        target = memory(self._model.target)
-        context = target if self._model.tied else memory(self._model.context)
+        target = self._table(self._model.target)
+        context = target if self._model.tied else self._table(self._model.context)
         if not self._slots[0]:
             none = np.zeros(0, np.float32)
             return buffers.Tables(target, context, none, none)
         sums = memory(*self._slots[0])
         others = sums if self._model.tied else memory(*self._slots[1])
         return buffers.Tables(target, context, sums, others)
+
+    def _table(self, variable: tf.Variable) -> NDArray[np.float32]:
+        """Returns a table's memory, in large pages where it has not been seen before."""
+        table = memory(variable)
+        place, size = table.ctypes.data, table.nbytes
+        if self._paged.get(place) != size:
+            ask_for_large_pages(place, size)  # If it cannot, rows are read all the same.
+            self._paged[place] = size
+        return table
 
 
 class Groups:
@@ -146,6 +159,25 @@ def memory(variable: tf.Variable) -> NDArray[np.float32]:
     assert read.ctypes.data == again.ctypes.data, "TensorFlow copies this variable when it is read"
     pointer = read.ctypes.data_as(ctypes.POINTER(ctypes.c_float))
     return np.ctypeslib.as_array(pointer, read.shape)
+
+
+def ask_for_large_pages(place: int, size: int) -> bool:
+    """Moves memory to pages of 2 MB, where Linux has them for who asks; returns whether it did.
+
+    Rows are read from all over a table: in a virtual machine to find one's page of 4 KB can take
+    as long as to read it.
+
+    Args:
+        place: the address of memory that is in use.
+        size: in bytes.
+    """
+    begin = -(-place // _LARGE_PAGE) * _LARGE_PAGE
+    size = (place + size) // _LARGE_PAGE * _LARGE_PAGE - begin
+    if size <= 0 or not hasattr(mmap, "MADV_HUGEPAGE"):
+        return False
+    given, system = (ctypes.c_void_p(begin), ctypes.c_size_t(size)), ctypes.CDLL(None)
+    asked = [system.madvise(*given, each) for each in (mmap.MADV_HUGEPAGE, _COLLAPSE)]
+    return not any(asked)
 
 
 def cores(quota: Path = _QUOTA) -> int:
