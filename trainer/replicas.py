@@ -50,9 +50,10 @@ class LearningRate:
     steps: int
 
     def at(self, step: Tensor) -> Tensor:
-        """Returns [] float32, the rate of a step, an int64 tensor."""
-        fall = tf.constant((self.last - self.first) / max(self.steps, 1), tf.float32)
-        return tf.constant(self.first, tf.float32) + fall * tf.cast(step, tf.float32)
+        """Returns the rate of a step, float32; of a NumPy array of steps an array of rates."""
+        fall = np.float32((self.last - self.first) / max(self.steps, 1))
+        steps = np.float32(step) if isinstance(step, np.ndarray) else tf.cast(step, tf.float32)
+        return np.float32(self.first) + fall * steps
 
 
 class Sums(NamedTuple):
@@ -165,7 +166,7 @@ class Replicas:
         end.
         """
         if self.native:
-            rates = self.rate.at(tf.range(first, first + steps)).numpy()
+            rates = self.rate.at(np.arange(first, first + steps))
             return _sums(self._native.run(iterator, steps, rates), first)
         first_step, count = tf.constant(first, tf.int64), tf.constant(steps, tf.int64)
         totals, diverged = self._train(iterator, first_step, count)

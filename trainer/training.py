@@ -39,8 +39,8 @@ from trainer.signals import StopRequest
 from trainer.vectors import Vectors
 from trainer.workdir import check_present
 
-STEPS_PER_CALL = 50
-"""Steps between two looks at the clock and at signals; a tenth of a second or so on a CPU."""
+STEPS_PER_CALL = 100
+"""Steps between two looks at the clock and at signals; some tenths of a second on a CPU."""
 
 
 class Training:
