@@ -11,7 +11,7 @@ XLA's those of the square.
     native             what `pmc2vec train` runs on one CPU
     gradients          the same without the update of the tables
     one core           the same as `native` on one core
-    float32            the same in float32, where `native` multiplies in bfloat16
+    float32, bfloat16  the same with products of these; `native` has what is faster here
     S 16, K 16 ...     the native step with other blocks; 4,096 tokens ...: with other batches
     XLA                what it runs for other architectures, and on GPUs
     without XLA        the same operations, one after the other
@@ -42,7 +42,7 @@ from trainer import objectives
 from trainer.data import Batch
 from trainer.model import SkipGram, frame, gradients
 from trainer.native import buffers, kernels
-from trainer.native.instructions import HAS_BFLOAT16, HIGH
+from trainer.native.instructions import FASTER_IN_BFLOAT16, HAS_BFLOAT16, HIGH
 from trainer.optimizers import Adagrad
 
 Work = Callable[[], Any]
@@ -85,7 +85,8 @@ def many(work: Callable[[], Any], *, compiled: bool = True) -> Work:
 
 
 def native(options: argparse.Namespace, block: int, negatives: int, tokens: int = TOKENS, *,
-           cores: int = 0, update: bool = True, bfloat16: bool = HAS_BFLOAT16) -> Work:  # fmt: skip
+           cores: int = 0, update: bool = True,
+           bfloat16: bool = FASTER_IN_BFLOAT16) -> Work:  # fmt: skip
     """Returns whole steps of blocks of such a shape, by our own machine code."""
     shape, size = shape_of(block, negatives), options.vector_size
     batch = [np.stack([part.numpy()] * STEPS) for part in made_up(options.words, shape, tokens)]
@@ -194,6 +195,7 @@ def main() -> None:
         "gradients": (native(options, *BLOCK, update=False), TOKENS, band),
         "one core": (native(options, *BLOCK, cores=1), TOKENS, band),
         "float32": (native(options, *BLOCK, bfloat16=False), TOKENS, band),
+        "bfloat16": (native(options, *BLOCK, bfloat16=HAS_BFLOAT16), TOKENS, band),
         **{f"S {s}, K {k}": (native(options, s, k), TOKENS, near + k) for s, k in SHAPES},
         **{f"{n:,} tokens": (native(options, *BLOCK, n), n, band) for n in (1024, 4096, 8192)},
         "XLA": (xla(options), TOKENS, square),

@@ -6,6 +6,7 @@ import tensorflow as tf
 from tests.datasets import topic_articles, write_dataset
 from trainer.config import TrainConfig
 from trainer.data import open_dataset
+from trainer.native import instructions
 from trainer.native.instructions import HAS_BFLOAT16
 from trainer.plan import Plan
 from trainer.runs.models import new_replicas
@@ -66,3 +67,17 @@ def test_one_cpu_runs_machine_code_where_it_knows_what_is_asked_for(dataset, opt
     if tf.config.list_logical_devices("GPU"):
         pytest.skip("a GPU is here")
     assert made(dataset, **options).native == native
+
+
+@pytest.mark.skipif(not HAS_BFLOAT16, reason="this processor does not multiply bfloat16")
+@pytest.mark.parametrize(
+    ("asked", "faster", "unit"),
+    [("auto", True, 2), ("auto", False, 1), ("on", False, 2), ("off", True, 1)],
+)
+def test_bfloat16_is_multiplied_where_it_is_faster_or_asked_for(
+    dataset, monkeypatch, asked, faster, unit
+):
+    if tf.config.list_logical_devices("GPU"):
+        pytest.skip("a GPU is here")
+    monkeypatch.setattr(instructions, "FASTER_IN_BFLOAT16", faster)
+    assert made(dataset, mixed_precision=asked)._native._sizes.unit == unit

@@ -137,7 +137,7 @@ class TrainConfig:
     """On one CPU, run the default architecture and objective as our own machine code, not XLA's."""
 
     mixed_precision: Literal["auto", "on", "off"] = "auto"
-    """Multiply in bfloat16, add up in float32; auto: on a CPU with instructions for it."""
+    """Multiply in bfloat16, add up in float32; auto: on a CPU where that is faster."""
 
     probe_words: tuple[str, ...] = ()
     """Words whose neighbours to show after each epoch; by default a few are chosen."""

@@ -113,7 +113,7 @@ class Replicas:
             tied: use one table for both.
             sync_every: steps between two averages of the tables; None to keep them in step.
             native: train by `native`, which knows `model.gradients` only, on one device.
-            mixed_precision: let `native` multiply in bfloat16, where the processor can.
+            mixed_precision: let `native` multiply in bfloat16, if the processor can.
             tell: takes a line for the user.
         """
         self._strategy, self._optimizer, self.rate = strategy, optimizer, rate

@@ -35,6 +35,7 @@ def new_replicas(
             f"--batch_size {config.batch_size} is {plan.records} records, which {devices} devices "
             f"cannot share; give a multiple of {devices * dataset.manifest.shape.length}"
         )
+    native = config.native and _fits_native(config, strategy)
     return Replicas(
         strategy,
         _optimizer(config, dataset, plan),
@@ -48,8 +49,8 @@ def new_replicas(
         ),
         tied=config.tie_embeddings,
         sync_every=config.sync_every,
-        native=config.native and _fits_native(config, strategy),
-        mixed_precision=config.mixed_precision != "off",
+        native=native,
+        mixed_precision=native and _gains_by_bfloat16(config),
         tell=tell,
     )
 
@@ -73,3 +74,10 @@ def _fits_native(config: TrainConfig, strategy: tf.distribute.Strategy) -> bool:
     from trainer.native.instructions import HAS_BFLOAT16  # Numba is of no use to GPUs.
 
     return HAS_BFLOAT16 or config.mixed_precision != "on"
+
+
+def _gains_by_bfloat16(config: TrainConfig) -> bool:
+    """Returns whether our own machine code is to multiply in bfloat16."""
+    from trainer.native.instructions import FASTER_IN_BFLOAT16
+
+    return {"on": True, "off": False, "auto": FASTER_IN_BFLOAT16}[config.mixed_precision]
