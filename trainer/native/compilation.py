@@ -19,7 +19,7 @@ _OPTIONS = {
 compiled = njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, _nrt=False, **_OPTIONS)
 """Compiles a function that compiled functions call, and that makes no arrays.
 
-Numba would count who holds an array at every slice and call, which took a sixth of the time. So
+Numba would count who holds an array at every slice and call, which took a seventh of the time. So
 what is called by others than these must not return arrays: nobody has counted them.
 """
 
