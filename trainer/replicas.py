@@ -50,7 +50,7 @@ class LearningRate:
     steps: int
 
     def at(self, step: Tensor) -> Tensor:
-        """Returns the rate of a step, float32; of a NumPy array of steps an array of rates."""
+        """Returns [] float32, the rate of a step, an int64 tensor; of a NumPy [n] of steps, [n]."""
         fall = np.float32((self.last - self.first) / max(self.steps, 1))
         steps = np.float32(step) if isinstance(step, np.ndarray) else tf.cast(step, tf.float32)
         return np.float32(self.first) + fall * steps

@@ -67,7 +67,7 @@ class NativeSteps:
         self._room = buffers.flat(buffers.scratch_of(model.shape, self._sizes, self.cores))
         self._gradients: dict[int, tuple[NDArray[np.generic], ...]] = {}
         self._compiled, self._tell = False, tell
-        self._paged: dict[int, int] = {}
+        self._seen: set[tuple[int, int]] = set()  # Tables' addresses and sizes.
 
     def run(self, groups: Groups, steps: int, rates: NDArray[np.float32]) -> NDArray[np.float64]:
         """Trains on the next batches, or only measures them.
@@ -109,10 +109,10 @@ class NativeSteps:
     def _table(self, variable: tf.Variable) -> NDArray[np.float32]:
         """Returns a table's memory, in large pages where it has not been seen before."""
         table = memory(variable)
-        place, size = table.ctypes.data, table.nbytes
-        if self._paged.get(place) != size:
-            ask_for_large_pages(place, size)  # If it cannot, rows are read all the same.
-            self._paged[place] = size
+        room = table.ctypes.data, table.nbytes
+        if room not in self._seen:
+            ask_for_large_pages(*room)  # If there are none, rows are read all the same.
+            self._seen.add(room)
         return table
 
 

@@ -50,7 +50,7 @@ def new_replicas(
         tied=config.tie_embeddings,
         sync_every=config.sync_every,
         native=native,
-        mixed_precision=native and _gains_by_bfloat16(config),
+        mixed_precision=native and _multiplies_bfloat16(config),
         tell=tell,
     )
 
@@ -76,7 +76,7 @@ def _fits_native(config: TrainConfig, strategy: tf.distribute.Strategy) -> bool:
     return HAS_BFLOAT16 or config.mixed_precision != "on"
 
 
-def _gains_by_bfloat16(config: TrainConfig) -> bool:
+def _multiplies_bfloat16(config: TrainConfig) -> bool:
     """Returns whether our own machine code is to multiply in bfloat16."""
     from trainer.native.instructions import FASTER_IN_BFLOAT16
 
