@@ -96,13 +96,12 @@ def native(options: argparse.Namespace, block: int, negatives: int, tokens: int 
     tables = buffers.Tables(model.target.numpy(), model.context.numpy(), *kept)
     cores = cores or options.threads
     sizes = buffers.sizes_of(shape, size, unit=2 if bfloat16 else 1)
-    room = buffers.flat(buffers.scratch_of(shape, sizes, cores))
-    gradients = buffers.flat(buffers.gradients_of(shape, sizes, tokens // shape.length))
+    room = buffers.of_batch(shape, sizes, tokens // shape.length, cores)
 
     def call() -> Any:
         numba.set_num_threads(cores)
         given = (*batch, rates)
-        found = kernels.train(given, tuple(tables), tuple(sizes), room, gradients)
+        found = kernels.train(given, tuple(tables), tuple(sizes), room, cores)
         return found[:, :, 0].sum()
 
     return call

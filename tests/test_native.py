@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from beam_pipelines.records import PADDING
+from beam_pipelines.records import PADDING, RecordShape
 from tests.test_model import SHAPES, D, V, batch_of, draw_records, draw_tables, pairwise
 from trainer.model import SkipGram, gradients
 from trainer.native import buffers, compilation, kernels, steps
@@ -19,6 +19,7 @@ from trainer.objectives import gradient_function
 from trainer.optimizers import Adagrad, Sgd
 
 RATE = 0.1
+SHORT_LAST_PIECE = RecordShape(length=20, block=4, block_negatives=3, window=4, negative=5)
 NEEDS_BFLOAT16 = pytest.mark.skipif(
     not HAS_BFLOAT16, reason="this processor does not multiply bfloat16"
 )
@@ -35,15 +36,18 @@ def tables_of(variables, sums=0.0) -> buffers.Tables:
     return buffers.Tables(*copies, *kept)
 
 
-def trained(tables, shape, records, *, rates, cores=2, unit=1):
-    """Changes the tables; returns [steps, 3] loss, pairs and hits."""
-    sizes = buffers.sizes_of(shape, tables.target.shape[1], unit=unit)
+def trained(tables, shape, records, *, rates, cores=2, unit=1, piece=1):
+    """Changes the tables; returns [steps, 3] loss, pairs and hits.
+
+    Pieces are as short as can be, unless it is said otherwise, so that records have several.
+    """
+    sizes = buffers.sizes_of(shape, tables.target.shape[1], unit=unit, piece=piece)
     return kernels.train(
         (*arrays(records, max(len(rates), 1)), np.array(rates, np.float32)),
         tuple(tables),
         tuple(sizes),
-        buffers.flat(buffers.scratch_of(shape, sizes, cores)),
-        buffers.flat(buffers.gradients_of(shape, sizes, len(records))),
+        buffers.of_batch(shape, sizes, len(records), cores),
+        cores,
     ).sum(1)
 
 
@@ -139,6 +143,36 @@ def test_the_bits_do_not_depend_on_the_number_of_cores(unit):
     for other in found[1:]:
         for one, two in zip(found[0], other, strict=True):
             np.testing.assert_array_equal(one, two)
+
+
+@pytest.mark.parametrize("shape", [*SHAPES, SHORT_LAST_PIECE], ids=str)
+def test_a_record_may_be_taken_in_pieces(shape):
+    records = draw_records(shape, seed=7)
+    found = []
+    for piece in (1, 100):
+        tables = tables_of(draw_tables(seed=7), sums=0.5)
+        totals = trained(tables, shape, records, rates=[RATE] * 3, piece=piece)
+        found.append((*tables, totals))
+    for pieces, whole in zip(*found, strict=True):
+        np.testing.assert_allclose(pieces, whole, rtol=1e-4, atol=5e-5)
+
+
+@pytest.mark.parametrize("shape", [*SHAPES, SHORT_LAST_PIECE], ids=str)
+def test_each_word_of_a_batch_has_a_row_of_the_gradients(shape):
+    sizes = buffers.sizes_of(shape, D, piece=1)
+    found, places = (of(shape, sizes, 3) for of in (buffers.gradients_of, buffers.places_of))
+    rows = {"targets": shape.length, "contexts": shape.length, "negatives": shape.negatives}
+    for name, length in rows.items():
+        taken = getattr(places, name)
+        assert len(set(taken)) == len(taken) == 3 * length
+        assert taken.max() < getattr(found, name).squares.size
+    others = places.others[places.others >= 0]
+    ends = range(sizes.piece, shape.length, sizes.piece)
+    near = [
+        t for t in range(shape.length) for end in ends if -shape.window <= t - end < shape.window
+    ]
+    assert len(set(others)) == len(others) == 3 * len(near)
+    assert not set(others) & set(places.contexts)
 
 
 def test_measuring_changes_nothing():

@@ -16,8 +16,13 @@ _OPTIONS = {
     "error_model": "numpy",
 }
 
-compiled = njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, _nrt=False, **_OPTIONS)
+compiled = njit(
+    no_cpython_wrapper=True, no_cfunc_wrapper=True, forceinline=True, _nrt=False, **_OPTIONS
+)
 """Compiles a function that compiled functions call, and that makes no arrays.
+
+It becomes part of those that call it: a call hands over each array as seven numbers, and a block's
+calls some hundreds of them.
 
 Numba would count who holds an array at every slice and call, which took a seventh of the time. So
 what is called by others than these must not return arrays: nobody has counted them.

@@ -1,4 +1,4 @@
-"""The gradients of a record, block after block, in buffers that stay in a core's cache.
+"""The gradients of a piece of a record, block after block, in buffers that stay in a core's cache.
 
 A block's targets meet its negatives and the tokens around it, its contexts. Of the products with
 the contexts only a band is computed, since a target has pairs with the 2w tokens next to it only.
@@ -12,14 +12,11 @@ from numba import float32
 
 from beam_pipelines.records import SENTENCE_START, WINDOW_BITS
 from trainer.native.buffers import (
-    Bytes,
     Floats,
     Gradient,
-    Gradients,
     Ints,
     Scratch,
     Sizes,
-    Tables,
     Units,
 )
 from trainer.native.compilation import compiled
@@ -79,21 +76,23 @@ def _largest(numbers: Floats) -> Any:
 
 
 @compiled
-def _contexts_of(tokens: Ints, windows: Bytes, first: Any, last: Any) -> None:
-    """Sets the first and the last context of each token, which its sentence bounds."""
-    start = 0
-    for i in range(len(tokens)):
+def _contexts_of(record: Any, begin: int, sizes: Sizes, room: Scratch) -> None:
+    """Sets the first and the last context of each token of a piece, which its sentence bounds."""
+    tokens, windows, _ = record
+    end = min(begin + sizes.piece, len(tokens))
+    start = max(begin - sizes.window, 0)
+    for i in range(start, end):
         if windows[i] >= SENTENCE_START:
             start = i
-        first[i] = i if tokens[i] < 0 else max(start, i - (windows[i] & WINDOW_BITS))
-    end = len(tokens) - 1
-    for i in range(len(tokens) - 1, -1, -1):
+        room.first[i] = i if tokens[i] < 0 else max(start, i - (windows[i] & WINDOW_BITS))
+    stop = min(end + sizes.window, len(tokens)) - 1
+    for i in range(stop, begin - 1, -1):
         if tokens[i] < 0:
-            last[i], end = i, i - 1
+            room.last[i], stop = i, i - 1
         else:
-            last[i] = min(end, i + (windows[i] & WINDOW_BITS))
+            room.last[i] = min(stop, i + (windows[i] & WINDOW_BITS))
             if windows[i] >= SENTENCE_START:
-                end = i - 1
+                stop = i - 1
 
 
 @compiled
@@ -115,23 +114,23 @@ def _count_pairs(begin: int, sizes: Sizes, room: Scratch) -> Any:
 
 
 @compiled
-def _negatives(at: int, record: Any, tables: Tables, sizes: Sizes, buffers: Any) -> Any:
+def _negatives(record: Any, at: int, following: Any, sizes: Any, buffers: Any) -> Any:
     """Sets the gradients that a block's negatives give to it and get from it.
 
     Args:
-        at: the token that the block begins at.
         record: tokens, windows and negatives.
-        tables: not changed.
-        sizes: of the record.
-        buffers: of this core, with the block's targets, and the record's gradients.
+        at: the token that the block begins at.
+        following: the negatives of the block after this one.
+        sizes: of the record, and the tables, which are not changed.
+        buffers: of this core, with the block's targets, and the piece's gradients.
 
     Returns:
         The loss.
     """
-    drawn, (room, gradients) = record[2], buffers
-    count, place = sizes.block_negatives, at // sizes.block * sizes.block_negatives
-    _read(tables.context, (drawn, place), room.negatives, sizes, room.rest)
-    _ask(tables.context, drawn[place + count : place + 2 * count])
+    (sizes, tables), (room, gradients) = sizes, buffers
+    count, row = sizes.block_negatives, at % sizes.piece
+    _read(tables.context, (record[2], at // sizes.block * count), room.negatives, sizes, room.rest)
+    _ask(tables.context, following)
     turn(room.negatives.rows, room.turned_negatives)
     product(room.targets.rows, room.turned_negatives, room.noise)
     for i in range(sizes.block):
@@ -139,78 +138,89 @@ def _negatives(at: int, record: Any, tables: Tables, sizes: Sizes, buffers: Any)
         room.best[i] = _largest(room.noise[i, : min(sizes.negative, count)])
     loss = noise_slopes(room.noise, count, room.pairs, float32(sizes.negative / count))
     pack(room.noise, room.noise_units, sizes)
-    targets = gradients.targets.rows[at : at + room.noise.shape[0]]
+    targets = gradients.targets.rows[row : row + room.noise.shape[0]]
     product(room.noise_units.rows, room.negatives.columns, targets)
+    place = row // sizes.block * count
     negatives = gradients.negatives.rows[place : place + room.noise.shape[1]]
     product(room.noise_units.columns.T, room.targets.columns, negatives)
-    _mean_squares(gradients.negatives, place, count, sizes)
+    set_squares(gradients.negatives, place, count, sizes.vector_size)
     return loss
 
 
 @compiled
-def _contexts(at: int, record: Any, tables: Tables, sizes: Sizes, buffers: Any) -> Any:
+def _contexts(record: Any, at: int, following: Any, sizes: Any, buffers: Any) -> Any:
     """Adds the gradients that the tokens around a block's targets give to them and get from them.
 
-    Arguments as of `_negatives`.
+    Arguments as of `_negatives`, but that after this block come the last tokens around the next.
 
     Returns:
         Loss, pairs and hits.
     """
-    tokens, (room, gradients) = record[0], buffers
-    block, window = sizes.block, sizes.window
-    _read(tables.context, (tokens, at - window), room.contexts, sizes, room.rest)
-    _ask(tables.context, tokens[at + block + window : at + 2 * block + window])
+    (sizes, tables), (room, gradients) = sizes, buffers
+    block, window, row = sizes.block, sizes.window, at % sizes.piece
+    _read(tables.context, (record[0], at - window), room.contexts, sizes, room.rest)
+    _ask(tables.context, following)
     turn(room.contexts.rows, room.turned_contexts)
     band_product(room.targets.rows, room.turned_contexts, room.band, 2 * window)
     pairs, hits = _count_pairs(at, sizes, room)
     loss = pair_slopes(room.band.reshape(-1), room.mask.reshape(-1))
     pack(room.band, room.band_units, sizes)
-    targets = gradients.targets.rows[at : at + len(room.band)]
+    targets = gradients.targets.rows[row : row + len(room.band)]
     terms = (0, 2 * window, sizes.unit)
     add_product(room.band_units.rows, room.contexts.columns, targets, terms)
-    contexts, terms = gradients.contexts.rows[at : at + sizes.around], (-2 * window, 0, sizes.unit)
+    contexts = gradients.contexts.rows[row : row + sizes.around]
+    terms = (-2 * window, 0, sizes.unit)
     contexts[2 * window :] = _ZERO
     add_product(room.band_units.columns.T, room.targets.columns, contexts, terms)
-    _mean_squares(gradients.targets, at, block, sizes)
-    _mean_squares(gradients.contexts, at, block, sizes)  # Nothing is added to these any more.
+    set_squares(gradients.targets, row, block, sizes.vector_size)
+    # Within this piece nothing is added to these any more.
+    set_squares(gradients.contexts, row, block, sizes.vector_size)
     return loss, pairs, hits
 
 
 @compiled
-def _mean_squares(gradient: Gradient, begin: int, count: int, sizes: Sizes) -> None:
+def set_squares(gradient: Gradient, begin: int, count: int, vector_size: int) -> None:
     """Sets the mean squares of some rows."""
     for i in range(begin, begin + count):
         total = _ZERO
         for d in range(gradient.rows.shape[1]):
             total += gradient.rows[i, d] * gradient.rows[i, d]
-        gradient.squares[i] = total / float32(sizes.vector_size)
+        gradient.squares[i] = total / float32(vector_size)
 
 
 @compiled
-def set_gradients(
-    record: Any, tables: Tables, sizes: Sizes, room: Scratch, gradients: Gradients
-) -> Any:
-    """Computes the gradients of a record.
+def begin_piece(record: Any, begin: int, sizes: Sizes, buffers: Any) -> None:
+    """Prepares for the blocks of a piece.
+
+    Arguments as of `set_gradients`, but `begin`: the token that the piece begins at.
+    """
+    room, gradients = buffers
+    _contexts_of(record, begin, sizes, room)
+    gradients.contexts.rows[: 2 * sizes.window] = _ZERO
+
+
+@compiled
+def set_gradients(record: Any, at: int, following: Any, sizes: Any, buffers: Any) -> Any:
+    """Computes what the gradients of a piece have of a block.
 
     Args:
         record: tokens, windows and negatives; see `records.Record`.
-        tables: not changed.
-        sizes: of the record.
-        room: of this core.
-        gradients: of the record; they are set.
+        at: the token that the block begins at. The blocks of a piece come one after the other.
+        following: the tokens of the block that this core does next, those around it and its
+            negatives, whose rows are asked for.
+        sizes: of the record, and the tables, which are not changed.
+        buffers: of this core, and the gradients of the piece, which are set.
 
     Returns:
         Loss, pairs and hits.
     """
-    tokens, windows, _ = record
-    loss, pairs, hits, buffers = 0.0, 0, 0, (room, gradients)
-    _contexts_of(tokens, windows, room.first, room.last)
-    gradients.contexts.rows[: 2 * sizes.window] = _ZERO
-    for at in range(0, len(tokens), sizes.block):
-        _read(tables.target, (tokens, at), room.targets, sizes, room.rest)
-        _ask(tables.target, tokens[at + sizes.block : at + 2 * sizes.block])
-        loss += _negatives(at, record, tables, sizes, buffers)
-        found = _contexts(at, record, tables, sizes, buffers)
-        loss, pairs, hits = loss + found[0], pairs + found[1], hits + found[2]
-    _mean_squares(gradients.contexts, len(tokens), 2 * sizes.window, sizes)
-    return loss, pairs, hits
+    (of, tables), (room, gradients) = sizes, buffers
+    _read(tables.target, (record[0], at), room.targets, of, room.rest)
+    _ask(tables.target, following[0])
+    noise = _negatives(record, at, following[2], sizes, buffers)
+    loss, pairs, hits = _contexts(record, at, following[1], sizes, buffers)
+    end = min(at + of.block, len(record[0]))
+    if end % of.piece == 0 or end == len(record[0]):
+        after = at % of.piece + of.block
+        set_squares(gradients.contexts, after, 2 * of.window, of.vector_size)
+    return noise + loss, pairs, hits

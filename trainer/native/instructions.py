@@ -231,6 +231,19 @@ def turn_square(_: Any, a: Any, out: Any, i: Any, j: Any) -> Any:
     return types.void(a, out, types.intp, types.intp), emit
 
 
+@intrinsic
+def take(_: Any, turns: Any, row: Any, column: Any) -> Any:
+    """Returns turns[row, column], an int32, and adds 1, as one act, whoever else does so."""
+
+    def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        place = _Matrix(context, builder, signature.args[0], args[0]).place(*args[1:])
+        number = builder.bitcast(place, _INT32.as_pointer())
+        found = builder.atomic_rmw("add", number, _INT32(1), "monotonic")
+        return builder.sext(found, _INDEX)
+
+    return types.intp(turns, types.intp, types.intp), emit
+
+
 def _prefetch(write: int, cache: int) -> Any:
     """Returns what asks for the cache line of array[row, column]."""
 

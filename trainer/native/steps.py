@@ -64,8 +64,7 @@ class NativeSteps:
         self._model, self._slots = model, slots
         unit = 2 if mixed_precision and HAS_BFLOAT16 else 1
         self._sizes = buffers.sizes_of(model.shape, model.target.shape[1], unit=unit)
-        self._room = buffers.flat(buffers.scratch_of(model.shape, self._sizes, self.cores))
-        self._gradients: dict[int, tuple[NDArray[np.generic], ...]] = {}
+        self._buffers: dict[int, tuple[tuple[NDArray[np.generic], ...], ...]] = {}
         self._compiled, self._tell = False, tell
         self._seen: set[tuple[int, int]] = set()  # Tables' addresses and sizes.
 
@@ -85,13 +84,13 @@ class NativeSteps:
         while steps:
             batches = groups.take(steps)
             count, records, _ = batches[0].shape
-            if records not in self._gradients:
-                self._gradients[records] = buffers.flat(
-                    buffers.gradients_of(self._model.shape, self._sizes, records)
+            if records not in self._buffers:
+                self._buffers[records] = buffers.of_batch(
+                    self._model.shape, self._sizes, records, self.cores
                 )
-            given = (*batches, rates[:count]), tables, tuple(self._sizes), self._room
+            given = (*batches, rates[:count]), tables, tuple(self._sizes)
             with contextlib.nullcontext() if self._compiled else _patience(self._tell):
-                found.append(kernels.train(*given, self._gradients[records]).sum(1))
+                found.append(kernels.train(*given, self._buffers[records], self.cores).sum(1))
             self._compiled = True
             steps, rates = steps - count, rates[count:]
         return np.concatenate(found)
