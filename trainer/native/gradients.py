@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from numba import float32
+from numba import float32, int32
 
 from beam_pipelines.records import SENTENCE_START, WINDOW_BITS
 from trainer.native.buffers import (
@@ -20,7 +20,7 @@ from trainer.native.buffers import (
     Units,
 )
 from trainer.native.compilation import compiled
-from trainer.native.instructions import LANES, LINE, pack_rows, will_need
+from trainer.native.instructions import HIGH, LANES, LINE, pack_rows, square_sums, will_need
 from trainer.native.products import add_product, band_product, pack, product, turn
 from trainer.native.slopes import noise_slopes, pair_slopes
 
@@ -97,20 +97,22 @@ def _contexts_of(record: Any, begin: int, sizes: Sizes, room: Scratch) -> None:
 
 @compiled
 def _count_pairs(begin: int, sizes: Sizes, room: Scratch) -> Any:
-    """Marks the pairs of a block, counts them and those that beat the best negative."""
-    total = hits = 0
-    room.mask[:] = _ZERO
+    """Marks the pairs of a block, counts them and those that beat the best negative.
+
+    Whole rows are looked at, without a branch, since a target's pairs do not fill a register.
+    """
+    pairs = hits = int32(0)
     for i in range(sizes.block):
-        own, place = begin + i, sizes.window + i  # A target's own place in its row.
-        first, last = place - own + room.first[own], place - own + room.last[own]
-        if first < last:
-            for at in range(first, last + 1):
-                room.mask[i, at] = _ONE
-                hits += room.band[i, at] > room.best[i]
-            room.mask[i, place] = _ZERO
-            hits -= room.band[i, place] > room.best[i]
-            total += last - first
-    return total, hits
+        place = int32(sizes.window + i)  # A target's own place in its row.
+        before = int32(begin + i) - place
+        first, last = room.first[begin + i] - before, room.last[begin + i] - before
+        best = room.best[i]
+        for at in range(room.mask.shape[1]):
+            is_pair = (int32(at) >= first) & (int32(at) <= last) & (int32(at) != place)
+            room.mask[i, at] = float32(is_pair)
+            hits += int32(is_pair & (room.band[i, at] > best))
+        pairs += last - first
+    return pairs, hits
 
 
 @compiled
@@ -143,7 +145,7 @@ def _negatives(record: Any, at: int, following: Any, sizes: Any, buffers: Any) -
     place = row // sizes.block * count
     negatives = gradients.negatives.rows[place : place + room.noise.shape[1]]
     product(room.noise_units.columns.T, room.targets.columns, negatives)
-    set_squares(gradients.negatives, place, count, sizes.vector_size)
+    _set_squares(gradients.negatives, place, count, sizes)
     return loss
 
 
@@ -172,20 +174,20 @@ def _contexts(record: Any, at: int, following: Any, sizes: Any, buffers: Any) ->
     terms = (-2 * window, 0, sizes.unit)
     contexts[2 * window :] = _ZERO
     add_product(room.band_units.columns.T, room.targets.columns, contexts, terms)
-    set_squares(gradients.targets, row, block, sizes.vector_size)
+    _set_squares(gradients.targets, row, block, sizes)
     # Within this piece nothing is added to these any more.
-    set_squares(gradients.contexts, row, block, sizes.vector_size)
+    _set_squares(gradients.contexts, row, block, sizes)
     return loss, pairs, hits
 
 
 @compiled
-def set_squares(gradient: Gradient, begin: int, count: int, vector_size: int) -> None:
-    """Sets the mean squares of some rows."""
-    for i in range(begin, begin + count):
-        total = _ZERO
-        for d in range(gradient.rows.shape[1]):
-            total += gradient.rows[i, d] * gradient.rows[i, d]
-        gradient.squares[i] = total / float32(vector_size)
+def _set_squares(gradient: Gradient, begin: int, count: int, sizes: Sizes) -> None:
+    """Sets the mean squares of some rows, and of up to three after them."""
+    share = _ONE / float32(sizes.vector_size)
+    for i in range(begin, begin + count, HIGH):
+        one, two, three, four = square_sums(gradient.rows, i)
+        gradient.squares[i], gradient.squares[i + 1] = one * share, two * share
+        gradient.squares[i + 2], gradient.squares[i + 3] = three * share, four * share
 
 
 @compiled
@@ -222,5 +224,5 @@ def set_gradients(record: Any, at: int, following: Any, sizes: Any, buffers: Any
     end = min(at + of.block, len(record[0]))
     if end % of.piece == 0 or end == len(record[0]):
         after = at % of.piece + of.block
-        set_squares(gradients.contexts, after, 2 * of.window, of.vector_size)
+        _set_squares(gradients.contexts, after, 2 * of.window, of)
     return noise + loss, pairs, hits

@@ -167,6 +167,44 @@ contiguous.
 
 
 @intrinsic
+def square_sums(_: Any, rows: Any, i: Any) -> Any:
+    """Returns the sums of the squares of rows i to i + 4, float32, whose columns fill registers."""
+
+    def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        source = _Matrix(context, builder, signature.args[0], args[0])
+        columns = context.make_array(signature.args[0])(context, builder, args[0]).shape
+        width = cgutils.unpack_tuple(builder, columns, 2)[1]
+        before, loop = builder.block, builder.append_basic_block("squares")
+        builder.branch(loop)
+
+        builder.position_at_end(loop)
+        j, *totals = [builder.phi(kind) for kind in (_INDEX, *[_FLOATS] * HIGH)]
+        found = []
+        for row, total in enumerate(totals):
+            numbers = source.load(builder.add(args[1], _INDEX(row)), j, _FLOATS)
+            found.append(_multiply_add(builder, total, numbers, numbers))
+        following = builder.add(j, _INDEX(LANES))
+        zero = ir.Constant(_FLOATS, None)
+        for phi, start, value in zip(
+            [j, *totals], [_INDEX(0), *[zero] * HIGH], [following, *found], strict=True
+        ):
+            phi.add_incoming(start, before)
+            phi.add_incoming(value, loop)
+        after = builder.append_basic_block("done")
+        builder.cbranch(builder.icmp_signed("<", following, width), loop, after)
+
+        builder.position_at_end(after)
+        takes = ir.FunctionType(ir.FloatType(), [ir.FloatType(), _FLOATS])
+        name = f"llvm.vector.reduce.fadd.v{LANES}f32"
+        add = cgutils.get_or_insert_function(builder.module, takes, name)
+        none = ir.Constant(ir.FloatType(), -0.0)
+        sums = [builder.call(add, [none, total], fastmath=("reassoc",)) for total in found]
+        return context.make_tuple(builder, signature.return_type, sums)
+
+    return types.UniTuple(types.float32, HIGH)(rows, types.intp), emit
+
+
+@intrinsic
 def pack_rows(
     _: Any, source: Any, one: Any, other: Any, k: Any, rows: Any, columns: Any, i: Any, j: Any
 ) -> Any:

@@ -9,7 +9,7 @@ from numba import float32
 from trainer.native.buffers import Floats
 from trainer.native.compilation import compiled
 
-_ZERO, _HALF, _ONE, _TWO = float32(0), float32(0.5), float32(1), float32(2)
+_ZERO, _HALF, _ONE = float32(0), float32(0.5), float32(1)
 
 
 @compiled
@@ -37,13 +37,21 @@ def _sigmoid(x: Any) -> Any:
 
 @compiled
 def _softplus(x: Any, sigmoid: Any) -> Any:
-    """Returns log(1 + e ** x), to 1e-6, by the series of atanh; not finite where x is not."""
-    rare = min(sigmoid, _ONE - sigmoid)
-    y = rare / (_TWO - rare)  # -log(1 - rare) = 2 atanh(y), y <= 1 / 3
-    z = y * y
-    series = float32(1 / 7) + z * (float32(1 / 9) + z * float32(1 / 11))
-    series = _ONE + z * (float32(1 / 3) + z * (float32(1 / 5) + z * series))
-    return (x if x > _ZERO else _ZERO * x) + _TWO * y * series
+    """Returns log(1 + e ** x), to 2e-7; not finite where x is not.
+
+    It is x, or 0, and -log(1 - r) for the smaller one, r, of sigmoid and 1 - sigmoid: r times a
+    polynomial that was fitted at Chebyshev's points between 0 and 1 / 2. No quotient is needed.
+    """
+    r = min(sigmoid, _ONE - sigmoid)
+    p = float32(1.1863941)
+    p = p * r - float32(1.0841025)
+    p = p * r + float32(0.78719475)
+    p = p * r + float32(0.037416168)
+    p = p * r + float32(0.27235588)
+    p = p * r + float32(0.33185387)
+    p = p * r + float32(0.50003684)
+    p = p * r + float32(0.99999988)
+    return (x if x > _ZERO else _ZERO * x) + r * p
 
 
 @compiled

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numba import float32
 
 from trainer.native.buffers import Floats, Gradient, Ints, Places, Tables
 from trainer.native.compilation import compiled
-from trainer.native.gradients import set_squares
 from trainer.native.instructions import LINE, will_read, will_write
 
 _AHEAD = 8  # Rows that are asked for before their turn.
@@ -47,9 +47,12 @@ def _join(contexts: Gradient, places: Places, own: Ints, vector_size: int) -> No
         other = places.others[at]
         if other >= 0:
             row = places.contexts[at]
+            total = float32(0)
             for d in range(contexts.rows.shape[1]):
-                contexts.rows[row, d] += contexts.rows[other, d]
-            set_squares(contexts, row, 1, vector_size)
+                value = contexts.rows[row, d] + contexts.rows[other, d]
+                contexts.rows[row, d] = value
+                total += value * value
+            contexts.squares[row] = total / float32(vector_size)
 
 
 @compiled
