@@ -13,8 +13,9 @@ process of its own, and the trainers take turns, a seed after the other:
 
 A whole run is gensim's process, or build and train together. Words are tokens of the corpus, times
 the epochs, for both. Figures are medians over the seeds; ratios are those of a pair of runs that
-followed each other. The bound is what the cores could do if each product ran at the speed of the
-best large product here, measured before, and rows moved at the speed of a large copy.
+followed each other. The bound is what the cores could do if each product ran at the speed of a
+large product here, and rows moved at the speed of a large copy: medians of what is measured before
+each training, since the speed of a shared machine changes.
 """
 
 from __future__ import annotations
@@ -76,8 +77,8 @@ class Report:
     Attributes:
         options: the arguments.
         cores: of this machine.
-        gflops: of a product of large float32 matrices, all cores.
-        gigabytes: a second, read and written by a large copy, all cores.
+        gflops: of a product of large float32 matrices, all cores, before each of our runs.
+        gigabytes: a second, read and written by a large copy, all cores, likewise.
         tokens: in the corpus.
         targets: tokens left by vocabulary and subsampling, in one epoch.
         pairs: that they have.
@@ -88,8 +89,8 @@ class Report:
 
     options: dict[str, object]
     cores: int
-    gflops: float
-    gigabytes: float
+    gflops: list[float] = field(default_factory=list)
+    gigabytes: list[float] = field(default_factory=list)
     tokens: int = 0
     targets: int = 0
     pairs: int = 0
@@ -203,6 +204,8 @@ def measure(options: argparse.Namespace, folder: Path, report: Report) -> Iterat
         for epochs in options.epochs:
             yield f"seed {seed}: gensim, {epochs} epochs"
             report.runs.append(gensim(options, folder, epochs, seed))
+            report.gflops.append(gflops())
+            report.gigabytes.append(gigabytes())
             yield f"seed {seed}: pmc2vec, {epochs} epochs"
             report.runs.append(ours(options, folder, epochs, seed, built))
     final = _scores(folder / f"run-{options.epochs[-1]}-{options.seeds[-1]}", options.pairs)
@@ -268,13 +271,14 @@ def bound(report: Report, vector_size: int) -> str:
     flops = 3 * 2 * columns * vector_size
     rows = 2 + shape["block_negatives"] / shape["block"]
     moved = 3 * rows * vector_size * 4
-    limits = report.gflops * 1e9 / flops, report.gigabytes * 1e9 / moved
+    speeds = statistics.median(report.gflops), statistics.median(report.gigabytes)
+    limits = speeds[0] * 1e9 / flops, speeds[1] * 1e9 / moved
     compute, memory = (limit / 1e6 for limit in limits)
     lines = [
         f"a target: 3 products of {columns} x {vector_size}, {flops:,} operations",
         f"          {rows:g} rows read, read again and written, {moved:,.0f} bytes",
-        f"at {report.gflops:,.0f} GFLOP/s of float32: {compute:.2f} M targets/s",
-        f"at {report.gigabytes:,.0f} GB/s: {memory:.2f} M targets/s",
+        f"at {speeds[0]:,.0f} GFLOP/s of float32: {compute:.2f} M targets/s",
+        f"at {speeds[1]:,.0f} GB/s: {memory:.2f} M targets/s",
     ]
     steady = _steady(report)
     if steady:
@@ -312,7 +316,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="where to write every figure")
     options = parser.parse_args()
     arguments: dict[str, object] = {name: str(value) for name, value in vars(options).items()}
-    report = Report(arguments, os.cpu_count() or 1, gflops(), gigabytes())
+    report = Report(arguments, os.cpu_count() or 1)
     console = Console(width=110)
     with tempfile.TemporaryDirectory() as folder:
         for what in measure(options, Path(folder), report):
