@@ -35,11 +35,9 @@ import numba
 import numpy as np
 import tensorflow as tf
 
-from beam_pipelines.records import SENTENCE_START, RecordShape
-from beam_pipelines.vocabulary import keep_probabilities, noise_distribution
+from benchmarks.batches import BLOCK, made_up, shape_of
 from benchmarks.machine import gflops
 from trainer import objectives
-from trainer.data import Batch
 from trainer.model import SkipGram, frame, gradients
 from trainer.native import buffers, kernels
 from trainer.native.instructions import FASTER_IN_BFLOAT16, HAS_BFLOAT16, HIGH
@@ -47,27 +45,8 @@ from trainer.optimizers import Adagrad
 
 Work = Callable[[], Any]
 STEPS = 50
-SENTENCE = 16
-BLOCK = (16, 32)
 SHAPES = ((8, 16), (16, 16), (32, 32), (32, 64))
 TOKENS = 2048
-
-
-def made_up(words: int, shape: RecordShape, tokens: int) -> Batch:
-    """Returns a batch of so many tokens."""
-    rng = np.random.default_rng(1)
-    counts = (1e7 / np.arange(1, words + 1)).astype(np.int64) + 1
-    kept = counts * keep_probabilities(counts, 1e-3)
-    records = tokens // shape.length
-    windows = rng.integers(1, shape.window + 1, [records, shape.length]).astype(np.uint8)
-    windows[:, ::SENTENCE] |= SENTENCE_START
-    return Batch(
-        tf.constant(rng.choice(words, [records, shape.length], p=kept / kept.sum()), tf.int32),
-        tf.constant(windows),
-        tf.constant(
-            rng.choice(words, [records, shape.negatives], p=noise_distribution(counts)), tf.int32
-        ),
-    )
 
 
 def many(work: Callable[[], Any], *, compiled: bool = True) -> Work:
@@ -124,11 +103,6 @@ def xla(options: argparse.Namespace, *, bfloat16: bool = False, compiled: bool =
         return found.totals.loss
 
     return many(once, compiled=compiled)
-
-
-def shape_of(block: int, negatives: int) -> RecordShape:
-    """Returns the shape of records with such blocks."""
-    return RecordShape(length=512, block=block, block_negatives=negatives, window=5, negative=5)
 
 
 def pieces(options: argparse.Namespace) -> dict[str, Work]:

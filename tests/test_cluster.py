@@ -115,7 +115,7 @@ def in_one_process(dataset: Path) -> np.ndarray:
             lambda a, b: Batch(*(tf.concat(parts, 0) for parts in zip(a, b, strict=True)))
         )
         count = min(opened.steps(epoch, 4, 2), STEPS - first)
-        replicas.train(replicas.iterate(both), first=first, steps=count)
+        replicas.train(replicas.iterate(both.batch(1)), first=first, steps=count)
         first, epoch = first + count, epoch + 1
     return replicas.model.target.numpy()
 

@@ -11,10 +11,11 @@ import tensorflow as tf
 
 from beam_pipelines.records import PADDING, RecordShape
 from tests.test_model import SHAPES, D, V, batch_of, draw_records, draw_tables, pairwise
+from trainer.groups import Groups
 from trainer.model import SkipGram, gradients
 from trainer.native import buffers, compilation, kernels, steps
 from trainer.native.instructions import HAS_BFLOAT16
-from trainer.native.steps import Groups, NativeSteps
+from trainer.native.steps import NativeSteps
 from trainer.objectives import gradient_function
 from trainer.optimizers import Adagrad, Sgd
 
@@ -257,14 +258,6 @@ def test_steps_train_the_models_own_tables_in_calls_of_any_length():
     assert found[0][0][0, 0] > found[0][0][-1, 0]  # The loss falls.
     for one, two in zip(*found, strict=True):
         np.testing.assert_array_equal(one, two)
-
-
-def test_groups_end_with_tensorflows_own_error():
-    groups = Groups(tf.data.Dataset.from_tensor_slices((np.zeros([2, 5]),)).batch(2))
-    assert groups.take(1)[0].shape == (1, 5)
-    assert groups.take(5)[0].shape == (1, 5)
-    with pytest.raises(tf.errors.OutOfRangeError):
-        groups.take(1)
 
 
 @pytest.mark.parametrize(

@@ -279,9 +279,10 @@ found = []
 for one in (tf.distribute.get_strategy(), mirrored):
     replicas = Replicas(one, Adagrad(), LearningRate(0.05, 0.01, 100), dataset.manifest.shape,
                         words=len(dataset.vocabulary), vector_size=8, seed=1)
-    batches = training_batches(dataset, epoch=0, seed=1, records=4)
+    how = {"records": 4, "grouped": replicas.grouped}
+    batches = training_batches(dataset, epoch=0, seed=1, **how)
     sums = replicas.train(replicas.iterate(batches), first=0, steps=40)
-    validation = replicas.iterate(validation_batches(dataset, records=4, limit=5))
+    validation = replicas.iterate(validation_batches(dataset, limit=5, **how))
     score = replicas.evaluate(validation, steps=5)
     model = replicas.model
     found.append([model.target.numpy(), model.context.numpy(), sums[:3], score[:3]])

@@ -59,8 +59,14 @@ OPEN_SHARDS = 4
 
 Few, so that what an epoch ends with is not what each shard ends with."""
 
+PIECE = 64
+"""Records that are read from a shard before the next one's turn, and shuffled into a window."""
+
 GROUP = 50
 """Batches that are parsed together, unless they hold more than SHUFFLE_RECORDS records."""
+
+PARSERS = max(1, min(8, (os.cpu_count() or 1) // 4))
+"""Groups that are parsed at the same time; one where the step has few cores for itself."""
 
 PREFETCH = 16
 """Batches made ahead of the step."""
@@ -113,11 +119,11 @@ def training_batches(
     rng = np.random.default_rng([seed, epoch])
     mine = shards_of(shards, worker) if by_shard and worker.count > 1 else shards
     order = [mine[at] for at in rng.permutation(len(mine))]
-    serialized = _serialized(dataset, order)
+    pieces = _serialized(dataset, order)
     if not by_shard:
-        serialized = serialized.shard(worker.count, worker.index)
+        pieces = pieces.unbatch().shard(worker.count, worker.index).batch(PIECE)
     first, rest = divmod(skip, _group(records))
-    shuffled = _shuffled(serialized, int(rng.integers(2**62)), records * _group(records))
+    shuffled = _shuffled(pieces, int(rng.integers(2**62)), records * _group(records))
     drawn = None
     if redraw and epoch >= dataset.manifest.passes:
         drawn = draws.redraw(dataset, epoch=epoch, seed=seed, worker=worker)
@@ -144,7 +150,7 @@ def validation_batches(
     The shards are read in turn, so that the first `limit` batches hold a part of each. Of several
     workers each gets exactly `limit`, the last ones padding. With `grouped` as `training_batches`.
     """
-    serialized = _serialized(dataset, dataset.manifest.select(VALIDATION))
+    serialized = _serialized(dataset, dataset.manifest.select(VALIDATION)).unbatch()
     mine = serialized.take(limit * records * worker.count).shard(worker.count, worker.index)
     groups = _grouped(mine.batch(records * _group(records)), dataset.manifest.shape, records)
     if grouped:
@@ -241,27 +247,31 @@ def _pairs(batch: Batch, shape: RecordShape, negatives: int) -> tuple[Any, Any, 
 
 
 def _serialized(dataset: Dataset, shards: Sequence[Shard]) -> tf.data.Dataset:
-    """Returns the shards' records in turn, each a scalar string."""
+    """Returns the shards' records, some of each in turn: vectors of up to `PIECE` strings."""
     paths = tf.data.Dataset.from_tensor_slices([dataset.path(shard.name) for shard in shards])
     return paths.interleave(
-        tf.data.TFRecordDataset,
+        lambda path: tf.data.TFRecordDataset(path).batch(PIECE),
         cycle_length=min(OPEN_SHARDS, len(shards)),
         num_parallel_calls=min(OPEN_SHARDS, len(shards)),
         deterministic=True,
     )
 
 
-def _shuffled(serialized: tf.data.Dataset, seed: int, records: int) -> tf.data.Dataset:
-    """Returns groups of so many records, shuffled; the last may be shorter."""
+def _shuffled(pieces: tf.data.Dataset, seed: int, records: int) -> tf.data.Dataset:
+    """Returns groups of so many records, shuffled; the last may be shorter.
 
-    def permuted(number: Any, window: Any) -> Any:
+    A window's records are copied a few at a time, into memory that is near and in use already.
+    """
+
+    def permuted(number: Any, window: Any) -> tf.data.Dataset:
         drawn = tf.random.stateless_uniform(
             tf.shape(window), tf.stack([tf.constant(seed, tf.int64), number])
         )
-        return tf.gather(window, tf.argsort(drawn, stable=True))
+        order = tf.data.Dataset.from_tensor_slices(tf.argsort(drawn, stable=True))
+        return order.batch(PIECE).map(lambda places: tf.gather(window, places))
 
-    windows = serialized.batch(SHUFFLE_RECORDS).enumerate()
-    return windows.map(permuted, num_parallel_calls=1).prefetch(1).rebatch(records)
+    windows = pieces.rebatch(SHUFFLE_RECORDS).prefetch(1).enumerate()
+    return windows.flat_map(permuted).rebatch(records)
 
 
 def _group(records: int) -> int:
@@ -286,15 +296,16 @@ def _grouped(
         first: number of the first group.
         drawn: see `draws.redraw`.
     """
-    features = {name: tf.io.FixedLenFeature([], tf.string) for name in FEATURES}
+    read = [name for name in FEATURES if drawn is None or name != NEGATIVES]
+    features = {name: tf.io.FixedLenFeature([], tf.string) for name in read}
 
     def parse(number: Any, serialized: Any) -> Batch:
         found = tf.io.parse_example(serialized, features)
 
         def numbers(name: str, kind: tf.DType, width: int, filler: int) -> Any:
-            read = tf.ensure_shape(tf.io.decode_raw(found[name], kind), [None, width])
-            missing = -tf.shape(read)[0] % records
-            return tf.pad(read, [[0, missing], [0, 0]], constant_values=tf.cast(filler, kind))
+            rows = tf.ensure_shape(tf.io.decode_raw(found[name], kind), [None, width])
+            missing = -tf.shape(rows)[0] % records
+            return tf.pad(rows, [[0, missing], [0, 0]], constant_values=tf.cast(filler, kind))
 
         tokens = numbers(TOKENS, tf.int32, shape.length, PADDING)
         windows = numbers(WINDOWS, tf.uint8, shape.length, 0)
@@ -305,7 +316,7 @@ def _grouped(
         parts = (tokens, windows, negatives)
         return Batch(*(tf.reshape(part, [-1, records, part.shape[1]]) for part in parts))
 
-    groups = serialized.enumerate(first).map(parse, num_parallel_calls=1).prefetch(2)
+    groups = serialized.enumerate(first).map(parse, num_parallel_calls=PARSERS).prefetch(2)
     # With it the end of an iterator waits, for up to ten seconds, for a thread that tunes.
     options = tf.data.Options()
     options.autotune.enabled = False

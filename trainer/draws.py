@@ -18,7 +18,6 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from beam_pipelines.records import SENTENCE_START
 from beam_pipelines.vocabulary import noise_distribution
 from trainer.dataset import Dataset
 from trainer.devices import Worker
@@ -39,31 +38,39 @@ def redraw(
         seed: of the training.
         worker: each draws for itself.
     """
-    config, shape = dataset.manifest.config, dataset.manifest.shape
-    own, other = _noise(dataset)
-    streams = np.random.default_rng([seed, epoch, worker.index]).integers(2**62, size=3)
-    shrink = bool(config["shrink_windows"])
+    from trainer.native.draws import draw_negatives, draw_windows  # Numba takes a second.
+
+    shape, columns = dataset.manifest.shape, _columns(dataset)
+    shrink = bool(dataset.manifest.config["shrink_windows"])
+
+    def draw(number: np.int64, stored: NDArray[np.uint8]) -> tuple[Any, Any]:
+        keys = np.random.SeedSequence([seed, epoch, worker.index, int(number)])
+        of_windows, of_negatives = keys.generate_state(2, np.uint64)
+        windows = stored.copy()
+        if shrink:
+            draw_windows(of_windows, np.uint64(shape.window), windows.reshape(-1))
+        negatives = np.empty([len(stored), shape.negatives], np.int32)
+        draw_negatives(of_negatives, columns, negatives.reshape(-1))
+        return windows, negatives
 
     def drawn(number: Any, windows: Any) -> tuple[Any, Any]:
-        of_windows, of_columns, of_heights = (tf.stack([tf.constant(s), number]) for s in streams)
-        if shrink:
-            widths = tf.random.stateless_uniform(
-                tf.shape(windows), of_windows, 1, shape.window + 1, tf.int32
-            )
-            windows = (windows & SENTENCE_START) | tf.cast(widths, tf.uint8)
-        size = [tf.shape(windows)[0], shape.negatives]
-        columns = tf.random.stateless_uniform(size, of_columns, 0, len(own), tf.int32)
-        heights = tf.random.stateless_uniform(size, of_heights)
-        negatives = tf.where(heights < tf.gather(own, columns), columns, tf.gather(other, columns))
-        return windows, tf.ensure_shape(negatives, [None, shape.negatives])
+        found = tf.numpy_function(draw, [number, windows], [tf.uint8, tf.int32], stateful=False)
+        widths = shape.length, shape.negatives
+        fresh, negatives = (
+            tf.ensure_shape(part, [None, width]) for part, width in zip(found, widths, strict=True)
+        )
+        return fresh, negatives
 
     return drawn
 
 
 @lru_cache(maxsize=1)  # For a million words it takes a second.
-def _noise(dataset: Dataset) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+def _columns(dataset: Dataset) -> NDArray[np.uint64]:
+    """Returns the noise distribution as `native.draws` reads it, [V] uint64."""
     config, counts = dataset.manifest.config, dataset.vocabulary.counts
-    return alias_table(noise_distribution(counts, config["noise"], config["ns_exponent"]))
+    own, other = alias_table(noise_distribution(counts, config["noise"], config["ns_exponent"]))
+    parts = np.minimum(own.astype(np.float64) * 2**32, 2**32 - 1).astype(np.uint64)
+    return np.asarray(parts | other.astype(np.uint64) << np.uint64(32))
 
 
 def alias_table(

@@ -136,4 +136,5 @@ def initial_accumulator_value(targets: int, vector_size: int) -> float:
 
 
 def _subtract(table: tf.Variable, ids: Tensor, rows: Tensor) -> None:
-    tf.raw_ops.ResourceScatterSub(resource=table.handle, indices=ids, updates=rows)
+    # The same numbers as of a subtraction, which GPUs have no atomic instruction for.
+    tf.raw_ops.ResourceScatterAdd(resource=table.handle, indices=ids, updates=-rows)

@@ -18,9 +18,9 @@ Many steps run in one call, the input's iterator inside, so that Python does not
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import tensorflow as tf
@@ -28,9 +28,11 @@ from numpy.typing import NDArray
 
 from beam_pipelines.records import RecordShape
 from trainer.data import Batch
+from trainer.groups import Groups
 from trainer.model import Gradients, SkipGram, Totals, gradients
 from trainer.objectives import GradientFunction
 from trainer.optimizers import Optimizer, RowGradients, Slots
+from trainer.xla import XlaSteps, tables
 
 Tensor = Any
 
@@ -72,6 +74,23 @@ class Sums(NamedTuple):
     diverged: int | None = None
 
 
+class Steps(Protocol):
+    """What trains on one device, many batches in a call."""
+
+    def run(self, groups: Groups, steps: int, rates: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Trains on the next batches, or only measures them.
+
+        Args:
+            groups: where the batches come from.
+            steps: how many of them; there must be so many.
+            rates: [steps] float32, the learning rate of each; empty to change nothing.
+
+        Returns:
+            [steps, 3] float64: loss, pairs and hits.
+        """
+        ...
+
+
 class Replicas:
     """The model with its optimizer, one copy on each device of a strategy.
 
@@ -79,7 +98,8 @@ class Replicas:
         model: the tables.
         slots: what the optimizer remembers of the target and of the context table.
         rate: the learning rate of each step.
-        native: whether `iterate` takes groups of batches, and our own machine code trains on them.
+        native: whether our own machine code trains.
+        grouped: whether `iterate` takes groups of batches, as one device does.
     """
 
     def __init__(
@@ -129,13 +149,16 @@ class Replicas:
                 optimizer.slots(self.model.target),
                 () if tied else optimizer.slots(self.model.context),
             )
-        self.native = native
+        self.native, self.grouped = native, self._alone
+        self._steps: Steps | None = None
         if native:
             from trainer.native.steps import NativeSteps  # Numba is of no use to GPUs.
 
-            self._native = NativeSteps(
+            self._steps = NativeSteps(
                 self.model, self.slots, mixed_precision=mixed_precision, tell=tell
             )
+        elif self._alone:
+            self._steps = XlaSteps(self.model, optimizer, self.slots)
 
     def iterate(self, batches: tf.data.Dataset) -> Any:
         """Returns an iterator over this process's batches, each shared out among its devices.
@@ -143,12 +166,10 @@ class Replicas:
         Args:
             batches: of `data`; its groups of batches where these replicas are `native`.
         """
-        if self.native:
-            from trainer.native.steps import Groups
-
+        if self.grouped:
+            if tf.config.list_logical_devices("GPU") and not self.native:
+                batches = batches.apply(tf.data.experimental.prefetch_to_device("/gpu:0", 2))
             return Groups(batches)
-        if self._alone:
-            return iter(batches)
         if self._workers == 1:
             return iter(self._strategy.experimental_distribute_dataset(batches))
         devices = self._strategy.num_replicas_in_sync // self._workers
@@ -165,9 +186,9 @@ class Replicas:
         Afterwards the copies of the tables are equal: where they are averaged, once more at the
         end.
         """
-        if self.native:
+        if self._steps is not None:
             rates = self.rate.at(np.arange(first, first + steps))
-            return _sums(self._native.run(iterator, steps, rates), first)
+            return _sums(self._steps.run(iterator, steps, rates), first)
         first_step, count = tf.constant(first, tf.int64), tf.constant(steps, tf.int64)
         totals, diverged = self._train(iterator, first_step, count)
         loss, pairs, hits = totals.numpy().tolist()
@@ -176,8 +197,8 @@ class Replicas:
 
     def evaluate(self, iterator: Any, *, steps: int) -> Sums:
         """Returns the totals of the next `steps` batches, and changes nothing."""
-        if self.native:
-            return _sums(self._native.run(iterator, steps, np.zeros(0, np.float32)), 0)
+        if self._steps is not None:
+            return _sums(self._steps.run(iterator, steps, np.zeros(0, np.float32)), 0)
         totals = self._evaluate(iterator, tf.constant(steps, tf.int64))
         loss, pairs, hits = totals.numpy().tolist()
         return Sums(loss, pairs, hits)
@@ -208,7 +229,8 @@ class Replicas:
         sums, diverged = tf.zeros([3], tf.float64), tf.constant(-1, tf.int64)
         for step in tf.range(first, first + steps):
             batch = next(iterator)
-            totals = self._any_step(batch, self.rate.at(step))
+            any_step = self._step_apart if self._sync_every else self._step
+            totals = any_step(batch, self.rate.at(step))
             sums += tf.cast(tf.stack(totals), tf.float64)
             if diverged < 0 and not tf.math.is_finite(totals.loss):
                 diverged = step
@@ -218,32 +240,24 @@ class Replicas:
             self._average()
         return sums, diverged
 
-    def _any_step(self, batch: Any, rate: Tensor) -> Totals:
-        if self._alone:
-            totals: Totals = self._step_alone(batch, rate)
-            return totals
-        return self._step_apart(batch, rate) if self._sync_every else self._step(batch, rate)
-
     @tf.function
     def _evaluate(self, iterator: Any, steps: Tensor) -> Tensor:
         sums = tf.zeros([3], tf.float64)
         for _ in tf.range(steps):
-            totals = self._on_each(self._totals, (next(iterator),))
-            if not self._alone:
-                totals = self._sum(totals)
+            totals = self._sum(self._on_each(self._totals, (next(iterator),)))
             sums += tf.cast(tf.stack(totals), tf.float64)
         return sums
 
     @tf.function(jit_compile=True)
     def _step_alone(self, batch: Batch, rate: Tensor) -> Totals:
         gradients = self.model.gradients(batch)
-        for table, slots, parts in self._tables(gradients):
+        for table, slots, parts in tables(self.model, self.slots, gradients):
             self._optimizer.update(table, slots, parts, rate)
         return gradients.totals
 
     def _step(self, batch: Any, rate: Tensor) -> Totals:
         gradients = self._on_each(self._gradients, (batch,))
-        for table, slots, parts in self._tables(gradients):
+        for table, slots, parts in tables(self.model, self.slots, gradients):
             gathered = tf.nest.map_structure(lambda part: self._strategy.gather(part, 0), parts)
             self._strategy.extended.update(table, self._update, args=(slots, gathered, rate))
         return self._sum(gradients.totals)
@@ -259,15 +273,6 @@ class Replicas:
             copies = self._strategy.run(variable.read_value)
             mean = self._strategy.reduce(tf.distribute.ReduceOp.MEAN, copies, axis=None)
             self._strategy.extended.update(variable, _assign, args=(mean,))
-
-    def _tables(
-        self, gradients: Gradients
-    ) -> Iterator[tuple[tf.Variable, Slots, Sequence[RowGradients]]]:
-        if self.model.tied:
-            yield self.model.target, self.slots[0], gradients.target + gradients.context
-        else:
-            yield self.model.target, self.slots[0], gradients.target
-            yield self.model.context, self.slots[1], gradients.context
 
     def _on_each(self, compiled: Callable[..., Any], args: tuple[Any, ...]) -> Any:
         """Returns what each device's program makes of its share of the batch.

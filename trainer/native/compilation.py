@@ -29,13 +29,13 @@ what is called by others than these must not return arrays: nobody has counted t
 """
 
 
-def kept(function: Callable[..., Any]) -> Any:
+def kept(function: Callable[..., Any], *, parallel: bool = True) -> Any:
     """Compiles a function for many cores; the machine code is kept where there is a place for it.
 
     That is beside the function's file or in the user's cache. Numba compiles anew when that file
     changes or what the function encloses; it knows nothing of other files: see `sources`.
     """
-    options = {**_OPTIONS, "parallel": True, "nogil": True}
+    options = {**_OPTIONS, "parallel": parallel, "nogil": True}
     try:
         return njit(function, cache=True, **options)
     except RuntimeError:  # Numba found no folder to keep it in.

@@ -20,6 +20,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from trainer.groups import Groups
 from trainer.model import SkipGram
 from trainer.native import buffers, kernels
 from trainer.native.instructions import HAS_BFLOAT16
@@ -69,20 +70,11 @@ class NativeSteps:
         self._seen: set[tuple[int, int]] = set()  # Tables' addresses and sizes.
 
     def run(self, groups: Groups, steps: int, rates: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Trains on the next batches, or only measures them.
-
-        Args:
-            groups: where the batches come from.
-            steps: how many of them; there must be so many.
-            rates: [steps] float32, the learning rate of each; empty to change nothing.
-
-        Returns:
-            [steps, 3] float64: loss, pairs and hits.
-        """
+        """Trains on the next batches, or only measures them; see `replicas.Steps`."""
         tables, found = tuple(self._tables()), []
         numba.set_num_threads(self.cores)
         while steps:
-            batches = groups.take(steps)
+            batches = tuple(part.numpy() for part in groups.take(steps))
             count, records, _ = batches[0].shape
             if records not in self._buffers:
                 self._buffers[records] = buffers.of_batch(
@@ -113,31 +105,6 @@ class NativeSteps:
             ask_for_large_pages(*room)  # If there are none, rows are read all the same.
             self._seen.add(room)
         return table
-
-
-class Groups:
-    """Batches out of groups, any number at a time up to the end of a group."""
-
-    def __init__(self, groups: tf.data.Dataset) -> None:
-        """Takes groups as `data.training_batches` returns them, `grouped`."""
-        self._groups: Iterator[tuple[tf.Tensor, ...]] = iter(groups)
-        self._held: tuple[NDArray[np.generic], ...] = ()
-
-    def take(self, most: int) -> tuple[NDArray[np.generic], ...]:
-        """Returns at least one batch and at most so many: tokens, windows, negatives.
-
-        Raises:
-            tf.errors.OpError: a shard cannot be read.
-            tf.errors.OutOfRangeError: there are no more.
-        """
-        if not self._held or not len(self._held[0]):
-            try:
-                self._held = tuple(part.numpy() for part in next(self._groups))
-            except StopIteration:
-                raise tf.errors.OutOfRangeError(None, None, "End of sequence") from None
-        taken = tuple(part[:most] for part in self._held)
-        self._held = tuple(part[most:] for part in self._held)
-        return taken
 
 
 @contextlib.contextmanager

@@ -1,0 +1,36 @@
+"""Batches that are made up: words by Zipf's law after word2vec's subsampling."""
+
+from __future__ import annotations
+
+import numpy as np
+import tensorflow as tf
+
+from beam_pipelines.records import SENTENCE_START, RecordShape
+from beam_pipelines.vocabulary import keep_probabilities, noise_distribution
+from trainer.data import Batch
+
+SENTENCE = 16
+BLOCK = (16, 32)
+"""S and K."""
+
+
+def made_up(words: int, shape: RecordShape, tokens: int) -> Batch:
+    """Returns a batch of so many tokens."""
+    rng = np.random.default_rng(1)
+    counts = (1e7 / np.arange(1, words + 1)).astype(np.int64) + 1
+    kept = counts * keep_probabilities(counts, 1e-3)
+    records = tokens // shape.length
+    windows = rng.integers(1, shape.window + 1, [records, shape.length]).astype(np.uint8)
+    windows[:, ::SENTENCE] |= SENTENCE_START
+    return Batch(
+        tf.constant(rng.choice(words, [records, shape.length], p=kept / kept.sum()), tf.int32),
+        tf.constant(windows),
+        tf.constant(
+            rng.choice(words, [records, shape.negatives], p=noise_distribution(counts)), tf.int32
+        ),
+    )
+
+
+def shape_of(block: int, negatives: int) -> RecordShape:
+    """Returns the shape of records with such blocks."""
+    return RecordShape(length=512, block=block, block_negatives=negatives, window=5, negative=5)
