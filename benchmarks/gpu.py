@@ -31,7 +31,7 @@ from trainer.optimizers import Adagrad
 from trainer.xla import XlaSteps
 
 STEPS = 100
-TOKENS = (2048, 4096, 8192, 16384, 32768)
+TOKENS = (2048, 8192, 32768)
 
 
 def gigabytes() -> float:

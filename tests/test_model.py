@@ -7,7 +7,15 @@ import tensorflow as tf
 from beam_pipelines.records import PADDING, SENTENCE_START, Record, RecordShape
 from beam_pipelines.skipgrams import pairs
 from trainer.data import Batch
-from trainer.model import SkipGram, frame, gradients, overlap_add, pair_mask
+from trainer.model import (
+    SkipGram,
+    _rows_by_pairs,
+    frame,
+    gradients,
+    overlap_add,
+    pair_mask,
+    rows_of,
+)
 from trainer.optimizers import Adagrad, RowGradients, Sgd
 
 V, D = 23, 6
@@ -208,3 +216,10 @@ def test_sgd_adds_up_repeated_rows():
     rows = np.array([[1, 2], [10, 20], [3, 4]], np.float32)
     Sgd().update(table, (), [RowGradients(np.array([2, 0, 2]), rows)], tf.constant(0.5))
     assert table.numpy().tolist() == [[-5, -10], [0, 0], [-2, -3]]
+
+
+def test_rows_read_by_pairs_are_the_rows():
+    table = tf.Variable(np.random.default_rng(1).normal(size=[V, 6]).astype(np.float32))
+    ids = tf.constant([[0, 3, 3], [V - 1, 1, 0]])
+    for read in (_rows_by_pairs, tf.function(_rows_by_pairs, jit_compile=True), rows_of):
+        assert np.array_equal(read(table, ids), table.numpy()[ids])

@@ -13,7 +13,7 @@ from trainer.optimizers import Adagrad
 from trainer.xla import STEPS, XlaSteps
 
 SHAPE = SHAPES[0]
-COUNT = STEPS + 4
+COUNT = STEPS["CPU"] + 4
 RATES = np.linspace(0.2, 0.1, COUNT, dtype=np.float32)
 
 

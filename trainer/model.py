@@ -131,8 +131,8 @@ def gradients(
     blocks = [batch.tokens.shape[0], shape.blocks, -1]
     ids = tf.reshape(tf.maximum(batch.tokens, 0), blocks)
     negatives = tf.reshape(batch.negatives, blocks)
-    targets = tf.gather(target, ids)  # [B, n, S, D]
-    candidates = tf.gather(context, tf.concat([frame(ids, halo), negatives], 2))  # [B, n, C, D]
+    targets = rows_of(target, ids)  # [B, n, S, D]
+    candidates = rows_of(context, tf.concat([frame(ids, halo), negatives], 2))  # [B, n, C, D]
 
     mask = tf.linalg.matrix_transpose(pair_mask(batch, shape))  # [B, n, S + 2w, S]
     pairs = tf.reduce_sum(mask, 2, keepdims=True)  # [B, n, 1, S]
@@ -163,6 +163,24 @@ def gradients(
             RowGradients(tf.reshape(batch.negatives, [-1]), flat(negative_rows)),
         ),
     )
+
+
+def rows_of(table: tf.Variable, ids: Tensor) -> Tensor:
+    """Returns rows of a table, [..., D] float32, for ids [...] int32."""
+    if tf.config.list_logical_devices("GPU") and table.shape[1] % 2 == 0:
+        return _rows_by_pairs(table, ids)
+    return tf.gather(table, ids)
+
+
+def _rows_by_pairs(table: tf.Variable, ids: Tensor) -> Tensor:
+    """Returns the rows, read as whole numbers of 64 bits.
+
+    A cast between widths fixes how an array lies in memory. Reading floats, XLA lays the table out
+    by columns on GPUs, and turns all of it round and back in every step.
+    """
+    words, size = table.shape
+    pairs = tf.bitcast(tf.reshape(table, [words, size // 2, 2]), tf.int64)
+    return tf.reshape(tf.bitcast(tf.gather(pairs, ids), tf.float32), [*ids.shape, size])
 
 
 def pair_mask(batch: Batch, shape: RecordShape) -> Tensor:

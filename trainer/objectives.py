@@ -27,7 +27,7 @@ import tensorflow as tf
 from beam_pipelines.records import RecordShape
 from trainer import model
 from trainer.data import Batch
-from trainer.model import Gradients, Totals, frame, overlap_add, pair_mask
+from trainer.model import Gradients, Totals, frame, overlap_add, pair_mask, rows_of
 from trainer.optimizers import RowGradients
 
 Tensor = Any
@@ -223,13 +223,13 @@ def _token_rows(table: tf.Variable, batch: Batch, shape: RecordShape) -> tuple[T
     """Returns the ids of all tokens, [B * T], 0 for padding, and their rows, [B, n, S, D]."""
     ids = tf.reshape(tf.maximum(batch.tokens, 0), [-1])
     blocks = [batch.tokens.shape[0], shape.blocks, shape.block, -1]
-    return ids, tf.reshape(tf.gather(table, ids), blocks)
+    return ids, tf.reshape(rows_of(table, ids), blocks)
 
 
 def _negative_rows(table: tf.Variable, batch: Batch, shape: RecordShape) -> Tensor:
     """Returns the rows of the negatives, [B, n, K, D]."""
     blocks = [batch.tokens.shape[0], shape.blocks, shape.block_negatives]
-    return tf.gather(table, tf.reshape(batch.negatives, blocks))
+    return rows_of(table, tf.reshape(batch.negatives, blocks))
 
 
 def _totals(

@@ -1,8 +1,9 @@
 """The training step of one device under XLA, many steps in a program.
 
-A step is some thirty small kernels. Begun one by one by TensorFlow, a GPU waits for it most of the
-time, and a CPU a third of it; so a program does `STEPS` of them. It is compiled once: where a group
-or a call ends sooner, padding fills it up, which changes nothing.
+A step is some twenty small kernels, which take a GPU 50 microseconds. Begun one by one by
+TensorFlow, a GPU waits for them most of the time, and a CPU a third of it; so a program does many
+steps. It is compiled once: where a group or a call ends sooner, padding fills it up, which changes
+nothing.
 """
 
 from __future__ import annotations
@@ -20,14 +21,20 @@ from trainer.groups import Groups
 from trainer.model import Gradients, SkipGram, Totals
 from trainer.optimizers import Optimizer, RowGradients, Slots
 
-STEPS = 10
-"""Steps of a program. Groups hold a multiple of it, and so do calls, but for their ends."""
+STEPS = {"CPU": 10, "GPU": 50}
+"""Steps of a program. Groups hold a multiple of it, and so do calls, but for their ends.
+
+To begin a program costs some milliseconds, a step on a CPU as much, and on a GPU a fiftieth."""
 
 Tensor = Any
 
 
 class XlaSteps:
-    """What trains a model on one device, many batches in a call."""
+    """What trains a model on one device, many batches in a call.
+
+    Attributes:
+        steps: of a program.
+    """
 
     def __init__(self, model: SkipGram, optimizer: Optimizer, slots: tuple[Slots, Slots]) -> None:
         """Prepares for the first batch.
@@ -38,27 +45,28 @@ class XlaSteps:
             slots: what it remembers of the target and of the context table.
         """
         self._model, self._optimizer, self._slots = model, optimizer, slots
+        self.steps = STEPS["GPU" if tf.config.list_logical_devices("GPU") else "CPU"]
 
     def run(self, groups: Groups, steps: int, rates: NDArray[np.float32]) -> NDArray[np.float64]:
         """Trains on the next batches, or only measures them; see `replicas.Steps`."""
         found, train = [], len(rates) > 0
         while steps:
-            batches = groups.take(min(steps, STEPS))
+            batches = groups.take(min(steps, self.steps))
             count = batches.tokens.shape[0]
             if train:
-                padded = np.zeros(STEPS, np.float32)
+                padded = np.zeros(self.steps, np.float32)
                 padded[:count] = rates[:count]
-                totals = self._train(_filled_up(batches), padded)
+                totals = self._train(_filled_up(batches, self.steps), padded)
             else:
-                totals = self._measure(_filled_up(batches))
+                totals = self._measure(_filled_up(batches, self.steps))
             found.append(totals[:count])
             steps, rates = steps - count, rates[count:]
         return np.asarray(tf.concat(found, 0), np.float64)
 
     @tf.function(jit_compile=True)
     def _train(self, batches: Batch, rates: Tensor) -> Tensor:
-        found = _no_totals()
-        for step in tf.range(STEPS):
+        found = self._no_totals()
+        for step in tf.range(self.steps):
             gradients = self._model.gradients(_at(batches, step))
             for table, slots, parts in tables(self._model, self._slots, gradients):
                 self._optimizer.update(table, slots, parts, rates[step])
@@ -67,10 +75,13 @@ class XlaSteps:
 
     @tf.function(jit_compile=True)
     def _measure(self, batches: Batch) -> Tensor:
-        found = _no_totals()
-        for step in tf.range(STEPS):
+        found = self._no_totals()
+        for step in tf.range(self.steps):
             found = found.write(step, tf.stack(self._model.totals(_at(batches, step))))
         return found.stack()
+
+    def _no_totals(self) -> tf.TensorArray:
+        return tf.TensorArray(tf.float32, self.steps, element_shape=[len(Totals._fields)])
 
 
 def tables(
@@ -88,13 +99,9 @@ def _at(batches: Batch, step: Tensor) -> Batch:
     return Batch(*(part[step] for part in batches))
 
 
-def _no_totals() -> tf.TensorArray:
-    return tf.TensorArray(tf.float32, STEPS, element_shape=[len(Totals._fields)])
-
-
-def _filled_up(batches: Batch) -> Batch:
-    """Returns `STEPS` batches, the last of them padding."""
-    missing = [[0, STEPS - batches.tokens.shape[0]], [0, 0], [0, 0]]
+def _filled_up(batches: Batch, steps: int) -> Batch:
+    """Returns so many batches, the last of them padding."""
+    missing = [[0, steps - batches.tokens.shape[0]], [0, 0], [0, 0]]
     if not missing[0][1]:
         return batches
     tokens = tf.pad(batches.tokens, missing, constant_values=PADDING)
