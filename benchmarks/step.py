@@ -39,7 +39,7 @@ from benchmarks.batches import BLOCK, made_up, shape_of
 from benchmarks.machine import gflops
 from trainer import objectives
 from trainer.model import SkipGram, frame, gradients
-from trainer.native import buffers, kernels
+from trainer.native import arrays, kernels
 from trainer.native.instructions import FASTER_IN_BFLOAT16, HAS_BFLOAT16, HIGH
 from trainer.optimizers import Adagrad
 
@@ -72,10 +72,10 @@ def native(options: argparse.Namespace, block: int, negatives: int, tokens: int 
     rates = np.full(STEPS if update else 0, 0.15, np.float32)
     model = SkipGram(shape, words=options.words, vector_size=size, seed=1)
     kept = [np.ones(options.words, np.float32) for _ in range(2)]
-    tables = buffers.Tables(model.target.numpy(), model.context.numpy(), *kept)
+    tables = arrays.Tables(model.target.numpy(), model.context.numpy(), *kept)
     cores = cores or options.threads
-    sizes = buffers.sizes_of(shape, size, unit=2 if bfloat16 else 1)
-    room = buffers.of_batch(shape, sizes, tokens // shape.length, cores)
+    sizes = arrays.sizes_of(shape, size, unit=2 if bfloat16 else 1)
+    room = kernels.buffers_of(shape, sizes, tokens // shape.length, cores)
 
     def call() -> Any:
         numba.set_num_threads(cores)

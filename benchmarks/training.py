@@ -321,14 +321,20 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         for what in measure(options, Path(folder), report):
             print(what, file=sys.stderr, flush=True)
+            write(report, options.json)  # What there is, if this is stopped.
     console.print(
         f"{report.tokens:,} tokens; {report.cores} cores; medians of {len(options.seeds)} seeds",
         highlight=False,
     )
     for part in (speed(report), quality(report), bound(report, options.vector_size)):
         console.print(part, "", highlight=False, soft_wrap=True)
-    if options.json:
-        options.json.write_text(json.dumps(asdict(report), indent=1) + "\n")
+    write(report, options.json)
+
+
+def write(report: Report, path: Path | None) -> None:
+    """Writes every figure that is known."""
+    if path:
+        path.write_text(json.dumps(asdict(report), indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from beam_pipelines.records import PADDING, RecordShape
 from tests.test_model import SHAPES, D, V, batch_of, draw_records, draw_tables, pairwise
 from trainer.groups import Groups
 from trainer.model import SkipGram, gradients
-from trainer.native import buffers, compilation, kernels, steps
+from trainer.native import arrays, batches, compilation, kernels, steps
 from trainer.native.instructions import HAS_BFLOAT16
 from trainer.native.steps import NativeSteps
 from trainer.objectives import gradient_function
@@ -26,15 +26,15 @@ NEEDS_BFLOAT16 = pytest.mark.skipif(
 )
 
 
-def arrays(records, times=1):
+def stacked(records, times=1):
     """Returns `times` batches of the same records, as the kernels take them."""
     return tuple(np.stack([part.numpy()] * times) for part in batch_of(records))
 
 
-def tables_of(variables, sums=0.0) -> buffers.Tables:
+def tables_of(variables, sums=0.0) -> arrays.Tables:
     copies = [tf.identity(variable).numpy().copy() for variable in variables]
     kept = [np.full(V if sums else 0, sums, np.float32) for _ in range(2)]
-    return buffers.Tables(*copies, *kept)
+    return arrays.Tables(*copies, *kept)
 
 
 def trained(tables, shape, records, *, rates, cores=2, unit=1, piece=1):
@@ -42,12 +42,12 @@ def trained(tables, shape, records, *, rates, cores=2, unit=1, piece=1):
 
     Pieces are as short as can be, unless it is said otherwise, so that records have several.
     """
-    sizes = buffers.sizes_of(shape, tables.target.shape[1], unit=unit, piece=piece)
+    sizes = arrays.sizes_of(shape, tables.target.shape[1], unit=unit, piece=piece)
     return kernels.train(
-        (*arrays(records, max(len(rates), 1)), np.array(rates, np.float32)),
+        (*stacked(records, max(len(rates), 1)), np.array(rates, np.float32)),
         tuple(tables),
         tuple(sizes),
-        buffers.of_batch(shape, sizes, len(records), cores),
+        kernels.buffers_of(shape, sizes, len(records), cores),
         cores,
     ).sum(1)
 
@@ -80,7 +80,7 @@ def test_steps_of_adagrad_are_the_models(shape, tied):
     tables = tables_of(variables, sums=1.0)
     if tied:
         variables = (variables[0],) * 2
-        tables = buffers.Tables(*(tables.target,) * 2, *(tables.target_sums,) * 2)
+        tables = arrays.Tables(*(tables.target,) * 2, *(tables.target_sums,) * 2)
     optimizer = Adagrad(initial=1.0)
     slots = [optimizer.slots(variable) for variable in variables]
     rates = [RATE, RATE / 2, RATE / 4]
@@ -160,8 +160,8 @@ def test_a_record_may_be_taken_in_pieces(shape):
 
 @pytest.mark.parametrize("shape", [*SHAPES, SHORT_LAST_PIECE], ids=str)
 def test_each_word_of_a_batch_has_a_row_of_the_gradients(shape):
-    sizes = buffers.sizes_of(shape, D, piece=1)
-    found, places = (of(shape, sizes, 3) for of in (buffers.gradients_of, buffers.places_of))
+    sizes = arrays.sizes_of(shape, D, piece=1)
+    found, places = (of(shape, sizes, 3) for of in (batches.gradients_of, batches.places_of))
     rows = {"targets": shape.length, "contexts": shape.length, "negatives": shape.negatives}
     for name, length in rows.items():
         taken = getattr(places, name)
@@ -246,7 +246,7 @@ def test_memory_in_use_moves_to_large_pages():
 
 def test_steps_train_the_models_own_tables_in_calls_of_any_length():
     shape = SHAPES[0]
-    batches = tf.data.Dataset.from_tensor_slices(arrays(draw_records(shape, seed=6), times=7))
+    batches = tf.data.Dataset.from_tensor_slices(stacked(draw_records(shape, seed=6), times=7))
     found = []
     for calls in ([7], [1, 2, 4]):
         model = SkipGram(shape, words=V, vector_size=D, seed=1)

@@ -11,17 +11,12 @@ from typing import Any
 from numba import float32, int32
 
 from beam_pipelines.records import SENTENCE_START, WINDOW_BITS
-from trainer.native.buffers import (
-    Floats,
-    Gradient,
-    Ints,
-    Scratch,
-    Sizes,
-    Units,
-)
+from trainer.native.arrays import Floats, Ints, Sizes
+from trainer.native.batches import Gradient
 from trainer.native.compilation import compiled
 from trainer.native.instructions import HIGH, LANES, LINE, pack_rows, square_sums, will_need
 from trainer.native.products import add_product, band_product, pack, product, turn
+from trainer.native.scratch import Scratch, Units
 from trainer.native.slopes import noise_slopes, pair_slopes
 
 _ZERO, _ONE = float32(0), float32(1)

@@ -13,19 +13,23 @@ from typing import Any
 
 import numpy as np
 from numba import prange
+from numpy.typing import NDArray
 
-from trainer.native.buffers import (
+from beam_pipelines.records import RecordShape
+from trainer.native.arrays import Sizes, Tables, flat
+from trainer.native.batches import (
     Gradient,
     Gradients,
     Places,
-    Sizes,
-    Tables,
+    gradients_of,
     gradients_of_piece,
-    room_of_core,
+    places_of,
+    shares_of,
 )
 from trainer.native.compilation import compiled, kept, sources
 from trainer.native.gradients import begin_piece, set_gradients
 from trainer.native.instructions import LINE, take
+from trainer.native.scratch import room_of_core, scratch_of
 from trainer.native.updates import share_out, update
 
 
@@ -136,6 +140,25 @@ def _update(batch: Any, turn: Any, tables: Tables, step: Any, buffers: Any) -> N
         share = take(turn[0], turn[1], 0)
 
 
+def buffers_of(
+    shape: RecordShape, sizes: Sizes, records: int, cores: int
+) -> tuple[tuple[NDArray[np.generic], ...], ...]:
+    """Returns what `train` works in: `Scratch`, `Gradients`, `Places` and `Shares`, as arrays.
+
+    Args:
+        shape: of the records.
+        sizes: those of `Sizes`.
+        records: B, of a batch.
+        cores: how many work.
+    """
+    return (
+        flat(scratch_of(shape, sizes, cores)),
+        flat(gradients_of(shape, sizes, records)),
+        flat(places_of(shape, sizes, records)),
+        flat(shares_of(shape, records, cores)),
+    )
+
+
 def _enclosing(enclosed: str) -> Any:
     """Returns `train`, which is compiled anew when `enclosed` is another than before."""
 
@@ -151,7 +174,7 @@ def _enclosing(enclosed: str) -> Any:
                 int32, and learning rates [n] float32; these are empty to change nothing.
             tables: those of `Tables`, which are changed.
             sizes: those of `Sizes`.
-            buffers: those of `buffers.of_batch`, for B records and so many cores.
+            buffers: those of `buffers_of`, for B records and so many cores.
             cores: how many work.
 
         Returns:

@@ -1,4 +1,4 @@
-"""Products of small matrices, tile by tile; no row or column is left over (`buffers`).
+"""Products of small matrices, tile by tile; no row or column is left over (`scratch`).
 
 Of float32, or of pairs of bfloat16, two of which stand where one float32 would; sums are float32.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from trainer.native.buffers import Floats, Sizes, Units
+from trainer.native.arrays import Floats, Sizes
 from trainer.native.compilation import compiled
 from trainer.native.instructions import (
     HIGH,
@@ -18,6 +18,7 @@ from trainer.native.instructions import (
     tile,
     turn_square,
 )
+from trainer.native.scratch import Units
 
 
 @compiled

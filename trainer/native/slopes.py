@@ -6,7 +6,7 @@ from typing import Any
 
 from numba import float32
 
-from trainer.native.buffers import Floats
+from trainer.native.arrays import Floats
 from trainer.native.compilation import compiled
 
 _ZERO, _HALF, _ONE = float32(0), float32(0.5), float32(1)

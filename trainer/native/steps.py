@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from trainer.groups import Groups
 from trainer.model import SkipGram
-from trainer.native import buffers, kernels
+from trainer.native import arrays, kernels
 from trainer.native.instructions import HAS_BFLOAT16
 from trainer.optimizers import Slots
 
@@ -64,7 +64,7 @@ class NativeSteps:
         self.cores = min(cores(), numba.config.NUMBA_NUM_THREADS)
         self._model, self._slots = model, slots
         unit = 2 if mixed_precision and HAS_BFLOAT16 else 1
-        self._sizes = buffers.sizes_of(model.shape, model.target.shape[1], unit=unit)
+        self._sizes = arrays.sizes_of(model.shape, model.target.shape[1], unit=unit)
         self._buffers: dict[int, tuple[tuple[NDArray[np.generic], ...], ...]] = {}
         self._compiled, self._tell = False, tell
         self._seen: set[tuple[int, int]] = set()  # Tables' addresses and sizes.
@@ -77,7 +77,7 @@ class NativeSteps:
             batches = tuple(part.numpy() for part in groups.take(steps))
             count, records, _ = batches[0].shape
             if records not in self._buffers:
-                self._buffers[records] = buffers.of_batch(
+                self._buffers[records] = kernels.buffers_of(
                     self._model.shape, self._sizes, records, self.cores
                 )
             given = (*batches, rates[:count]), tables, tuple(self._sizes)
@@ -87,15 +87,15 @@ class NativeSteps:
             steps, rates = steps - count, rates[count:]
         return np.concatenate(found)
 
-    def _tables(self) -> buffers.Tables:
+    def _tables(self) -> arrays.Tables:
         target = self._table(self._model.target)
         context = target if self._model.tied else self._table(self._model.context)
         if not self._slots[0]:
             none = np.zeros(0, np.float32)
-            return buffers.Tables(target, context, none, none)
+            return arrays.Tables(target, context, none, none)
         sums = memory(*self._slots[0])
         others = sums if self._model.tied else memory(*self._slots[1])
-        return buffers.Tables(target, context, sums, others)
+        return arrays.Tables(target, context, sums, others)
 
     def _table(self, variable: tf.Variable) -> NDArray[np.float32]:
         """Returns a table's memory, in large pages where it has not been seen before."""

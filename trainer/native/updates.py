@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from numba import float32
 
-from trainer.native.buffers import Floats, Gradient, Ints, Places, Tables
+from trainer.native.arrays import Floats, Ints, Tables
+from trainer.native.batches import Gradient, Places
 from trainer.native.compilation import compiled
 from trainer.native.instructions import LINE, will_read, will_write
 
