@@ -60,7 +60,7 @@ def step(options: argparse.Namespace, tokens: int, *, bfloat16: bool = False) ->
     )
     optimizer = Adagrad()
     slots = optimizer.slots(model.target), optimizer.slots(model.context)
-    steps = XlaSteps(model, optimizer, slots)
+    steps = XlaSteps(tf.distribute.get_strategy(), model, optimizer, slots)
     batch = made_up(options.words, shape, tokens)
     group = type(batch)(*(tf.identity(tf.stack([part] * GROUP)) for part in batch))
     rates = np.full(STEPS, 0.15, np.float32)

@@ -279,7 +279,7 @@ found = []
 for one in (tf.distribute.get_strategy(), mirrored):
     replicas = Replicas(one, Adagrad(), LearningRate(0.05, 0.01, 100), dataset.manifest.shape,
                         words=len(dataset.vocabulary), vector_size=8, seed=1)
-    how = {"records": 4, "grouped": replicas.grouped}
+    how = {"records": 4, "grouped": True}
     batches = training_batches(dataset, epoch=0, seed=1, **how)
     sums = replicas.train(replicas.iterate(batches), first=0, steps=40)
     validation = replicas.iterate(validation_batches(dataset, limit=5, **how))

@@ -39,7 +39,7 @@ def numbers(model, slots):
 def in_programs(lengths, groups=COUNT, **options):
     """Totals and tables after calls of such lengths, of groups of so many batches."""
     model, optimizer, slots = made(**options)
-    steps = XlaSteps(model, optimizer, slots)
+    steps = XlaSteps(tf.distribute.get_strategy(), model, optimizer, slots)
     walk = Groups(tf.data.Dataset.from_tensor_slices(tuple(batches()[1])).batch(groups))
     ends = np.cumsum(lengths)
     totals = [
@@ -85,7 +85,8 @@ def test_calls_and_groups_of_any_length_train_the_same(lengths, groups):
 
 def test_measuring_changes_nothing():
     model, optimizer, slots = made()
-    steps, before = XlaSteps(model, optimizer, slots), numbers(model, slots)
+    steps = XlaSteps(tf.distribute.get_strategy(), model, optimizer, slots)
+    before = numbers(model, slots)
     walk = Groups(tf.data.Dataset.from_tensor_slices(tuple(batches()[1])).batch(COUNT))
     totals = steps.run(walk, COUNT, np.zeros(0, np.float32))
     expected = [np.stack(model.totals(batch)) for batch in batches()[0]]

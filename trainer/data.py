@@ -112,7 +112,7 @@ def training_batches(
         skip: batches that were trained on already.
         worker: who reads.
         redraw: draw windows and negatives anew for an epoch after those that are stored.
-        grouped: return groups of batches, `Batch`es with an axis before; without padding batches.
+        grouped: return groups of batches, `Batch`es with an axis before.
     """
     shards = dataset.shards(epoch)
     by_shard = len(shards) >= worker.count
@@ -135,11 +135,11 @@ def training_batches(
 
     if rest:
         groups = groups.enumerate().map(left)
-    if grouped:
-        return groups
-    if worker.count == 1:
-        return groups.unbatch().prefetch(PREFETCH)
-    return _padded(groups.unbatch(), dataset.steps(epoch, records, worker.count) - skip)
+    if worker.count > 1:
+        groups = _padded(
+            groups, dataset.steps(epoch, records, worker.count) - skip, _group(records)
+        )
+    return groups if grouped else groups.unbatch().prefetch(PREFETCH)
 
 
 def validation_batches(
@@ -153,9 +153,9 @@ def validation_batches(
     serialized = _serialized(dataset, dataset.manifest.select(VALIDATION)).unbatch()
     mine = serialized.take(limit * records * worker.count).shard(worker.count, worker.index)
     groups = _grouped(mine.batch(records * _group(records)), dataset.manifest.shape, records)
-    if grouped:
-        return groups
-    return groups.unbatch() if worker.count == 1 else _padded(groups.unbatch(), limit)
+    if worker.count > 1:
+        groups = _padded(groups, limit, _group(records))
+    return groups if grouped else groups.unbatch()
 
 
 def pair_dataset(
@@ -323,10 +323,13 @@ def _grouped(
     return groups.with_options(options)
 
 
-def _padded(batches: tf.data.Dataset, count: int) -> tf.data.Dataset:
-    """Returns the batches, and then batches of padding until there are `count`."""
-    spec = batches.element_spec
-    empty = Batch(*(tf.zeros(part.shape, part.dtype) for part in spec))
-    empty = empty._replace(tokens=tf.fill(spec.tokens.shape, PADDING))
+def _padded(groups: tf.data.Dataset, count: int, size: int) -> tf.data.Dataset:
+    """Returns groups of `size`, and of padding until there are `count` batches."""
+    tokens, *others = groups.element_spec
+    rows = [[size, *part.shape[1:]] for part in (tokens, *others)]
+    empty = Batch(
+        tf.fill(rows[0], PADDING),
+        *(tf.zeros(row, part.dtype) for row, part in zip(rows[1:], others, strict=True)),
+    )
     padding = tf.data.Dataset.from_tensors(empty).repeat()
-    return batches.concatenate(padding).take(count)
+    return groups.concatenate(padding).unbatch().take(count).batch(size).prefetch(1)

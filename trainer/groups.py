@@ -39,3 +39,12 @@ class Groups:
         if begin == 0 and most >= size:
             return whole
         return Batch(*(part[begin : begin + most] for part in whole))
+
+    def take_all(self, count: int) -> Batch:
+        """Returns so many batches, of however many groups; errors as of `take`."""
+        taken = [self.take(count)]
+        while (left := count - sum(part.tokens.shape[0] for part in taken)) > 0:
+            taken.append(self.take(left))
+        if len(taken) == 1:
+            return taken[0]
+        return Batch(*(tf.concat(parts, 0) for parts in zip(*taken, strict=True)))

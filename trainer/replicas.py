@@ -1,24 +1,20 @@
-"""The training step, on one device or on several that hold copies of the tables.
+"""The model on one device, or copies of it on several.
 
-On one device loss, gradients and update are one XLA program; on one CPU, where skip-gram with
-negative sampling is asked for, they are machine code of our own (`native`). On several devices they
-are done in one of two ways:
+On one device loss, gradients and update are one XLA program (`xla`); on one CPU, where skip-gram
+with negative sampling is asked for, they are machine code of our own (`native`). On several devices
+they are done in one of two ways:
 
-* In step: each computes the gradients of its share of the batch; the rows of all are gathered in
-  the order of the devices, and every copy of the tables is updated alike. So N devices do what one
-  does with the same batch, up to the order in which numbers are added within a device.
+* In step (`synchronous`).
 * By averages, every `sync_every` steps: each device does the program of one device with its share
   of the batch to its own copy, and then every copy becomes the mean of all, and so does what the
   optimizer remembers. Nothing is sent between two averages.
 
 The devices may belong to several processes, which `devices.this_worker` counts.
-
-Many steps run in one call, the input's iterator inside, so that Python does nothing in between.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
@@ -27,12 +23,12 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from beam_pipelines.records import RecordShape
-from trainer.data import Batch
 from trainer.groups import Groups
-from trainer.model import Gradients, SkipGram, Totals, gradients
+from trainer.model import SkipGram, gradients
 from trainer.objectives import GradientFunction
-from trainer.optimizers import Optimizer, RowGradients, Slots
-from trainer.xla import XlaSteps, tables
+from trainer.optimizers import Optimizer, Slots
+from trainer.synchronous import SynchronousSteps
+from trainer.xla import XlaSteps
 
 Tensor = Any
 
@@ -75,7 +71,7 @@ class Sums(NamedTuple):
 
 
 class Steps(Protocol):
-    """What trains on one device, many batches in a call."""
+    """What trains the model, or its copies, many batches in a call."""
 
     def run(self, groups: Groups, steps: int, rates: NDArray[np.float32]) -> NDArray[np.float64]:
         """Trains on the next batches, or only measures them.
@@ -99,7 +95,6 @@ class Replicas:
         slots: what the optimizer remembers of the target and of the context table.
         rate: the learning rate of each step.
         native: whether our own machine code trains.
-        grouped: whether `iterate` takes groups of batches, as one device does.
     """
 
     def __init__(
@@ -140,7 +135,6 @@ class Replicas:
         self._alone = strategy.num_replicas_in_sync == 1
         self._workers = getattr(strategy.extended, "_num_workers", 1)
         self._sync_every = None if self._alone else sync_every
-        self._share: int | None = None  # Records of a device, where TensorFlow forgets it.
         with strategy.scope():
             self.model = SkipGram(
                 shape, words=words, vector_size=vector_size, seed=seed, compute=compute, tied=tied
@@ -149,59 +143,49 @@ class Replicas:
                 optimizer.slots(self.model.target),
                 () if tied else optimizer.slots(self.model.context),
             )
-        self.native, self.grouped = native, self._alone
-        self._steps: Steps | None = None
+        self.native, every = native, self._sync_every
+        self._steps: Steps
         if native:
             from trainer.native.steps import NativeSteps  # Numba is of no use to GPUs.
 
             self._steps = NativeSteps(
                 self.model, self.slots, mixed_precision=mixed_precision, tell=tell
             )
-        elif self._alone:
-            self._steps = XlaSteps(self.model, optimizer, self.slots)
+        elif self._alone or every:
+            self._steps = XlaSteps(strategy, self.model, optimizer, self.slots, calls=every)
+        else:
+            self._steps = SynchronousSteps(strategy, self.model, optimizer, self.slots)
 
-    def iterate(self, batches: tf.data.Dataset) -> Any:
-        """Returns an iterator over this process's batches, each shared out among its devices.
+    def iterate(self, batches: tf.data.Dataset) -> Groups:
+        """Returns a walk through this process's batches.
 
         Args:
-            batches: of `data`; its groups of batches where these replicas are `native`.
+            batches: groups of them, of `data`.
         """
-        if self.grouped:
-            if tf.config.list_logical_devices("GPU") and not self.native:
-                batches = batches.apply(tf.data.experimental.prefetch_to_device("/gpu:0", 2))
-            return Groups(batches)
-        if self._workers == 1:
-            return iter(self._strategy.experimental_distribute_dataset(batches))
-        devices = self._strategy.num_replicas_in_sync // self._workers
-        self._share = batches.element_spec.tokens.shape[0] // devices
-        return iter(
-            self._strategy.distribute_datasets_from_function(
-                lambda _: batches.rebatch(self._share, drop_remainder=True)
-            )
-        )
+        if self._alone and not self.native and tf.config.list_logical_devices("GPU"):
+            batches = batches.apply(tf.data.experimental.prefetch_to_device("/gpu:0", 2))
+        return Groups(batches)
 
-    def train(self, iterator: Any, *, first: int, steps: int) -> Sums:
+    def train(self, groups: Groups, *, first: int, steps: int) -> Sums:
         """Trains on the next `steps` batches; the first of them is step `first` of all.
 
         Afterwards the copies of the tables are equal: where they are averaged, once more at the
         end.
         """
-        if self._steps is not None:
-            rates = self.rate.at(np.arange(first, first + steps))
-            return _sums(self._steps.run(iterator, steps, rates), first)
-        first_step, count = tf.constant(first, tf.int64), tf.constant(steps, tf.int64)
-        totals, diverged = self._train(iterator, first_step, count)
-        loss, pairs, hits = totals.numpy().tolist()
-        step = int(diverged)
-        return Sums(loss, pairs, hits, None if step < 0 else step)
+        end, every = first + steps, self._sync_every
+        stops = [*range(first - first % every + every, end, every), end] if every else [end]
+        found, begin = [], first
+        for stop in stops:
+            rates = self.rate.at(np.arange(begin, stop))
+            found.append(self._steps.run(groups, stop - begin, rates))
+            if every:
+                self._average()
+            begin = stop
+        return _sums(np.concatenate(found), first)
 
-    def evaluate(self, iterator: Any, *, steps: int) -> Sums:
+    def evaluate(self, groups: Groups, *, steps: int) -> Sums:
         """Returns the totals of the next `steps` batches, and changes nothing."""
-        if self._steps is not None:
-            return _sums(self._steps.run(iterator, steps, np.zeros(0, np.float32)), 0)
-        totals = self._evaluate(iterator, tf.constant(steps, tf.int64))
-        loss, pairs, hits = totals.numpy().tolist()
-        return Sums(loss, pairs, hits)
+        return _sums(self._steps.run(groups, steps, np.zeros(0, np.float32)), 0)
 
     def finite(self) -> bool:
         """Returns whether every number in both tables is finite."""
@@ -225,47 +209,6 @@ class Replicas:
         return self._strategy.reduce(tf.distribute.ReduceOp.MEAN, given, axis=None)
 
     @tf.function
-    def _train(self, iterator: Any, first: Tensor, steps: Tensor) -> tuple[Tensor, Tensor]:
-        sums, diverged = tf.zeros([3], tf.float64), tf.constant(-1, tf.int64)
-        for step in tf.range(first, first + steps):
-            batch = next(iterator)
-            any_step = self._step_apart if self._sync_every else self._step
-            totals = any_step(batch, self.rate.at(step))
-            sums += tf.cast(tf.stack(totals), tf.float64)
-            if diverged < 0 and not tf.math.is_finite(totals.loss):
-                diverged = step
-            if self._sync_every and (step + 1) % self._sync_every == 0:
-                self._average()
-        if self._sync_every and (first + steps) % self._sync_every != 0:
-            self._average()
-        return sums, diverged
-
-    @tf.function
-    def _evaluate(self, iterator: Any, steps: Tensor) -> Tensor:
-        sums = tf.zeros([3], tf.float64)
-        for _ in tf.range(steps):
-            totals = self._sum(self._on_each(self._totals, (next(iterator),)))
-            sums += tf.cast(tf.stack(totals), tf.float64)
-        return sums
-
-    @tf.function(jit_compile=True)
-    def _step_alone(self, batch: Batch, rate: Tensor) -> Totals:
-        gradients = self.model.gradients(batch)
-        for table, slots, parts in tables(self.model, self.slots, gradients):
-            self._optimizer.update(table, slots, parts, rate)
-        return gradients.totals
-
-    def _step(self, batch: Any, rate: Tensor) -> Totals:
-        gradients = self._on_each(self._gradients, (batch,))
-        for table, slots, parts in tables(self.model, self.slots, gradients):
-            gathered = tf.nest.map_structure(lambda part: self._strategy.gather(part, 0), parts)
-            self._strategy.extended.update(table, self._update, args=(slots, gathered, rate))
-        return self._sum(gradients.totals)
-
-    def _step_apart(self, batch: Any, rate: Tensor) -> Totals:
-        """Each device updates its own copy, which in here is the only one that it sees."""
-        return self._sum(self._on_each(self._step_alone, (batch, rate)))
-
     def _average(self) -> None:
         for variable in (self.model.target, self.model.context, *self.slots[0], *self.slots[1]):
             if variable is self.model.context and self.model.tied:
@@ -273,38 +216,6 @@ class Replicas:
             copies = self._strategy.run(variable.read_value)
             mean = self._strategy.reduce(tf.distribute.ReduceOp.MEAN, copies, axis=None)
             self._strategy.extended.update(variable, _assign, args=(mean,))
-
-    def _on_each(self, compiled: Callable[..., Any], args: tuple[Any, ...]) -> Any:
-        """Returns what each device's program makes of its share of the batch.
-
-        Given the compiled function itself, `run` would make one program of all devices' work.
-        """
-
-        def call(share: Batch, *others: Any) -> Any:
-            if self._share is not None:
-                shapes = ([self._share, *part.shape[1:]] for part in share)
-                share = Batch(*map(tf.ensure_shape, share, shapes))
-            return compiled(share, *others)
-
-        return self._strategy.run(call, args=args)
-
-    def _sum(self, totals: Totals) -> Totals:
-        add = tf.distribute.ReduceOp.SUM
-        return Totals(*(self._strategy.reduce(add, total, axis=None) for total in totals))
-
-    @tf.function(jit_compile=True)
-    def _gradients(self, batch: Batch) -> Gradients:
-        return self.model.gradients(batch)
-
-    @tf.function(jit_compile=True)
-    def _totals(self, batch: Batch) -> Totals:
-        return self.model.totals(batch)
-
-    @tf.function(jit_compile=True)
-    def _update(
-        self, table: tf.Variable, slots: Slots, parts: Sequence[RowGradients], rate: Tensor
-    ) -> None:
-        self._optimizer.update(table, slots, parts, rate)
 
 
 def _sums(totals: NDArray[np.float64], first: int) -> Sums:

@@ -173,7 +173,7 @@ class Training:
                 skip=self.position.epoch_step,
                 worker=self.worker,
                 redraw=self.config.redraw,
-                grouped=self.replicas.grouped,
+                grouped=True,
             )
         )
         meter = self._new_meter()
@@ -202,7 +202,7 @@ class Training:
             records=self.plan.records // self.worker.count,
             limit=self._validation_steps,
             worker=self.worker,
-            grouped=self.replicas.grouped,
+            grouped=True,
         )
         with self._failures(VALIDATION):
             iterator = self.replicas.iterate(batches)

@@ -1,25 +1,24 @@
-"""The training step of one device under XLA, many steps in a program.
+"""The training step under XLA, each device by itself, many steps in a program.
 
 A step is some twenty small kernels, which take a GPU 50 microseconds. Begun one by one by
 TensorFlow, a GPU waits for them most of the time, and a CPU a third of it; so a program does many
-steps. It is compiled once: where a group or a call ends sooner, padding fills it up, which changes
-nothing.
+steps. It is compiled once: where a call ends sooner, padding fills it up, which changes nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from beam_pipelines.records import PADDING
 from trainer.data import Batch
 from trainer.groups import Groups
 from trainer.model import Gradients, SkipGram, Totals
 from trainer.optimizers import Optimizer, RowGradients, Slots
+from trainer.shares import at_step, filled_up, shares_of
 
 STEPS = {"CPU": 10, "GPU": 50}
 """Steps of a program. Groups hold a multiple of it, and so do calls, but for their ends.
@@ -30,44 +29,69 @@ Tensor = Any
 
 
 class XlaSteps:
-    """What trains a model on one device, many batches in a call.
+    """What trains a model on one device, or its copies on several, many batches in a call.
+
+    Each device changes its own copy, which in here is the only one that it sees.
 
     Attributes:
         steps: of a program.
     """
 
-    def __init__(self, model: SkipGram, optimizer: Optimizer, slots: tuple[Slots, Slots]) -> None:
+    def __init__(
+        self,
+        strategy: tf.distribute.Strategy,
+        model: SkipGram,
+        optimizer: Optimizer,
+        slots: tuple[Slots, Slots],
+        *,
+        calls: int | None = None,
+    ) -> None:
         """Prepares for the first batch.
 
         Args:
+            strategy: knows the devices.
             model: whose tables are read and written.
             optimizer: changes them.
             slots: what it remembers of the target and of the context table.
+            calls: steps of most calls, if that is known.
         """
-        self._model, self._optimizer, self._slots = model, optimizer, slots
-        self.steps = STEPS["GPU" if tf.config.list_logical_devices("GPU") else "CPU"]
+        self._strategy, self._model = strategy, model
+        self._optimizer, self._slots = optimizer, slots
+        most = STEPS["GPU" if tf.config.list_logical_devices("GPU") else "CPU"]
+        self.steps = most if calls is None else parted(calls, most)
 
     def run(self, groups: Groups, steps: int, rates: NDArray[np.float32]) -> NDArray[np.float64]:
         """Trains on the next batches, or only measures them; see `replicas.Steps`."""
         found, train = [], len(rates) > 0
         while steps:
-            batches = groups.take(min(steps, self.steps))
-            count = batches.tokens.shape[0]
+            count = min(steps, self.steps)
+            batches = filled_up(groups.take_all(count), self.steps)
+            shares = shares_of(batches, self._strategy)
             if train:
                 padded = np.zeros(self.steps, np.float32)
                 padded[:count] = rates[:count]
-                totals = self._train(_filled_up(batches, self.steps), padded)
+                totals = self._on_each(self._train, (shares, padded))
             else:
-                totals = self._measure(_filled_up(batches, self.steps))
+                totals = self._on_each(self._measure, (shares,))
             found.append(totals[:count])
             steps, rates = steps - count, rates[count:]
         return np.asarray(tf.concat(found, 0), np.float64)
+
+    @tf.function
+    def _on_each(self, program: Callable[..., Tensor], args: tuple[Any, ...]) -> Tensor:
+        """Returns the sum of what the program returns on each device."""
+
+        def call(*own: Any) -> Tensor:  # Given a program, `run` makes one of all devices' work.
+            return program(*own)
+
+        found = self._strategy.run(call, args=args)
+        return self._strategy.reduce(tf.distribute.ReduceOp.SUM, found, axis=None)
 
     @tf.function(jit_compile=True)
     def _train(self, batches: Batch, rates: Tensor) -> Tensor:
         found = self._no_totals()
         for step in tf.range(self.steps):
-            gradients = self._model.gradients(_at(batches, step))
+            gradients = self._model.gradients(at_step(batches, step))
             for table, slots, parts in tables(self._model, self._slots, gradients):
                 self._optimizer.update(table, slots, parts, rates[step])
             found = found.write(step, tf.stack(gradients.totals))
@@ -77,7 +101,7 @@ class XlaSteps:
     def _measure(self, batches: Batch) -> Tensor:
         found = self._no_totals()
         for step in tf.range(self.steps):
-            found = found.write(step, tf.stack(self._model.totals(_at(batches, step))))
+            found = found.write(step, tf.stack(self._model.totals(at_step(batches, step))))
         return found.stack()
 
     def _no_totals(self) -> tf.TensorArray:
@@ -95,14 +119,10 @@ def tables(
         yield model.context, slots[1], gradients.context
 
 
-def _at(batches: Batch, step: Tensor) -> Batch:
-    return Batch(*(part[step] for part in batches))
+def parted(calls: int, most: int) -> int:
+    """Returns the steps of a program where calls of so many are done by as few as can be.
 
-
-def _filled_up(batches: Batch, steps: int) -> Batch:
-    """Returns so many batches, the last of them padding."""
-    missing = [[0, steps - batches.tokens.shape[0]], [0, 0], [0, 0]]
-    if not missing[0][1]:
-        return batches
-    tokens = tf.pad(batches.tokens, missing, constant_values=PADDING)
-    return Batch(tokens, *(tf.pad(part, missing) for part in batches[1:]))
+    >>> parted(30, most=50), parted(120, most=50)
+    (30, 40)
+    """
+    return -(-calls // -(-calls // most))
