@@ -25,8 +25,11 @@ ROOT = Path(__file__).parent.parent
 
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory) -> Path:
-    if not tf.config.list_logical_devices("GPU"):
+    gpus = tf.config.list_physical_devices("GPU")
+    if not gpus:
         pytest.skip("there is no GPU")
+    for gpu in gpus:  # Some memory is left for the process of its own.
+        tf.config.experimental.set_memory_growth(gpu, enable=True)
     return write_dataset(tmp_path_factory.mktemp("gpu") / "dataset", topic_articles())
 
 

@@ -7,8 +7,9 @@ logs/train                    learning_rate, words_per_second, neighbours (text)
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -109,13 +110,13 @@ class Monitor:
     def scalars(self, split: str, step: int, **values: float) -> None:
         """Adds a point to each named curve of a split, and tells `figures` of it."""
         figures.note(**{f"{split}_{name}": float(value) for name, value in values.items()})
-        with self._writers[split].as_default(step):
+        with self._writing(split, step):
             for name, value in values.items():
                 tf.summary.scalar(name, value, description=_DESCRIPTIONS[name])
 
     def agreement(self, step: int, scores: Scores) -> None:
         """Adds a point to the curve of each set of word pairs that has a correlation."""
-        with self._writers[VALIDATION].as_default(step):
+        with self._writing(VALIDATION, step):
             for name, score in scores.items():
                 if not math.isnan(score.spearman):
                     tf.summary.scalar(
@@ -134,7 +135,7 @@ class Monitor:
         """
         vectors = Vectors(self._words, matrix)
         found = {probe: vectors.most_similar(probe, topn=SHOWN) for probe in self._probes}
-        with self._writers[TRAIN].as_default(step):
+        with self._writing(TRAIN, step):
             tf.summary.text("neighbours", markdown(found), description="Nearest words by cosine.")
         return found
 
@@ -146,8 +147,14 @@ class Monitor:
             matrix: [V, D] float32.
         """
         lengths = np.sqrt(np.einsum("ij,ij->i", matrix, matrix))
-        with self._writers[TRAIN].as_default(step):
+        with self._writing(TRAIN, step):
             tf.summary.histogram("norms", lengths, description="Lengths of the word vectors.")
+
+    @contextlib.contextmanager
+    def _writing(self, split: str, step: int) -> Iterator[None]:
+        # TensorFlow asks the first device whether to write at all, and a GPU is busy.
+        with self._writers[split].as_default(step), tf.device("CPU"):
+            yield
 
     def close(self) -> None:
         """Writes what is still held back."""

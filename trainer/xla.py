@@ -57,6 +57,7 @@ class XlaSteps:
         """
         self._strategy, self._model = strategy, model
         self._optimizer, self._slots = optimizer, slots
+        self._alone = strategy.num_replicas_in_sync == 1
         most = STEPS["GPU" if tf.config.list_logical_devices("GPU") else "CPU"]
         self.steps = most if calls is None else parted(calls, most)
 
@@ -70,12 +71,15 @@ class XlaSteps:
             if train:
                 padded = np.zeros(self.steps, np.float32)
                 padded[:count] = rates[:count]
-                totals = self._on_each(self._train, (shares, padded))
+                totals = self._run(self._train, (shares, padded))
             else:
-                totals = self._on_each(self._measure, (shares,))
-            found.append(totals[:count])
+                totals = self._run(self._measure, (shares,))
+            found.append((totals, count))
             steps, rates = steps - count, rates[count:]
-        return np.asarray(tf.concat(found, 0), np.float64)
+        return np.concatenate([totals.numpy()[:count] for totals, count in found], dtype=np.float64)
+
+    def _run(self, program: Callable[..., Tensor], args: tuple[Any, ...]) -> Tensor:
+        return program(*args) if self._alone else self._on_each(program, args)
 
     @tf.function
     def _on_each(self, program: Callable[..., Tensor], args: tuple[Any, ...]) -> Tensor:
