@@ -241,9 +241,10 @@ def test_a_broken_checkpoint_is_passed_over_and_two_are_told(dataset, tmp_path, 
 
 NO_KERAS = """
 import os, sys
-from trainer.devices import load_tensorflow
+from trainer.config import TrainConfig
+from trainer.task import train
 
-load_tensorflow()
+train(TrainConfig(dataset=sys.argv[1], workdir=sys.argv[2], vector_size=8, epochs=1))
 import tensorflow as tf
 assert not [name for name in sys.modules if name.startswith("keras.src")]
 assert "TF_USE_LEGACY_KERAS" not in os.environ
@@ -254,8 +255,8 @@ assert layers.Dense(2)(tf.zeros([1, 3])).shape == (1, 2)
 """
 
 
-def test_keras_is_loaded_only_when_it_is_asked_for():
-    subprocess.run([sys.executable, "-c", NO_KERAS], check=True)
+def test_a_training_loads_keras_only_when_it_is_asked_for(dataset, tmp_path):
+    subprocess.run([sys.executable, "-c", NO_KERAS, dataset, tmp_path / "run"], check=True)
 
 
 # --- on several devices ------------------------------------------------------------------------
