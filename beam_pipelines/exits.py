@@ -23,7 +23,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from types import FrameType
 
-from beam_pipelines import logs, manners
+from beam_pipelines import garbage, logs, manners
 from beam_pipelines.records import UserError
 
 FAILED = 1
@@ -55,6 +55,7 @@ def run(program: Callable[[], int]) -> int:
     Args:
         program: returns its exit status, and has its arguments already.
     """
+    garbage.not_sought_at_exit()
     try:
         with _heard():
             status = program()

@@ -14,7 +14,10 @@ import signal
 import sys
 from pathlib import Path
 
-from apache_beam.runners.worker import sdk_worker_main
+from beam_pipelines import garbage
+
+with garbage.not_sought():
+    from apache_beam.runners.worker import sdk_worker_main
 
 _PR_SET_PDEATHSIG = 1  # prctl(2), Linux
 
@@ -22,6 +25,7 @@ if __name__ == "__main__":
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     logging.disable(logging.CRITICAL)
+    garbage.not_sought_at_exit()
     with Path(os.devnull).open("w") as nowhere:
         sys.stderr = nowhere
         sdk_worker_main.main(sys.argv)

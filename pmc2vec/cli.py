@@ -15,7 +15,7 @@ from difflib import get_close_matches
 from importlib import import_module
 from types import MappingProxyType
 
-from beam_pipelines import __version__
+from beam_pipelines import __version__, garbage
 from beam_pipelines.exits import run
 from beam_pipelines.records import UserError
 
@@ -170,7 +170,8 @@ def load(name: str) -> Callable[[Sequence[str]], int]:
     """
     module, _, function = COMMANDS[name].target.partition(":")
     try:
-        program: Callable[[Sequence[str]], int] = getattr(import_module(module), function)
+        with garbage.not_sought():
+            program: Callable[[Sequence[str]], int] = getattr(import_module(module), function)
     except ModuleNotFoundError as error:
         missing = (error.name or "").partition(".")[0]
         if missing in {"", "beam_pipelines", "trainer", "pmc2vec"}:

@@ -26,7 +26,7 @@ EXTRAS: dict[str, list[str]] = PROJECT["optional-dependencies"]
 # What `trainer` may import of the other half: nothing that needs an engine.
 SHARED = {
     "records", "manifest", "vocabulary", "skipgrams", "options", "manners", "progress", "exits",
-    "figures", "metrics", "logs",
+    "figures", "garbage", "metrics", "logs",
 }  # fmt: skip
 
 

@@ -19,6 +19,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from beam_pipelines import garbage
 from beam_pipelines.records import UserError
 
 if TYPE_CHECKING:
@@ -98,7 +99,7 @@ def load_tensorflow() -> None:
     Matplotlib and scikit-learn.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    with _silence(), _without_keras():
+    with _silence(), _without_keras(), garbage.not_sought():
         import tensorflow as tf
 
         tf.config.list_physical_devices()

@@ -5,7 +5,10 @@ Nothing in such a file is a quote, an escape or a missing value: `"`, `nan` and 
 
 from __future__ import annotations
 
+import os
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -16,24 +19,38 @@ from pyarrow import csv
 
 from beam_pipelines.records import UserError
 
-CHUNK = 1 << 20
-"""Numbers turned into text at once: about 12 MB of it."""
+CHUNK = 1 << 18
+"""Numbers turned into text at once: about 3 MB of it."""
 
 BLOCK = 1 << 24
 """Bytes of text read at once."""
 
 
 def text_chunks(matrix: NDArray[np.float32], delimiter: str) -> Iterator[bytes]:
-    """Yields the text of some whole rows of `matrix`, [V, D], until all have been."""
-    step = max(1, CHUNK // matrix.shape[1])
-    names = [str(column) for column in range(matrix.shape[1])]
+    """Yields the text of some whole rows of `matrix`, [V, D], until all have been.
+
+    All cores work at it, each at most one chunk ahead of what has been taken.
+    """
+    step, cores = max(1, CHUNK // matrix.shape[1]), os.cpu_count() or 1
+    with ThreadPoolExecutor(cores) as pool:
+        ahead: deque[Future[bytes]] = deque()
+        for start in range(0, len(matrix), step):
+            ahead.append(pool.submit(_text, matrix[start : start + step], delimiter))
+            if len(ahead) > cores:
+                yield ahead.popleft().result()
+        while ahead:
+            yield ahead.popleft().result()
+
+
+def _text(matrix: NDArray[np.float32], delimiter: str) -> bytes:
+    columns = np.ascontiguousarray(matrix.T, np.float32)  # [D, rows]
+    names = [str(column) for column in range(len(columns))]
+    batch = pa.record_batch([pa.array(column) for column in columns], names)
+    sink = pa.BufferOutputStream()
     options = csv.WriteOptions(include_header=False, delimiter=delimiter, quoting_style="none")
-    for start in range(0, len(matrix), step):
-        columns = np.ascontiguousarray(matrix[start : start + step].T, np.float32)  # [D, rows]
-        sink = pa.BufferOutputStream()
-        batch = pa.record_batch([pa.array(column) for column in columns], names)
-        csv.write_csv(batch, sink, options)
-        yield sink.getvalue().to_pybytes()
+    csv.write_csv(batch, sink, options)
+    text: bytes = sink.getvalue().to_pybytes()
+    return text
 
 
 def text_rows(words: Sequence[str], matrix: NDArray[np.float32]) -> Iterator[bytes]:

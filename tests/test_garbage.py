@@ -1,0 +1,57 @@
+"""beam_pipelines.garbage: no search while modules are loaded, and none of them later."""
+
+import contextlib
+import gc
+import subprocess
+import sys
+
+import pytest
+
+from beam_pipelines import garbage
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+def test_search_is_as_before_afterwards_whatever_happens(enabled):
+    (gc.enable if enabled else gc.disable)()
+    try:
+        with contextlib.suppress(ImportError), garbage.not_sought():
+            assert not gc.isenabled()
+            raise ImportError
+        assert gc.isenabled() == enabled
+    finally:
+        gc.enable()
+        gc.unfreeze()
+
+
+def test_what_was_loaded_is_not_searched():
+    before = gc.get_freeze_count()
+    try:
+        with garbage.not_sought():
+            loaded = [[number] for number in range(1000)]
+        assert gc.get_freeze_count() - before > len(loaded)
+    finally:
+        gc.unfreeze()
+
+
+LAST = """
+from beam_pipelines import garbage
+
+class Found:
+    def __del__(self):
+        print("found")
+
+ring = Found()
+ring.self = ring
+if {not_sought}:
+    garbage.not_sought_at_exit()
+del ring
+"""
+
+
+@pytest.mark.parametrize("not_sought", [True, False])
+def test_the_last_search_of_a_process_is_left_out(not_sought):
+    done = subprocess.run(
+        [sys.executable, "-c", LAST.format(not_sought=not_sought)],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert done.stdout == ("" if not_sought else "found\n")
