@@ -33,8 +33,9 @@ from trainer.devices import load_tensorflow, strategy
 
 load_tensorflow()
 import tensorflow as tf
-from trainer.data import open_dataset, training_batches
+from trainer.data import Batch, open_dataset, training_batches
 from trainer.optimizers import Adagrad, Sgd
+from trainer.portions import portions_of
 from trainer.replicas import LearningRate, Replicas
 
 DEVICES = int(sys.argv[2])
@@ -56,6 +57,15 @@ def copies(replicas):
 """
 
 MEAN = """
+# Each device gets as many records in a row, on itself.
+numbers = np.arange(3 * 8 * 4, dtype=np.int32).reshape(3, 8, 4)
+dealt = portions_of(Batch(*[tf.constant(numbers)] * 3), mirrored)
+for part in dealt:
+    own = mirrored.experimental_local_results(part)
+    assert [each.shape[1] for each in own] == [8 // DEVICES] * DEVICES
+    assert len({each.device for each in own}) == DEVICES
+    assert np.array_equal(np.concatenate(own, 1), numbers)
+
 # One step apart, its average held back: the copies differ. The average then keeps their mean.
 held = make(Adagrad(), 0.1, sync_every=2)
 average, held._average = held._average, lambda: None

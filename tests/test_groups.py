@@ -37,3 +37,13 @@ def test_takes_up_to_the_end_of_a_group(asked, given):
             assert np.array_equal(part, batches.tokens)
     with pytest.raises(tf.errors.OutOfRangeError):
         groups.take(1)
+
+
+def test_takes_as_many_as_asked_of_however_many_groups():
+    groups = walk((3, 2, 2))
+    found = [groups.take_all(count) for count in (2, 4, 1)]
+    assert [batches.tokens[:, 0, 0].numpy().tolist() for batches in found] == [
+        [0, 1], [2, 3, 4, 5], [6],
+    ]  # fmt: skip
+    with pytest.raises(tf.errors.OutOfRangeError):
+        walk().take_all(6)

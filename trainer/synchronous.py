@@ -18,7 +18,7 @@ from trainer.data import GROUP, Batch
 from trainer.groups import Groups
 from trainer.model import Gradients, SkipGram, Totals
 from trainer.optimizers import Optimizer, RowGradients, Slots
-from trainer.shares import at_step, filled_up, shares_of
+from trainer.portions import at_step, filled_up, portions_of
 from trainer.xla import XlaSteps, tables
 
 Tensor = Any
@@ -47,23 +47,23 @@ class SynchronousSteps:
         while steps:
             count = min(steps, GROUP)
             batches = filled_up(groups.take_all(count), GROUP)
-            shares = shares_of(batches, self._strategy)
+            portions = portions_of(batches, self._strategy)
             padded = np.zeros(GROUP, np.float32)
             padded[:count] = rates[:count]
-            found.append(self._train(shares, padded, tf.constant(count))[:count])
+            found.append(self._train(portions, padded, tf.constant(count))[:count])
             steps, rates = steps - count, rates[count:]
         return np.asarray(tf.concat(found, 0), np.float64)
 
     @tf.function
-    def _train(self, shares: Batch, rates: Tensor, count: Tensor) -> Tensor:
+    def _train(self, portions: Batch, rates: Tensor, count: Tensor) -> Tensor:
         found = tf.TensorArray(tf.float32, GROUP, element_shape=[len(Totals._fields)])
         for step in tf.range(count):
-            found = found.write(step, tf.stack(self._step(shares, step, rates[step])))
+            found = found.write(step, tf.stack(self._step(portions, step, rates[step])))
         return found.stack()
 
-    def _step(self, shares: Batch, step: Tensor, rate: Tensor) -> Totals:
+    def _step(self, portions: Batch, step: Tensor, rate: Tensor) -> Totals:
         gradients = self._strategy.run(
-            lambda own: self._gradients(at_step(own, step)), args=(shares,)
+            lambda own: self._gradients(at_step(own, step)), args=(portions,)
         )
         for table, slots, parts in tables(self._model, self._slots, gradients):
             gathered = tf.nest.map_structure(lambda part: self._strategy.gather(part, 0), parts)

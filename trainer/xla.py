@@ -18,7 +18,7 @@ from trainer.data import Batch
 from trainer.groups import Groups
 from trainer.model import Gradients, SkipGram, Totals
 from trainer.optimizers import Optimizer, RowGradients, Slots
-from trainer.shares import at_step, filled_up, shares_of
+from trainer.portions import at_step, filled_up, portions_of
 
 STEPS = {"CPU": 10, "GPU": 50}
 """Steps of a program. Groups hold a multiple of it, and so do calls, but for their ends.
@@ -67,13 +67,13 @@ class XlaSteps:
         while steps:
             count = min(steps, self.steps)
             batches = filled_up(groups.take_all(count), self.steps)
-            shares = shares_of(batches, self._strategy)
+            portions = portions_of(batches, self._strategy)
             if train:
                 padded = np.zeros(self.steps, np.float32)
                 padded[:count] = rates[:count]
-                totals = self._run(self._train, (shares, padded))
+                totals = self._run(self._train, (portions, padded))
             else:
-                totals = self._run(self._measure, (shares,))
+                totals = self._run(self._measure, (portions,))
             found.append((totals, count))
             steps, rates = steps - count, rates[count:]
         return np.concatenate([totals.numpy()[:count] for totals, count in found], dtype=np.float64)

@@ -10,7 +10,7 @@ from beam_pipelines.records import PADDING
 from trainer.data import Batch
 
 
-def shares_of(batches: Batch, strategy: tf.distribute.Strategy) -> Batch:
+def portions_of(batches: Batch, strategy: tf.distribute.Strategy) -> Batch:
     """Returns the batches' records dealt to this process's devices, as many in a row to each.
 
     Args:
@@ -28,8 +28,10 @@ def shares_of(batches: Batch, strategy: tf.distribute.Strategy) -> Batch:
     def dealt(part: Any) -> Any:
         def of_device(context: tf.distribute.ReplicaContext) -> Any:
             at = context.replica_id_in_sync_group % len(devices)
+            with tf.device("CPU"):  # Not the whole of it to each device.
+                own = part[:, at * count : (at + 1) * count]
             with tf.device(devices[at]):
-                return tf.identity(part[:, at * count : (at + 1) * count])
+                return tf.identity(own)
 
         return strategy.experimental_distribute_values_from_function(of_device)
 
