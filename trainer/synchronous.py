@@ -14,49 +14,24 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from trainer.data import GROUP, Batch
-from trainer.groups import Groups
-from trainer.model import Gradients, SkipGram, Totals
-from trainer.optimizers import Optimizer, RowGradients, Slots
-from trainer.portions import at_step, filled_up, portions_of
+from trainer.data import Batch
+from trainer.model import Gradients, Totals
+from trainer.optimizers import RowGradients, Slots
+from trainer.portions import at_step
 from trainer.xla import XlaSteps, tables
 
 Tensor = Any
 
 
-class SynchronousSteps:
+class SynchronousSteps(XlaSteps):
     """What trains equal copies of a model, many batches in a call."""
 
-    def __init__(
-        self,
-        strategy: tf.distribute.Strategy,
-        model: SkipGram,
-        optimizer: Optimizer,
-        slots: tuple[Slots, Slots],
-    ) -> None:
-        """Prepares for the first batch; see `XlaSteps`."""
-        self._strategy, self._model = strategy, model
-        self._optimizer, self._slots = optimizer, slots
-        self._apart = XlaSteps(strategy, model, optimizer, slots)
-
-    def run(self, groups: Groups, steps: int, rates: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Trains on the next batches, or only measures them; see `replicas.Steps`."""
-        if not len(rates):
-            return self._apart.run(groups, steps, rates)
-        found = []
-        while steps:
-            count = min(steps, GROUP)
-            batches = filled_up(groups.take_all(count), GROUP)
-            portions = portions_of(batches, self._strategy)
-            padded = np.zeros(GROUP, np.float32)
-            padded[:count] = rates[:count]
-            found.append(self._train(portions, padded, tf.constant(count))[:count])
-            steps, rates = steps - count, rates[count:]
-        return np.asarray(tf.concat(found, 0), np.float64)
+    def _train(self, portions: Batch, rates: NDArray[np.float32], count: int) -> Tensor:
+        return self._in_step(portions, rates, tf.constant(count))
 
     @tf.function
-    def _train(self, portions: Batch, rates: Tensor, count: Tensor) -> Tensor:
-        found = tf.TensorArray(tf.float32, GROUP, element_shape=[len(Totals._fields)])
+    def _in_step(self, portions: Batch, rates: Tensor, count: Tensor) -> Tensor:
+        found = self._no_totals()
         for step in tf.range(count):
             found = found.write(step, tf.stack(self._step(portions, step, rates[step])))
         return found.stack()

@@ -13,7 +13,6 @@ import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -28,6 +27,7 @@ from trainer.config import TrainConfig
 from trainer.data import Dataset, training_batches, validation_batches
 from trainer.dataset import check_unchanged
 from trainer.devices import ALONE, Worker
+from trainer.groups import Groups
 from trainer.monitor import Monitor, open_monitor, show_neighbours
 from trainer.plan import Meter, Plan, epoch_line
 from trainer.replicas import Sums
@@ -164,7 +164,7 @@ class Training:
         epoch = self.position.epoch
         if not self.position.epoch_step:
             self.position = replace(self.position, loss=0.0, pairs=0.0, hits=0.0)
-        iterator = self.replicas.iterate(
+        groups = self.replicas.iterate(
             training_batches(
                 self.dataset,
                 epoch=epoch,
@@ -178,7 +178,7 @@ class Training:
         )
         meter = self._new_meter()
         while (left := self.plan.left(self.position)) > 0 and not self.out_of_patience:
-            sums = self._steps(iterator, self._until_next(left))
+            sums = self._steps(groups, self._until_next(left))
             meter.add(sums)
             step = self.position.step
             if step % self.config.log_every == 0:
@@ -205,8 +205,8 @@ class Training:
             grouped=True,
         )
         with self._failures(VALIDATION):
-            iterator = self.replicas.iterate(batches)
-            sums = self.replicas.evaluate(iterator, steps=self._validation_steps)
+            groups = self.replicas.iterate(batches)
+            sums = self.replicas.evaluate(groups, steps=self._validation_steps)
         loss, accuracy = sums.loss / max(sums.pairs, 1), sums.hits / max(sums.pairs, 1)
         if not math.isfinite(loss):
             raise failures.diverged(self.config, at.step)
@@ -323,10 +323,10 @@ class Training:
         shards = self.dataset.manifest.select(split, draw)
         return failures.told(self.dataset, shards, workers=self.worker.count)
 
-    def _steps(self, iterator: Any, count: int) -> Sums:
+    def _steps(self, groups: Groups, count: int) -> Sums:
         at = self.position
         with self._failures(TRAIN):
-            sums = self.replicas.train(iterator, first=at.step, steps=count)
+            sums = self.replicas.train(groups, first=at.step, steps=count)
         if sums.diverged is not None:
             raise failures.diverged(self.config, sums.diverged)
         self.position = replace(

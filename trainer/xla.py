@@ -71,12 +71,16 @@ class XlaSteps:
             if train:
                 padded = np.zeros(self.steps, np.float32)
                 padded[:count] = rates[:count]
-                totals = self._run(self._train, (portions, padded))
+                totals = self._train(portions, padded, count)
             else:
-                totals = self._run(self._measure, (portions,))
+                totals = self._run(self._measuring, (portions,))
             found.append((totals, count))
             steps, rates = steps - count, rates[count:]
         return np.concatenate([totals.numpy()[:count] for totals, count in found], dtype=np.float64)
+
+    def _train(self, portions: Batch, rates: NDArray[np.float32], _: int) -> Tensor:
+        """Returns the totals of a program's steps; padding stands where there are fewer."""
+        return self._run(self._training, (portions, rates))
 
     def _run(self, program: Callable[..., Tensor], args: tuple[Any, ...]) -> Tensor:
         return program(*args) if self._alone else self._on_each(program, args)
@@ -92,7 +96,7 @@ class XlaSteps:
         return self._strategy.reduce(tf.distribute.ReduceOp.SUM, found, axis=None)
 
     @tf.function(jit_compile=True)
-    def _train(self, batches: Batch, rates: Tensor) -> Tensor:
+    def _training(self, batches: Batch, rates: Tensor) -> Tensor:
         found = self._no_totals()
         for step in tf.range(self.steps):
             gradients = self._model.gradients(at_step(batches, step))
@@ -102,7 +106,7 @@ class XlaSteps:
         return found.stack()
 
     @tf.function(jit_compile=True)
-    def _measure(self, batches: Batch) -> Tensor:
+    def _measuring(self, batches: Batch) -> Tensor:
         found = self._no_totals()
         for step in tf.range(self.steps):
             found = found.write(step, tf.stack(self._model.totals(at_step(batches, step))))
