@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.datasets import topic_articles, write_dataset
+from trainer.devices import cores
 
 ROOT = Path(__file__).parent.parent
 
@@ -159,3 +160,14 @@ def test_it_learns_and_stopped_and_continued_the_tables_are_the_same(
     dataset, tmp_path, devices, sync_every
 ):
     assert run(TRAINING, dataset, tmp_path, devices, sync_every).endswith("equal\n")
+
+
+@pytest.mark.parametrize(
+    ("quota", "expected"),
+    [("max 100000", 8), ("250000 100000", 2), ("50000 100000", 1), ("1600000 100000", 8), ("?", 8)],
+)
+def test_cores_are_those_of_the_container(monkeypatch, tmp_path, quota, expected):
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(8)))
+    (tmp_path / "cpu.max").write_text(f"{quota}\n")
+    assert cores(tmp_path / "cpu.max") == expected
+    assert cores(tmp_path / "none") == 8

@@ -260,17 +260,6 @@ def test_steps_train_the_models_own_tables_in_calls_of_any_length():
         np.testing.assert_array_equal(one, two)
 
 
-@pytest.mark.parametrize(
-    ("quota", "expected"),
-    [("max 100000", 8), ("250000 100000", 2), ("50000 100000", 1), ("1600000 100000", 8), ("?", 8)],
-)
-def test_cores_are_those_of_the_container(monkeypatch, tmp_path, quota, expected):
-    monkeypatch.setattr(steps.os, "sched_getaffinity", lambda _: set(range(8)))
-    (tmp_path / "cpu.max").write_text(f"{quota}\n")
-    assert steps.cores(tmp_path / "cpu.max") == expected
-    assert steps.cores(tmp_path / "none") == 8
-
-
 def test_code_that_cannot_be_kept_is_compiled_all_the_same():
     names = {}
     exec("def double(x):\n    return 2 * x", names)  # It has no file.

@@ -21,7 +21,6 @@ much; whoever trains takes groups or, of each group, its batches.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -44,7 +43,7 @@ from beam_pipelines.records import (
 )
 from trainer import draws
 from trainer.dataset import Dataset, damage, open_dataset, shards_of
-from trainer.devices import ALONE, Worker
+from trainer.devices import ALONE, Worker, cores
 
 __all__ = [
     "Batch", "Dataset", "damage", "open_dataset", "pair_dataset", "training_batches",
@@ -65,7 +64,7 @@ PIECE = 64
 GROUP = 50
 """Batches that are parsed together, unless they hold more than SHUFFLE_RECORDS records."""
 
-PARSERS = max(1, min(8, (os.cpu_count() or 1) // 4))
+PARSERS = max(1, min(8, cores() // 4))
 """Groups that are parsed at the same time; one where the step has few cores for itself."""
 
 PREFETCH = 16
@@ -209,7 +208,7 @@ def pair_dataset(
         label = tf.one_hot(tf.zeros_like(target), 1 + negatives, dtype=tf.int64)
         return tf.nest.map_structure(lambda part: tf.gather(part, order), ((target, words), label))
 
-    pairs = batches.enumerate().map(expand, num_parallel_calls=os.cpu_count())
+    pairs = batches.enumerate().map(expand, num_parallel_calls=cores())
     shards = dataset.shards(epoch) if split == TRAIN else dataset.manifest.select(split)
     count = sum(shard.pairs for shard in shards) // batch_size
     whole = pairs.rebatch(batch_size, drop_remainder=True)

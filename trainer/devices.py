@@ -17,6 +17,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from beam_pipelines import garbage
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 TF_CONFIG = "TF_CONFIG"
 
 _KERAS = "TF_USE_LEGACY_KERAS"
+
+_QUOTA = Path("/sys/fs/cgroup/cpu.max")  # "150000 100000": microseconds of CPU in so many.
 
 _TRAINING = ("chief", "worker")  # Kinds of tasks, in the order in which TensorFlow numbers them.
 
@@ -89,6 +92,21 @@ def this_worker() -> Worker:
             f"{tasks['worker']} workers; only those train"
         )
     return Worker(index + (tasks["chief"] if kind == "worker" else 0), count)
+
+
+def cores(quota: Path = _QUOTA) -> int:
+    """Returns how many cores this process may use, by its affinity and by its container's limit.
+
+    Args:
+        quota: the file in which Linux says what the container may use.
+    """
+    affinity = getattr(os, "sched_getaffinity", None)  # Linux has it.
+    count = len(affinity(0)) if affinity else os.cpu_count() or 1
+    try:
+        limit, period = quota.read_text().split()
+    except (OSError, ValueError):
+        return count
+    return count if limit == "max" else max(1, min(count, int(limit) // int(period)))
 
 
 def load_tensorflow() -> None:

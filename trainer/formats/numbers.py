@@ -5,7 +5,6 @@ Nothing in such a file is a quote, an escape or a missing value: `"`, `nan` and 
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 from pyarrow import csv
 
 from beam_pipelines.records import UserError
+from trainer.devices import cores
 
 CHUNK = 1 << 18
 """Numbers turned into text at once: about 3 MB of it."""
@@ -31,12 +31,12 @@ def text_chunks(matrix: NDArray[np.float32], delimiter: str) -> Iterator[bytes]:
 
     All cores work at it, each at most one chunk ahead of what has been taken.
     """
-    step, cores = max(1, CHUNK // matrix.shape[1]), os.cpu_count() or 1
-    with ThreadPoolExecutor(cores) as pool:
+    step, most = max(1, CHUNK // matrix.shape[1]), cores()
+    with ThreadPoolExecutor(most) as pool:
         ahead: deque[Future[bytes]] = deque()
         for start in range(0, len(matrix), step):
             ahead.append(pool.submit(_text, matrix[start : start + step], delimiter))
-            if len(ahead) > cores:
+            if len(ahead) > most:
                 yield ahead.popleft().result()
         while ahead:
             yield ahead.popleft().result()

@@ -12,7 +12,6 @@ import ctypes
 import mmap
 import os
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from threading import Timer
 
 import numba
@@ -20,6 +19,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from trainer.devices import cores
 from trainer.groups import Groups
 from trainer.model import SkipGram
 from trainer.native import arrays, kernels
@@ -30,7 +30,6 @@ _PATIENCE = 3.0  # Seconds; code that was kept is there sooner.
 _COMPILES = "compiling the step for this processor, once; it takes half a minute"
 _LARGE_PAGE = 1 << 21  # Bytes.
 _COLLAPSE = 25  # Linux 6.1's MADV_COLLAPSE, which Python has no name for.
-_QUOTA = Path("/sys/fs/cgroup/cpu.max")  # "150000 100000": microseconds of CPU in so many.
 
 
 class NativeSteps:
@@ -144,17 +143,3 @@ def ask_for_large_pages(place: int, size: int) -> bool:
     given, system = (ctypes.c_void_p(begin), ctypes.c_size_t(size)), ctypes.CDLL(None)
     asked = [system.madvise(*given, each) for each in (mmap.MADV_HUGEPAGE, _COLLAPSE)]
     return not any(asked)
-
-
-def cores(quota: Path = _QUOTA) -> int:
-    """Returns how many cores this process may use, by its affinity and by its container's limit.
-
-    Args:
-        quota: the file in which Linux says what the container may use.
-    """
-    count = len(os.sched_getaffinity(0))
-    try:
-        limit, period = quota.read_text().split()
-    except (OSError, ValueError):
-        return count
-    return count if limit == "max" else max(1, min(count, int(limit) // int(period)))
