@@ -4,8 +4,6 @@ Products are in TensorFloat-32 there, of 10 bits, and rows are added in any orde
 to that, and are not the same in two runs.
 """
 
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,14 +11,13 @@ import pytest
 import tensorflow as tf
 
 from tests.datasets import topic_articles, write_dataset
+from tests.test_devices import run
 from tests.test_xla import COUNT, in_programs, one_by_one
 from trainer.config import TrainConfig
 from trainer.task import train
 from trainer.vectors import Vectors
 
 pytestmark = pytest.mark.gpu
-
-ROOT = Path(__file__).parent.parent
 
 
 @pytest.fixture(scope="module")
@@ -107,9 +104,4 @@ print("equal")
 
 
 def test_copies_on_two_devices_stay_equal(dataset):
-    done = subprocess.run(
-        [sys.executable, "-c", SHARED, str(dataset)],
-        cwd=ROOT, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr[-3000:]
-    assert done.stdout == "equal\n"
+    assert run(SHARED, dataset) == "equal\n"
