@@ -1,5 +1,7 @@
 """What every test relies on: quiet engines, no GPU unless asked for, and repeatable hypothesis."""
 
+import atexit
+import gc
 import os
 
 import pytest
@@ -15,3 +17,8 @@ settings.load_profile("pmc2vec")
 def pytest_configure(config: pytest.Config) -> None:
     if "not gpu" in config.getoption("markexpr"):
         os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
+
+
+def pytest_unconfigure() -> None:
+    # Commands that tests run in here have asked for it (`garbage`); DuckDB would call it a leak.
+    atexit.unregister(gc.freeze)
