@@ -16,6 +16,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import BinaryIO
 
 import google_crc32c
@@ -123,14 +124,23 @@ def _feature(name: str, value: bytes) -> bytes:
     return _field(1, _field(1, name.encode()) + _field(2, bytes_list))
 
 
+@lru_cache(maxsize=64)
+def _heads(sizes: tuple[int, ...]) -> tuple[bytes, ...]:
+    """Returns what stands before each feature's value in a record with values of such sizes."""
+    features = [_feature(name, bytes(n)) for name, n in zip(FEATURES, sizes, strict=True)]
+    whole = _field(1, b"".join(features))
+    before = whole[: len(whole) - sum(map(len, features))]
+    first, *others = (part[: len(part) - n] for part, n in zip(features, sizes, strict=True))
+    return before + first, *others
+
+
 def encode_record(record: Record) -> bytes:
     """Returns the record as a serialized `tf.train.Example`; arrays as little-endian bytes."""
-    features = (
-        _feature(TOKENS, np.asarray(record.tokens, "<i4").tobytes())
-        + _feature(WINDOWS, np.asarray(record.windows, "u1").tobytes())
-        + _feature(NEGATIVES, np.asarray(record.negatives, "<i4").tobytes())
-    )
-    return _field(1, features)
+    tokens = np.asarray(record.tokens, "<i4").tobytes()
+    windows = np.asarray(record.windows, "u1").tobytes()
+    negatives = np.asarray(record.negatives, "<i4").tobytes()
+    heads = _heads((len(tokens), len(windows), len(negatives)))
+    return b"".join((heads[0], tokens, heads[1], windows, heads[2], negatives))
 
 
 def _read_varint(data: bytes, at: int) -> tuple[int, int]:

@@ -18,8 +18,10 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.random.bit_generator import ISeedSequence
 from numpy.typing import NDArray
 
 from beam_pipelines.records import PADDING, SENTENCE_START, WINDOW_BITS, Record, RecordShape
@@ -27,6 +29,10 @@ from beam_pipelines.vocabulary import NoiseWords
 
 Ids = NDArray[np.int32]
 Windows = NDArray[np.uint8]
+
+
+_TOGETHER = 1 << 15
+"""Tokens whose negatives are drawn at once, at most, which costs a third of record by record."""
 
 
 @dataclass(frozen=True)
@@ -59,8 +65,17 @@ def article_rng(draw: Draw, purpose: str, article_id: str) -> np.random.Generato
     the order in which articles arrive can change what is drawn.
     """
     name = f"{draw.seed}\0{draw.index}\0{purpose}\0{article_id}".encode()
-    key = np.frombuffer(hashlib.blake2b(name, digest_size=16).digest(), np.uint64)
-    return np.random.Generator(np.random.Philox(key=key))
+    return np.random.Generator(np.random.Philox(_Key(hashlib.blake2b(name, digest_size=16))))
+
+
+class _Key(ISeedSequence):
+    """A key of Philox, [2] uint64, as it is: with `key=` NumPy also asks the system for a seed."""
+
+    def __init__(self, name: hashlib.blake2b) -> None:
+        self._key = np.frombuffer(name.digest(), np.uint64)
+
+    def generate_state(self, n_words: int, dtype: Any = np.uint64) -> Any:  # noqa: ARG002
+        return self._key
 
 
 def is_validation(article_id: str, fraction: float, seed: int) -> bool:
@@ -92,18 +107,16 @@ def draw_article(
         shrink_windows: draw each window from 1..window; otherwise all are `window`.
     """
     rng = article_rng(draw, "windows", article_id)
-    sentences = np.repeat(np.arange(len(lengths)), lengths)
-    known = ids >= 0
-    ids, sentences = ids[known], sentences[known]
-    kept = rng.random(len(ids)) < keep[ids]
-    tokens, sentences = ids[kept], sentences[kept]
+    known = np.flatnonzero(ids >= 0)
+    kept = known[rng.random(len(known)) < keep[ids[known]]]
+    tokens = ids[kept]
     if shrink_windows:
         windows = rng.integers(1, window + 1, len(tokens), dtype=np.uint8)
     else:
         windows = np.full(len(tokens), window, np.uint8)
-    if len(tokens):
-        starts = np.flatnonzero(np.diff(sentences, prepend=-1))
-        windows[starts] |= SENTENCE_START
+    begins = np.cumsum(lengths) - lengths
+    starts = np.searchsorted(kept, begins)  # Of each sentence the first that is kept, or the next's.
+    windows[starts[starts < len(kept)]] |= SENTENCE_START
     return Run(article_id, tokens, windows)
 
 
@@ -133,36 +146,43 @@ class Packer:
 
     def __init__(self, shape: RecordShape, noise: NoiseWords, draw: Draw) -> None:
         self._shape, self._noise, self._draw = shape, noise, draw
-        self._tokens = np.full(shape.length, PADDING, np.int32)
-        self._windows = np.zeros(shape.length, np.uint8)
+        size = max(_TOGETHER // shape.length, 1) * shape.length
+        self._tokens, self._windows = np.empty(size, np.int32), np.empty(size, np.uint8)
         self._filled = 0
-        self._begin = ""
+        self._begins: list[str] = []
 
     def add(self, run: Run) -> Iterator[Record]:
-        """Yields the records that an article completes."""
+        """Takes an article; yields the records that are complete, some of them at a time."""
         taken = 0
         while taken < len(run.tokens):
-            if not self._filled:
-                self._begin = f"{run.article_id}\0{taken}"
-            count = min(self._shape.length - self._filled, len(run.tokens) - taken)
-            end = self._filled + count
-            self._tokens[self._filled : end] = run.tokens[taken : taken + count]
-            self._windows[self._filled : end] = run.windows[taken : taken + count]
+            count = min(len(self._tokens) - self._filled, len(run.tokens) - taken)
+            begin, end = self._filled, self._filled + count
+            self._tokens[begin:end] = run.tokens[taken : taken + count]
+            self._windows[begin:end] = run.windows[taken : taken + count]
+            begins = range(taken + -begin % self._shape.length, taken + count, self._shape.length)
+            self._begins += (f"{run.article_id}\0{at}" for at in begins)
             self._filled, taken = end, taken + count
-            if end == self._shape.length:
-                yield self._record()
+            if end == len(self._tokens):
+                yield from self._records()
 
     def close(self) -> Iterator[Record]:
-        """Yields the last record, padded, where tokens are left."""
-        if self._filled:
-            self._tokens[self._filled :] = PADDING
-            self._windows[self._filled :] = 0
-            yield self._record()
+        """Yields the last records, the last of them padded, where tokens are left."""
+        end = len(self._begins) * self._shape.length
+        self._tokens[self._filled : end] = PADDING
+        self._windows[self._filled : end] = 0
+        yield from self._records()
 
-    def _record(self) -> Record:
-        self._filled = 0
-        uniform = article_rng(self._draw, "negatives", self._begin).random(self._shape.negatives)
-        return Record(self._tokens.copy(), self._windows.copy(), self._noise.at(uniform))
+    def _records(self) -> Iterator[Record]:
+        """Yields a record for each place where one begins, negatives drawn for all at once."""
+        begins, self._begins, self._filled = self._begins, [], 0
+        uniform = np.empty((len(begins), self._shape.negatives))
+        for begin, row in zip(begins, uniform, strict=True):
+            article_rng(self._draw, "negatives", begin).random(out=row)
+        negatives = self._noise.at(uniform.reshape(-1)).reshape(uniform.shape)
+        end = len(begins) * self._shape.length
+        tokens, windows = (part[:end].copy() for part in (self._tokens, self._windows))
+        rows = len(begins), self._shape.length
+        yield from map(Record, tokens.reshape(rows), windows.reshape(rows), negatives)
 
 
 def sentence_numbers(record: Record) -> NDArray[np.int64]:

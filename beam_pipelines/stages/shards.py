@@ -31,7 +31,8 @@ from beam_pipelines.stages.output import Output
 from beam_pipelines.stages.parts import Part, sorted_parts
 from beam_pipelines.stages.phrases import Phrases, join_all
 
-_COUNTED_TOGETHER = 64  # Records.
+_WRITTEN_TOGETHER = 64  # Records.
+_LOOKED_UP_TOGETHER = 8 << 20  # Bytes of text, some million words.
 _FOOTERS = 4096  # Row groups whose places in their files are held in memory; 2 kB each in a file.
 
 
@@ -74,13 +75,13 @@ class Lookup:
     """What a worker needs to draw records.
 
     Attributes:
-        ids: word to id.
+        words: [V] string, by id.
         keep: [V] float64 keep probabilities.
         noise: where negatives come from.
         phrases: of each pass, to be joined first.
     """
 
-    ids: dict[str, int]
+    words: pa.StringArray
     keep: NDArray[np.float64]
     noise: vocabulary.NoiseWords
     phrases: tuple[Phrases, ...] = ()
@@ -90,13 +91,11 @@ class Lookup:
     ) -> Iterator[tuple[NDArray[np.int32], NDArray[np.int64]]]:
         """Yields ([n] int32 ids, -1 for other words; [sentences] int64 lengths) of each article.
 
-        A word is looked up once for all of them.
+        The table of words is made anew in every call, so texts should be many.
         """
         lines = pa.concat_arrays([self._joined(text.sentences) for text in texts])
         words = pc.split_pattern(lines, " ")
-        each = words.flatten().dictionary_encode()
-        known = [self.ids.get(word, -1) for word in each.dictionary.to_pylist()]
-        ids = np.array(known, np.int32)[each.indices.to_numpy()]
+        ids = pc.index_in(words.flatten(), self.words).fill_null(-1).to_numpy()
         lengths = pc.list_value_length(words).to_numpy().astype(np.int64)
         bounds = np.cumsum([len(text.sentences) for text in texts])[:-1]
         by_article = np.split(lengths, bounds)
@@ -124,7 +123,8 @@ def lookup(
     """Returns what the vocabulary's counts mean under `sampling`."""
     noise = vocabulary.noise_distribution(found.counts, sampling.noise, sampling.ns_exponent)
     keep = vocabulary.keep_probabilities(found.counts, sampling.sample, sampling.subsampling)
-    return Lookup(found.ids, keep, vocabulary.NoiseWords(noise), joined)
+    words = pa.array(found.words, pa.string())
+    return Lookup(words, keep, vocabulary.NoiseWords(noise), joined)
 
 
 class _ShardWriter:
@@ -133,7 +133,7 @@ class _ShardWriter:
     def __init__(self, file: BinaryIO, packer: skipgrams.Packer) -> None:
         self._file, self._packer, self._digest = file, packer, hashlib.sha256()
         self._counts: Counter[str] = Counter(records=0, targets=0, pairs=0, words=0, bytes=0)
-        self._uncounted: list[records.Record] = []
+        self._unwritten: list[records.Record] = []
 
     def add(self, run: skipgrams.Run, words: int) -> None:
         """Writes the records that an article completes; `words` is how many it had."""
@@ -142,23 +142,23 @@ class _ShardWriter:
 
     def _write(self, made: Iterable[records.Record]) -> None:
         for record in made:
-            framed = records.frame(records.encode_record(record))
-            self._file.write(framed)
-            self._digest.update(framed)
-            self._counts.update(records=1, bytes=len(framed))
-            self._uncounted.append(record)
-            if len(self._uncounted) == _COUNTED_TOGETHER:
-                self._count()
+            self._unwritten.append(record)
+            if len(self._unwritten) == _WRITTEN_TOGETHER:
+                self._write_together()
 
-    def _count(self) -> None:
-        made, self._uncounted = self._uncounted, []
+    def _write_together(self) -> None:
+        made, self._unwritten = self._unwritten, []
+        data = b"".join(records.shard_bytes(made))
+        self._file.write(data)
+        self._digest.update(data)
+        self._counts.update(records=len(made), bytes=len(data))
         targets = sum(int(np.count_nonzero(record.tokens != records.PADDING)) for record in made)
         self._counts.update(targets=targets, pairs=skipgrams.count_pairs(made))
 
     def close(self, name: str, split: str, draw: int) -> Shard:
         """Writes the last record; returns what the shard holds, for the manifest."""
         self._write(self._packer.close())
-        self._count()
+        self._write_together()
         return Shard(name, split, draw, **self._counts, sha256=self._digest.hexdigest())
 
 
@@ -205,7 +205,7 @@ def _draw_all(
     heartbeat: Heartbeat,
 ) -> None:
     words = 0
-    for group in groups:
+    for group in _together(groups):
         texts = [text for text in group if sampling.split(text.article_id) in writers]
         if not texts:
             continue
@@ -248,6 +248,18 @@ def _groups(
                 reader = pq.ParquetFile(file, metadata=footers.get(part.name))
                 footers[part.name] = reader.metadata
                 yield list(corpus.read_group(reader, group))
+
+
+def _together(groups: Iterable[list[corpus.Tokens]]) -> Iterator[list[corpus.Tokens]]:
+    """Yields the texts of several row groups: to look up their words has a price for each time."""
+    held: list[corpus.Tokens] = []
+    for group in groups:
+        held += group
+        if sum(text.sentences.nbytes for text in held) >= _LOOKED_UP_TOGETHER:
+            yield held
+            held = []
+    if held:
+        yield held
 
 
 def _turns(parts: Sequence[Part], rng: np.random.Generator) -> dict[str, int]:
