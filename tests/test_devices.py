@@ -67,6 +67,14 @@ for part in dealt:
     assert len({each.device for each in own}) == DEVICES
     assert np.array_equal(np.concatenate(own, 1), numbers)
 
+# To prepare changes nothing, in step or apart.
+for every in (None, 2):
+    prepared = make(Adagrad(), 0.1, sync_every=every)
+    before = copies(prepared)
+    prepared.prepare(8)
+    for one, other in zip(before, copies(prepared)):
+        assert np.array_equal(one, other)
+
 # One step apart, its average held back: the copies differ. The average then keeps their mean.
 held = make(Adagrad(), 0.1, sync_every=2)
 average, held._average = held._average, lambda: None

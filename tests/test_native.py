@@ -5,6 +5,7 @@ import re
 import time
 from pathlib import Path
 
+import numba
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -258,6 +259,28 @@ def test_steps_train_the_models_own_tables_in_calls_of_any_length():
     assert found[0][0][0, 0] > found[0][0][-1, 0]  # The loss falls.
     for one, two in zip(*found, strict=True):
         np.testing.assert_array_equal(one, two)
+
+
+def test_preparing_compiles_what_the_first_batch_needs_and_trains_nothing(monkeypatch):
+    shape = SHAPES[0]
+    batches = tf.data.Dataset.from_tensor_slices(stacked(draw_records(shape, seed=6), times=2))
+    model = SkipGram(shape, words=V, vector_size=D, seed=1)
+    slots = tuple(Adagrad().slots(table) for table in (model.target, model.context))
+    before = [part.numpy() for part in (model.target, model.context, slots[0][0], slots[1][0])]
+    given, train = [], kernels.train
+
+    def noted(*args):
+        given.append(numba.typeof(args))  # What machine code is compiled for.
+        return train(*args)
+
+    monkeypatch.setattr(kernels, "train", noted)
+    native = NativeSteps(model, slots)
+    native.prepare(records=1)
+    after = [part.numpy() for part in (model.target, model.context, slots[0][0], slots[1][0])]
+    for one, other in zip(before, after, strict=True):
+        np.testing.assert_array_equal(one, other)
+    native.run(Groups(batches.batch(2)), 2, np.full(2, RATE, np.float32))
+    assert given[0] == given[1]
 
 
 def test_code_that_cannot_be_kept_is_compiled_all_the_same():

@@ -83,6 +83,18 @@ def test_calls_and_groups_of_any_length_train_the_same(lengths, groups):
         np.testing.assert_array_equal(one, other)
 
 
+def test_preparing_compiles_the_program_and_changes_nothing():
+    model, optimizer, slots = made()
+    steps = XlaSteps(tf.distribute.get_strategy(), model, optimizer, slots)
+    before = numbers(model, slots)
+    walk = Groups(tf.data.Dataset.from_tensor_slices(tuple(batches()[1])).batch(COUNT))
+    steps.prepare(batches()[1].tokens.shape[1])
+    for one, other in zip(before, numbers(model, slots), strict=True):
+        np.testing.assert_array_equal(one, other)
+    steps.run(walk, COUNT, RATES)
+    assert steps._training.experimental_get_tracing_count() == 1
+
+
 def test_measuring_changes_nothing():
     model, optimizer, slots = made()
     steps = XlaSteps(tf.distribute.get_strategy(), model, optimizer, slots)

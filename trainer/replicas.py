@@ -73,6 +73,14 @@ class Sums(NamedTuple):
 class Steps(Protocol):
     """What trains the model, or its copies, many batches in a call."""
 
+    def prepare(self, records: int) -> None:
+        """Compiles what trains, before its time is measured; else the first batch does.
+
+        Args:
+            records: B, of this process's batches.
+        """
+        ...
+
     def run(self, groups: Groups, steps: int, rates: NDArray[np.float32]) -> NDArray[np.float64]:
         """Trains on the next batches, or only measures them.
 
@@ -165,6 +173,10 @@ class Replicas:
         if self._alone and not self.native and tf.config.list_logical_devices("GPU"):
             batches = batches.apply(tf.data.experimental.prefetch_to_device("/gpu:0", 2))
         return Groups(batches)
+
+    def prepare(self, records: int) -> None:
+        """Compiles the step, for this process's batches of so many records; trains nothing."""
+        self._steps.prepare(records)
 
     def train(self, groups: Groups, *, first: int, steps: int) -> Sums:
         """Trains on the next `steps` batches; the first of them is step `first` of all.

@@ -106,8 +106,8 @@ class Training:
             chief=worker.chief,
         )
         self.position = self._take_up()
-        self._began = time.monotonic() - self.position.seconds
         self._saved_at = time.monotonic()
+        self._began: float
         self._progress: Progress
         self._monitor: Monitor
 
@@ -125,17 +125,17 @@ class Training:
             self.dataset.vocabulary,
             self._tell,
         )
-        with (
-            contextlib.closing(self._monitor),
-            progress(
+        with contextlib.closing(self._monitor):
+            self.replicas.prepare(self._records)  # Half a minute, perhaps, in which no word is done.
+            self._began = time.monotonic() - self.position.seconds
+            with progress(
                 "train",
                 "words",
                 total=self.plan.total_words,
                 start=self.plan.words_done(self.position),
                 on=self._console,
-            ) as self._progress,
-        ):
-            yield
+            ) as self._progress:
+                yield
 
     # --- the phases of an epoch ----------------------------------------------------------------
 
@@ -169,7 +169,7 @@ class Training:
                 self.dataset,
                 epoch=epoch,
                 seed=self.config.seed,
-                records=self.plan.records // self.worker.count,
+                records=self._records,
                 skip=self.position.epoch_step,
                 worker=self.worker,
                 redraw=self.config.redraw,
@@ -199,7 +199,7 @@ class Training:
             return
         batches = validation_batches(
             self.dataset,
-            records=self.plan.records // self.worker.count,
+            records=self._records,
             limit=self._validation_steps,
             worker=self.worker,
             grouped=True,
@@ -285,6 +285,11 @@ class Training:
         return np.asarray(self.replicas.model.target.numpy())
 
     # --- between them --------------------------------------------------------------------------
+
+    @property
+    def _records(self) -> int:
+        """Records in a batch of this process."""
+        return self.plan.records // self.worker.count
 
     @property
     def _seconds(self) -> float:

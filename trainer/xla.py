@@ -61,6 +61,14 @@ class XlaSteps:
         most = STEPS["GPU" if tf.config.list_logical_devices("GPU") else "CPU"]
         self.steps = most if calls is None else parted(calls, most)
 
+    def prepare(self, records: int) -> None:
+        """Compiles what trains; see `replicas.Steps`."""
+        shape = self._model.shape
+        sizes = ((shape.length, tf.int32), (shape.length, tf.uint8), (shape.negatives, tf.int32))
+        none = Batch(*(tf.zeros([0, records, size], kind) for size, kind in sizes))
+        portions = portions_of(filled_up(none, self.steps), self._strategy)
+        self._train(portions, np.zeros(self.steps, np.float32), 1).numpy()
+
     def run(self, groups: Groups, steps: int, rates: NDArray[np.float32]) -> NDArray[np.float64]:
         """Trains on the next batches, or only measures them; see `replicas.Steps`."""
         found, train = [], len(rates) > 0

@@ -13,6 +13,7 @@ import mmap
 import os
 from collections.abc import Callable, Iterator
 from threading import Timer
+from typing import Any
 
 import numba
 import numpy as np
@@ -65,26 +66,41 @@ class NativeSteps:
         unit = 2 if mixed_precision and HAS_BFLOAT16 else 1
         self._sizes = arrays.sizes_of(model.shape, model.target.shape[1], unit=unit)
         self._buffers: dict[int, tuple[tuple[NDArray[np.generic], ...], ...]] = {}
-        self._compiled, self._tell = False, tell
+        self._tell = tell
         self._seen: set[tuple[int, int]] = set()  # Tables' addresses and sizes.
+
+    def prepare(self, records: int) -> None:
+        """Compiles the kernels, or loads them; see `replicas.Steps`."""
+        shape = self._model.shape
+        sizes = ((shape.length, np.int32), (shape.length, np.uint8), (shape.negatives, np.int32))
+        none = tuple(np.zeros([0, records, size], kind) for size, kind in sizes)
+        with _patience(self._tell):
+            self._train(none, np.zeros(0, np.float32))
 
     def run(self, groups: Groups, steps: int, rates: NDArray[np.float32]) -> NDArray[np.float64]:
         """Trains on the next batches, or only measures them; see `replicas.Steps`."""
-        tables, found = tuple(self._tables()), []
-        numba.set_num_threads(self.cores)
+        found = []
         while steps:
             batches = tuple(part.numpy() for part in groups.take(steps))
-            count, records, _ = batches[0].shape
-            if records not in self._buffers:
-                self._buffers[records] = kernels.buffers_of(
-                    self._model.shape, self._sizes, records, self.cores
-                )
-            given = (*batches, rates[:count]), tables, tuple(self._sizes)
-            with contextlib.nullcontext() if self._compiled else _patience(self._tell):
-                found.append(kernels.train(*given, self._buffers[records], self.cores).sum(1))
-            self._compiled = True
+            count = len(batches[0])
+            found.append(self._train(batches, rates[:count]))
             steps, rates = steps - count, rates[count:]
         return np.concatenate(found)
+
+    def _train(
+        self, batches: tuple[NDArray[Any], ...], rates: NDArray[np.float32]
+    ) -> NDArray[np.float64]:
+        """Returns the totals of each batch, [n, 3]."""
+        records = batches[0].shape[1]
+        if records not in self._buffers:
+            self._buffers[records] = kernels.buffers_of(
+                self._model.shape, self._sizes, records, self.cores
+            )
+        numba.set_num_threads(self.cores)
+        steps, tables = (*batches, rates), tuple(self._tables())
+        room = self._buffers[records]
+        found = kernels.train(steps, tables, tuple(self._sizes), room, self.cores)
+        return np.asarray(found.sum(1))
 
     def _tables(self) -> arrays.Tables:
         target = self._table(self._model.target)
