@@ -32,7 +32,7 @@ Windows = NDArray[np.uint8]
 
 
 _TOGETHER = 1 << 15
-"""Tokens whose negatives are drawn at once, at most, which costs a third of record by record."""
+"""Tokens whose negatives are drawn at once, which costs a third of record by record."""
 
 
 @dataclass(frozen=True)
@@ -65,16 +65,19 @@ def article_rng(draw: Draw, purpose: str, article_id: str) -> np.random.Generato
     the order in which articles arrive can change what is drawn.
     """
     name = f"{draw.seed}\0{draw.index}\0{purpose}\0{article_id}".encode()
-    return np.random.Generator(np.random.Philox(_Key(hashlib.blake2b(name, digest_size=16))))
+    key: Any = _Key(name)  # NumPy's types know one class of this kind only.
+    return np.random.Generator(np.random.Philox(key))
 
 
 class _Key(ISeedSequence):
-    """A key of Philox, [2] uint64, as it is: with `key=` NumPy also asks the system for a seed."""
+    """A hash as Philox's key, [2] uint64; given as `key=`, NumPy asks the system for a seed too."""
 
-    def __init__(self, name: hashlib.blake2b) -> None:
-        self._key = np.frombuffer(name.digest(), np.uint64)
+    def __init__(self, name: bytes) -> None:
+        digest = hashlib.blake2b(name, digest_size=16).digest()
+        self._key = np.frombuffer(digest, np.uint64)
 
     def generate_state(self, n_words: int, dtype: Any = np.uint64) -> Any:  # noqa: ARG002
+        """Returns the key, which is what Philox asks for."""
         return self._key
 
 
@@ -115,7 +118,7 @@ def draw_article(
     else:
         windows = np.full(len(tokens), window, np.uint8)
     begins = np.cumsum(lengths) - lengths
-    starts = np.searchsorted(kept, begins)  # Of each sentence the first that is kept, or the next's.
+    starts = np.searchsorted(kept, begins)  # Where nothing of a sentence is kept, the next one's.
     windows[starts[starts < len(kept)]] |= SENTENCE_START
     return Run(article_id, tokens, windows)
 
@@ -133,7 +136,8 @@ def pack(
     """
     packer = Packer(shape, noise, draw)
     for run in runs:
-        yield from packer.add(run)
+        for made in packer.add(run):
+            yield from made
     yield from packer.close()
 
 
@@ -151,8 +155,8 @@ class Packer:
         self._filled = 0
         self._begins: list[str] = []
 
-    def add(self, run: Run) -> Iterator[Record]:
-        """Takes an article; yields the records that are complete, some of them at a time."""
+    def add(self, run: Run) -> Iterator[list[Record]]:
+        """Takes an article; yields lists of records where there are enough complete ones."""
         taken = 0
         while taken < len(run.tokens):
             count = min(len(self._tokens) - self._filled, len(run.tokens) - taken)
@@ -163,26 +167,27 @@ class Packer:
             self._begins += (f"{run.article_id}\0{at}" for at in begins)
             self._filled, taken = end, taken + count
             if end == len(self._tokens):
-                yield from self._records()
+                yield self._records()
 
-    def close(self) -> Iterator[Record]:
-        """Yields the last records, the last of them padded, where tokens are left."""
+    def close(self) -> list[Record]:
+        """Returns the records that are left, the last of them padded."""
         end = len(self._begins) * self._shape.length
         self._tokens[self._filled : end] = PADDING
         self._windows[self._filled : end] = 0
-        yield from self._records()
+        return self._records()
 
-    def _records(self) -> Iterator[Record]:
-        """Yields a record for each place where one begins, negatives drawn for all at once."""
+    def _records(self) -> list[Record]:
+        """Returns a record for each place where one begins, negatives drawn for all at once."""
         begins, self._begins, self._filled = self._begins, [], 0
         uniform = np.empty((len(begins), self._shape.negatives))
         for begin, row in zip(begins, uniform, strict=True):
             article_rng(self._draw, "negatives", begin).random(out=row)
         negatives = self._noise.at(uniform.reshape(-1)).reshape(uniform.shape)
-        end = len(begins) * self._shape.length
-        tokens, windows = (part[:end].copy() for part in (self._tokens, self._windows))
         rows = len(begins), self._shape.length
-        yield from map(Record, tokens.reshape(rows), windows.reshape(rows), negatives)
+        end = rows[0] * rows[1]
+        tokens, windows = self._tokens[:end].copy(), self._windows[:end].copy()
+        parts = zip(tokens.reshape(rows), windows.reshape(rows), negatives, strict=True)
+        return [Record(*part) for part in parts]
 
 
 def sentence_numbers(record: Record) -> NDArray[np.int64]:

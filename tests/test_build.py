@@ -135,6 +135,14 @@ def test_archives_are_read_together_as_far_as_their_footers_may_be_held(monkeypa
         assert sum(together) <= 4 or sum(together) == max(together)
 
 
+def test_texts_are_looked_up_together_as_far_as_their_bytes_go(monkeypatch):
+    monkeypatch.setattr(shards, "_LOOKED_UP_TOGETHER", 100)
+    texts = [Tokens(f"PMC{n}", pa.array(["x" * n])) for n in (1, 60, 30, 99, 200, 5)]
+    found = list(shards._together([[text] for text in texts]))
+    ids = [[text.article_id for text in held] for held in found]
+    assert ids == [["PMC1", "PMC60", "PMC30"], ["PMC99"], ["PMC200"], ["PMC5"]]
+
+
 def test_the_manifest_tells_what_the_files_hold(tmp_path):
     made = build(config(tmp_path), ALONE)
     folder = tmp_path / "data"

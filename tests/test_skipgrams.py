@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from beam_pipelines.records import Record, RecordShape
+from beam_pipelines import skipgrams
+from beam_pipelines.records import FEATURES, Record, RecordShape
 from beam_pipelines.skipgrams import (
     Draw,
     Run,
@@ -95,6 +96,18 @@ def test_negatives_do_not_depend_on_what_stood_before():
     alone = list(pack(runs("PMC2"), SHAPE, NOISE, Draw(1)))
     after = list(pack(runs("PMC1", "PMC2"), SHAPE, NOISE, Draw(1)))
     assert alone[0].negatives.tolist() == after[1].negatives.tolist()
+
+
+@pytest.mark.parametrize("together", [1, 16, 24])
+def test_records_do_not_depend_on_how_many_are_drawn_at_once(together, monkeypatch):
+    runs = [Run(f"PMC{n}", np.arange(n) % 3, np.full(n, n, np.uint8)) for n in (3, 30, 0, 8, 7)]
+    found = [list(pack(runs, SHAPE, NOISE, Draw(1)))]
+    monkeypatch.setattr(skipgrams, "_TOGETHER", together)
+    found.append(list(pack(runs, SHAPE, NOISE, Draw(1))))
+    assert len(found[0]) == 6
+    for one, other in zip(*found, strict=True):
+        for name in FEATURES:
+            assert np.array_equal(getattr(one, name), getattr(other, name))
 
 
 def test_negatives_follow_the_noise_distribution():

@@ -126,7 +126,7 @@ class Training:
             self._tell,
         )
         with contextlib.closing(self._monitor):
-            self.replicas.prepare(self._records)  # Half a minute, perhaps, in which no word is done.
+            self.replicas.prepare(self._records)
             self._began = time.monotonic() - self.position.seconds
             with progress(
                 "train",

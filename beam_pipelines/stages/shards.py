@@ -31,7 +31,6 @@ from beam_pipelines.stages.output import Output
 from beam_pipelines.stages.parts import Part, sorted_parts
 from beam_pipelines.stages.phrases import Phrases, join_all
 
-_WRITTEN_TOGETHER = 64  # Records.
 _LOOKED_UP_TOGETHER = 8 << 20  # Bytes of text, some million words.
 _FOOTERS = 4096  # Row groups whose places in their files are held in memory; 2 kB each in a file.
 
@@ -133,21 +132,14 @@ class _ShardWriter:
     def __init__(self, file: BinaryIO, packer: skipgrams.Packer) -> None:
         self._file, self._packer, self._digest = file, packer, hashlib.sha256()
         self._counts: Counter[str] = Counter(records=0, targets=0, pairs=0, words=0, bytes=0)
-        self._unwritten: list[records.Record] = []
 
     def add(self, run: skipgrams.Run, words: int) -> None:
-        """Writes the records that an article completes; `words` is how many it had."""
+        """Takes an article and writes the records that are complete; `words` is how many it had."""
         self._counts["words"] += words
-        self._write(self._packer.add(run))
+        for made in self._packer.add(run):
+            self._write(made)
 
-    def _write(self, made: Iterable[records.Record]) -> None:
-        for record in made:
-            self._unwritten.append(record)
-            if len(self._unwritten) == _WRITTEN_TOGETHER:
-                self._write_together()
-
-    def _write_together(self) -> None:
-        made, self._unwritten = self._unwritten, []
+    def _write(self, made: list[records.Record]) -> None:
         data = b"".join(records.shard_bytes(made))
         self._file.write(data)
         self._digest.update(data)
@@ -156,9 +148,8 @@ class _ShardWriter:
         self._counts.update(targets=targets, pairs=skipgrams.count_pairs(made))
 
     def close(self, name: str, split: str, draw: int) -> Shard:
-        """Writes the last record; returns what the shard holds, for the manifest."""
+        """Writes the last records; returns what the shard holds, for the manifest."""
         self._write(self._packer.close())
-        self._write_together()
         return Shard(name, split, draw, **self._counts, sha256=self._digest.hexdigest())
 
 
