@@ -122,10 +122,10 @@ def test_the_workdir_holds_what_it_should(finished):
     assert names >= {"config.json", "checkpoints", "logs", *EXPORTS}
     assert not {name for name in names if name.endswith(".tmp")}
     recorded = json.loads((workdir / "config.json").read_text())
-    rates = recorded["alpha"], recorded["min_alpha"]
-    assert (*rates, recorded["batch_size"]) == ("default", "default", 128)
+    rates = ("alpha", "min_alpha", "warmup")
+    assert [recorded[name] for name in (*rates, "batch_size")] == [*["default"] * 3, 128]
     used = json.loads((workdir / "provenance.json").read_text())["config"]
-    assert (used["alpha"], used["min_alpha"]) == (0.15, 0.05)
+    assert [used[name] for name in rates] == [0.15, 0.05, 0.1]
     newest = tf.train.latest_checkpoint(workdir / "checkpoints")
     assert Path(newest).name == f"ckpt-{summary.steps}"
     best = tf.train.latest_checkpoint(workdir / "checkpoints" / "best")
@@ -186,8 +186,8 @@ def test_stopped_in_an_epoch_and_continued_the_tables_are_the_same(
 
 
 def test_more_epochs_continue_a_finished_training(dataset, tmp_path):
-    # A falling rate would follow the longer line, and Adagrad starts by what is planned.
-    level = {"alpha": 0.15, "min_alpha": 0.15, "initial_accumulator_value": 0.1}
+    # A rate that changes would follow the longer line, and Adagrad starts by what is planned.
+    level = {"alpha": 0.15, "min_alpha": 0.15, "warmup": 0.0, "initial_accumulator_value": 0.1}
     train(config(dataset, tmp_path / "straight", epochs=2, **level))
     train(config(dataset, tmp_path / "run", epochs=1, **level))
     assert train(config(dataset, tmp_path / "run", epochs=2, **level)).epochs == 2

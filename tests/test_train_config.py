@@ -26,6 +26,7 @@ ROOT = Path(__file__).parent.parent
             "--initial_accumulator_value 0.0: must be a number above 0",
         ),
         (["--dataset", "d", "--workdir", "r", "--min_alpha", "1"], "must be from 0 to --alpha"),
+        (["--dataset", "d", "--workdir", "r", "--warmup", "1"], "--warmup 1.0: must be from 0"),
         (["--dataset", "d", "--workdir", "r", "--window", "5"], "unrecognized options: --window"),
     ],
 )
@@ -58,16 +59,20 @@ def test_vertex_ai_gives_the_folders(monkeypatch, tmp_path):
 @pytest.mark.parametrize(
     ("options", "length", "resolved"),
     [
-        ({}, 512, (0.55, 0.05, 2048)),
-        ({"alpha": 0.4}, 500, (0.4, 0.05, 2000)),
-        ({"optimizer": "sgd"}, 512, (0.025, 0.0001, 512)),
-        ({"optimizer": "sgd", "alpha": 0.00005, "batch_size": 100}, 512, (0.00005, 0.00005, 512)),
-        ({"min_alpha": 0.01, "batch_size": 1300}, 512, (0.55, 0.01, 1536)),
+        ({}, 512, (0.55, 0.05, 0.1, 2048)),
+        ({"alpha": 0.4}, 500, (0.4, 0.05, 0.1, 2000)),
+        ({"optimizer": "sgd"}, 512, (0.025, 0.0001, 0, 512)),
+        (
+            {"optimizer": "sgd", "alpha": 0.00005, "batch_size": 100, "warmup": 0.02},
+            512,
+            (0.00005, 0.00005, 0.02, 512),
+        ),
+        ({"min_alpha": 0.01, "batch_size": 1300, "warmup": 0}, 512, (0.55, 0.01, 0, 1536)),
     ],
 )
 def test_defaults_follow_the_optimizer_and_the_record(options, length, resolved):
     found = TrainConfig(dataset="d", workdir=Path("run"), **options).resolved(length)
-    assert (found.alpha, found.min_alpha, found.batch_size) == resolved
+    assert (found.alpha, found.min_alpha, found.warmup, found.batch_size) == resolved
 
 
 def test_help_and_usage_errors_need_no_tensorflow():

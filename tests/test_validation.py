@@ -223,13 +223,13 @@ def test_steps_and_words_limit_a_training_and_more_continue_it(few, tmp_path):
     ]
 
 
-def test_the_learning_rate_falls_to_its_end_at_the_limit(few, tmp_path):
+def test_the_learning_rate_rises_and_falls_to_its_end_at_the_limit(few, tmp_path):
     workdir = tmp_path / "run"
-    falling = {"alpha": 0.1, "min_alpha": 0.01, "max_steps": 20, "epochs": 40}
+    falling = {"alpha": 0.1, "min_alpha": 0.01, "warmup": 0.75, "max_steps": 20, "epochs": 40}
     summary = train(config(few, workdir, **falling))
     points = dict(curve(workdir, "train", "learning_rate"))
     assert summary.steps == 20
-    assert points[10] == pytest.approx(0.1 - 0.09 * 9 / 20)
+    assert points[10] == pytest.approx((0.1 - 0.09 * 9 / 20) * 10 / 15)
     assert points[20] == pytest.approx(0.1 - 0.09 * 19 / 20)
 
 

@@ -20,16 +20,17 @@ MOUNT = Path("/gcs")  # Where Vertex AI mounts Cloud Storage.
 
 
 class Defaults(NamedTuple):
-    """What suits an optimizer: learning rate at the start and at the end, tokens in a step."""
+    """What suits an optimizer: its learning rate, with its rise, and tokens in a step."""
 
     alpha: float
     min_alpha: float
+    warmup: float
     batch_size: int
 
 
 # Adagrad's were found on one corpus (docs/experiments.md). For sgd the rates are gensim's; its sums
 # of repeated rows diverge in batches much larger than this.
-DEFAULTS = {"adagrad": Defaults(0.55, 0.05, 2048), "sgd": Defaults(0.025, 0.0001, 512)}
+DEFAULTS = {"adagrad": Defaults(0.55, 0.05, 0.1, 2048), "sgd": Defaults(0.025, 0.0001, 0, 512)}
 
 
 _AT_LEAST_1 = (
@@ -69,8 +70,8 @@ class TrainConfig:
     """Options of `pmc2vec train`.
 
     A workdir is continued with the options it was begun with. Those that do not change what a step
-    does may change: `epochs` (which may grow; where the learning rate falls, it then follows the
-    longer line, and Adagrad has started for the shorter one), `max_steps`, `max_words`,
+    does may change: `epochs` (which may grow; the learning rate then follows the longer line, and
+    Adagrad has started for the shorter one), `max_steps`, `max_words`,
     `early_stopping`, `evaluate`, `devices` (unless tables are averaged), `probe_words`, and
     everything about logs and checkpoints.
     """
@@ -113,6 +114,10 @@ class TrainConfig:
 
     min_alpha: float | None = None
     """Learning rate at the end, falling on a line; by default 0.05 (adagrad), 0.0001 (sgd)."""
+
+    warmup: float | None = None
+    """Share of all steps in which the learning rate rises to that line; by default 0.1 (adagrad), 0
+    (sgd)."""
 
     batch_size: int | None = None
     """Tokens in a step, rounded to whole records, which cores share; by default 2048 (adagrad), 512
@@ -190,6 +195,8 @@ class TrainConfig:
         start = self.initial_accumulator_value
         if start is not None and not 0 < start < float("inf"):
             raise ValueError(f"--initial_accumulator_value {start}: must be a number above 0")
+        if not 0 <= (self.warmup or 0) < 1:
+            raise ValueError(f"--warmup {self.warmup}: must be from 0 to below 1, a share of all")
         rates = self.rates()
         if not 0 < rates[0] < float("inf"):
             raise ValueError(f"--alpha {rates[0]}: must be a number above 0")
@@ -225,13 +232,15 @@ class TrainConfig:
         """
         alpha, min_alpha = self.rates(targets)
         workdir = mounted(Path(self.workdir or ""))
-        wanted = self.batch_size or DEFAULTS[self.optimizer].batch_size
+        defaults = DEFAULTS[self.optimizer]
+        wanted = self.batch_size or defaults.batch_size
         rounds = self.sync_every or 1
         return replace(
             self,
             workdir=workdir,
             alpha=alpha,
             min_alpha=min_alpha,
+            warmup=defaults.warmup if self.warmup is None else self.warmup,
             batch_size=max(1, round(wanted / length)) * length,
             log_every=math.ceil(self.log_every / rounds) * rounds,
             validate_every=math.ceil(self.validate_every / rounds) * rounds,

@@ -35,23 +35,32 @@ Tensor = Any
 
 @dataclass(frozen=True)
 class LearningRate:
-    """A rate that falls on a straight line over all the steps of a training.
+    """A rate that falls on a straight line over all the steps of a training, and rises before.
+
+    Contexts are noise at first, and what a rare word learns from them it keeps: so the first steps
+    are short ones (docs/experiments.md).
+
+    >>> LearningRate(0.5, 0.0, steps=4, warmup=0.5).at(np.arange(4)).tolist()
+    [0.25, 0.375, 0.25, 0.125]
 
     Attributes:
-        first: at step 0.
+        first: at step 0, but for the warmup.
         last: where it would be at `steps`.
         steps: planned, of all epochs.
+        warmup: share of the steps in which the rate is multiplied by what rises to 1.
     """
 
     first: float
     last: float
     steps: int
+    warmup: float = 0.0
 
-    def at(self, step: Tensor) -> Tensor:
-        """Returns [] float32, the rate of a step, an int64 tensor; of a NumPy [n] of steps, [n]."""
+    def at(self, steps: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Returns the rates of steps, [n] float32; of one step, [] float32."""
         fall = np.float32((self.last - self.first) / max(self.steps, 1))
-        steps = np.float32(step) if isinstance(step, np.ndarray) else tf.cast(step, tf.float32)
-        return np.float32(self.first) + fall * steps
+        line = np.float32(self.first) + fall * steps.astype(np.float32)
+        rise = np.float32(max(self.warmup * self.steps, 1))
+        return np.asarray(line * np.minimum(np.float32(1), (steps + 1).astype(np.float32) / rise))
 
 
 class Sums(NamedTuple):

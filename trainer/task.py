@@ -46,6 +46,7 @@ FREE = (
 """Options that may change when a workdir is continued."""
 
 _DEFAULT = "default"  # What stands in config.json for a rate that was not given.
+_RATES = ("alpha", "min_alpha", "warmup")
 
 
 @dataclass(frozen=True)
@@ -113,7 +114,7 @@ def train(config: TrainConfig) -> TrainSummary:
     assert config.workdir is not None
     fixed, free = _options(config, dataset, worker)
     # More epochs may continue this, and what is planned decides where the rate starts.
-    rates = {"alpha": given.alpha, "min_alpha": given.min_alpha}
+    rates = {name: getattr(given, name) for name in _RATES}
     fixed |= {name: _DEFAULT if rate is None else rate for name, rate in rates.items()}
 
     with contextlib.ExitStack() as held:
@@ -143,7 +144,7 @@ def train(config: TrainConfig) -> TrainSummary:
         elif worker.chief:
             vocabulary = dataset.vocabulary
             write_vectors(config.workdir, vocabulary.words, vocabulary.counts, training.matrix())
-            fixed |= {"alpha": config.alpha, "min_alpha": config.min_alpha}
+            fixed |= {name: getattr(config, name) for name in _RATES}
             write_json(config.workdir / PROVENANCE, _provenance(summary, fixed, free, dataset))
     return summary
 

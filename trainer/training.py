@@ -362,7 +362,7 @@ class Training:
             self.position.step,
             loss=meter.loss / max(meter.pairs, 1),
             accuracy=meter.hits / max(meter.pairs, 1),
-            learning_rate=self.replicas.rate.at(self.position.step - 1),
+            learning_rate=float(self.replicas.rate.at(np.array(self.position.step - 1))),
             words_per_second=words / (self._seconds - meter.seconds),
         )
 

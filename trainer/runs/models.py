@@ -29,6 +29,7 @@ def new_replicas(
     """
     assert config.alpha is not None
     assert config.min_alpha is not None
+    assert config.warmup is not None
     devices = strategy.num_replicas_in_sync
     if plan.records % devices:
         raise UserError(
@@ -39,7 +40,7 @@ def new_replicas(
     return Replicas(
         strategy,
         _optimizer(config, dataset, plan),
-        LearningRate(config.alpha, config.min_alpha, plan.limit),
+        LearningRate(config.alpha, config.min_alpha, plan.limit, config.warmup),
         dataset.manifest.shape,
         words=len(dataset.vocabulary),
         vector_size=config.vector_size,
