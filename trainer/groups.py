@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import tensorflow as tf
 
+from beam_pipelines.records import RecordShape
 from trainer.data import Batch
 
 
@@ -48,3 +49,9 @@ class Groups:
         if len(taken) == 1:
             return taken[0]
         return Batch(*(tf.concat(parts, 0) for parts in zip(*taken, strict=True)))
+
+
+def no_batches(shape: RecordShape, records: int) -> Batch:
+    """Returns what `Groups.take` would of batches of so many records, but none: [0, B, T] parts."""
+    sizes = ((shape.length, tf.int32), (shape.length, tf.uint8), (shape.negatives, tf.int32))
+    return Batch(*(tf.zeros([0, records, size], kind) for size, kind in sizes))

@@ -15,7 +15,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from trainer.data import Batch
-from trainer.groups import Groups
+from trainer.groups import Groups, no_batches
 from trainer.model import Gradients, SkipGram, Totals
 from trainer.optimizers import Optimizer, RowGradients, Slots
 from trainer.portions import at_step, filled_up, portions_of
@@ -63,10 +63,8 @@ class XlaSteps:
 
     def prepare(self, records: int) -> None:
         """Compiles what trains; see `replicas.Steps`."""
-        shape = self._model.shape
-        sizes = ((shape.length, tf.int32), (shape.length, tf.uint8), (shape.negatives, tf.int32))
-        none = Batch(*(tf.zeros([0, records, size], kind) for size, kind in sizes))
-        portions = portions_of(filled_up(none, self.steps), self._strategy)
+        padding = filled_up(no_batches(self._model.shape, records), self.steps)
+        portions = portions_of(padding, self._strategy)
         self._train(portions, np.zeros(self.steps, np.float32), 1).numpy()
 
     def run(self, groups: Groups, steps: int, rates: NDArray[np.float32]) -> NDArray[np.float64]:

@@ -13,15 +13,15 @@ import mmap
 import os
 from collections.abc import Callable, Iterator
 from threading import Timer
-from typing import Any
 
 import numba
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from trainer.data import Batch
 from trainer.devices import cores
-from trainer.groups import Groups
+from trainer.groups import Groups, no_batches
 from trainer.model import SkipGram
 from trainer.native import arrays, kernels
 from trainer.native.instructions import HAS_BFLOAT16
@@ -71,33 +71,29 @@ class NativeSteps:
 
     def prepare(self, records: int) -> None:
         """Compiles the kernels, or loads them; see `replicas.Steps`."""
-        shape = self._model.shape
-        sizes = ((shape.length, np.int32), (shape.length, np.uint8), (shape.negatives, np.int32))
-        none = tuple(np.zeros([0, records, size], kind) for size, kind in sizes)
         with _patience(self._tell):
-            self._train(none, np.zeros(0, np.float32))
+            self._train(no_batches(self._model.shape, records), np.zeros(0, np.float32))
 
     def run(self, groups: Groups, steps: int, rates: NDArray[np.float32]) -> NDArray[np.float64]:
         """Trains on the next batches, or only measures them; see `replicas.Steps`."""
         found = []
         while steps:
-            batches = tuple(part.numpy() for part in groups.take(steps))
-            count = len(batches[0])
+            batches = groups.take(steps)
+            count = batches.tokens.shape[0]
             found.append(self._train(batches, rates[:count]))
             steps, rates = steps - count, rates[count:]
         return np.concatenate(found)
 
-    def _train(
-        self, batches: tuple[NDArray[Any], ...], rates: NDArray[np.float32]
-    ) -> NDArray[np.float64]:
+    def _train(self, batches: Batch, rates: NDArray[np.float32]) -> NDArray[np.float64]:
         """Returns the totals of each batch, [n, 3]."""
-        records = batches[0].shape[1]
+        records = batches.tokens.shape[1]
         if records not in self._buffers:
             self._buffers[records] = kernels.buffers_of(
                 self._model.shape, self._sizes, records, self.cores
             )
         numba.set_num_threads(self.cores)
-        steps, tables = (*batches, rates), tuple(self._tables())
+        steps = (*(part.numpy() for part in batches), rates)
+        tables = tuple(self._tables())
         room = self._buffers[records]
         found = kernels.train(steps, tables, tuple(self._sizes), room, self.cores)
         return np.asarray(found.sum(1))
