@@ -101,7 +101,7 @@ for one, other in zip(copies(whole), copies(parts)):
 # Averaged after every step, gradient descent is that of all devices in step at a part of the rate.
 apart, together = make(Sgd(), 0.002 * DEVICES, sync_every=1), make(Sgd(), 0.002)
 for replicas in (apart, together):
-    sums = replicas.train(replicas.iterate(batches()), first=0, steps=8)
+    replicas.train(replicas.iterate(batches()), first=0, steps=8)
 for one, other in zip(copies(apart), copies(together)):
     assert np.abs(other[0]).max() > 0.005
     np.testing.assert_allclose(one[0], other[0], rtol=1e-3, atol=1e-6)
@@ -130,7 +130,7 @@ folder, devices, sync_every = Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[
 
 def config(workdir, **options):
     return TrainConfig(dataset=sys.argv[1], workdir=workdir, vector_size=8, batch_size=256,
-                       log_every=25, seed=3, devices=devices, sync_every=sync_every or None,
+                       validate_every=20, seed=3, devices=devices, sync_every=sync_every or None,
                        **{"epochs": 4, **options})
 
 train(config(folder / "whole"))

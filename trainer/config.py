@@ -221,7 +221,7 @@ class TrainConfig:
     def resolved(self, length: int, targets: int | None = None) -> TrainConfig:
         """Returns the options with every default decided that depends on something else.
 
-        Where tables are averaged, what is told and measured waits for an average.
+        Where tables are averaged, validation waits for an average.
 
         Args:
             length: T, tokens in a record.
@@ -242,7 +242,6 @@ class TrainConfig:
             min_alpha=min_alpha,
             warmup=defaults.warmup if self.warmup is None else self.warmup,
             batch_size=max(1, round(wanted / length)) * length,
-            log_every=math.ceil(self.log_every / rounds) * rounds,
             validate_every=math.ceil(self.validate_every / rounds) * rounds,
             checkpoint_dir=self.checkpoint_dir or str(workdir / "checkpoints"),
             log_dir=self.log_dir or str(workdir / "logs"),

@@ -70,6 +70,8 @@ PARSERS = max(1, min(8, cores() // 4))
 PREFETCH = 16
 """Batches made ahead of the step."""
 
+_as_written = tf.autograph.experimental.do_not_convert  # To be rewritten takes half a second.
+
 _PAIRED_RECORDS = 64  # Records whose pairs are shuffled together; some 200,000 pairs.
 
 
@@ -129,6 +131,7 @@ def training_batches(
     shape = dataset.manifest.shape
     groups = _grouped(shuffled.skip(first), shape, records, first=first, drawn=drawn)
 
+    @_as_written
     def left(number: Any, group: Batch) -> Batch:
         return Batch(*(part[tf.where(number == 0, rest, 0) :] for part in group))
 
@@ -200,6 +203,7 @@ def pair_dataset(
         else validation_batches(dataset, records=_PAIRED_RECORDS, limit=2**31)
     )
 
+    @_as_written
     def expand(number: Any, batch: Batch) -> Any:
         target, context, drawn = _pairs(batch, shape, negatives)
         draw = tf.stack([tf.constant(seed, tf.int64), number])
@@ -249,7 +253,7 @@ def _serialized(dataset: Dataset, shards: Sequence[Shard]) -> tf.data.Dataset:
     """Returns the shards' records, some of each in turn: vectors of up to `PIECE` strings."""
     paths = tf.data.Dataset.from_tensor_slices([dataset.path(shard.name) for shard in shards])
     return paths.interleave(
-        lambda path: tf.data.TFRecordDataset(path).batch(PIECE),
+        _as_written(lambda path: tf.data.TFRecordDataset(path).batch(PIECE)),
         cycle_length=min(OPEN_SHARDS, len(shards)),
         num_parallel_calls=min(OPEN_SHARDS, len(shards)),
         deterministic=True,
@@ -262,6 +266,7 @@ def _shuffled(pieces: tf.data.Dataset, seed: int, records: int) -> tf.data.Datas
     A window's records are copied a few at a time, into memory that is near and in use already.
     """
 
+    @_as_written
     def permuted(number: Any, window: Any) -> tf.data.Dataset:
         drawn = tf.random.stateless_uniform(
             tf.shape(window), tf.stack([tf.constant(seed, tf.int64), number])
@@ -298,6 +303,7 @@ def _grouped(
     read = [name for name in FEATURES if drawn is None or name != NEGATIVES]
     features = {name: tf.io.FixedLenFeature([], tf.string) for name in read}
 
+    @_as_written
     def parse(number: Any, serialized: Any) -> Batch:
         found = tf.io.parse_example(serialized, features)
 
@@ -316,9 +322,11 @@ def _grouped(
         return Batch(*(tf.reshape(part, [-1, records, part.shape[1]]) for part in parts))
 
     groups = serialized.enumerate(first).map(parse, num_parallel_calls=PARSERS).prefetch(2)
-    # With it the end of an iterator waits, for up to ten seconds, for a thread that tunes.
     options = tf.data.Options()
+    # With it the end of an iterator waits, for up to ten seconds, for a thread that tunes.
     options.autotune.enabled = False
+    # An iterator reads its first batches while whoever made it does something else.
+    options.experimental_warm_start = True
     return groups.with_options(options)
 
 

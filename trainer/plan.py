@@ -1,13 +1,12 @@
-"""What a training comes to in steps and words, and what happened since it was last told."""
+"""What a training comes to in steps and words, and how an epoch of it went."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from trainer.checkpoints import Position
 from trainer.data import Dataset
-from trainer.replicas import Sums
 
 
 @dataclass(frozen=True)
@@ -59,11 +58,7 @@ class Plan:
     @property
     def total_words(self) -> int:
         """Words until the limit."""
-        return self._words_after(self.limit)
-
-    def words_done(self, position: Position) -> int:
-        """Returns the words that a position stands for."""
-        return self._words_after(position.step)
+        return self.words_after(self.limit)
 
     def left(self, at: Position) -> int:
         """Returns the steps to the end of a position's epoch, or to where the training ends."""
@@ -78,7 +73,8 @@ class Plan:
             before, words = before + steps, words - whole
         return self.limit
 
-    def _words_after(self, step: int) -> int:
+    def words_after(self, step: int) -> int:
+        """Returns the words that so many steps stand for."""
         done = 0
         for steps, whole in zip(self.steps, self.words, strict=True):
             if step < steps:
@@ -98,25 +94,3 @@ def epoch_line(at: Position, plan: Plan, *, epochs: int) -> str:
         line += f"; validation loss {at.validation_loss:.4f}, "
         line += f"accuracy {at.validation_accuracy:.3f}"
     return line
-
-
-@dataclass
-class Meter:
-    """Sums since the last point of the curves.
-
-    Attributes:
-        seconds: of training when it was reset.
-        words: done when it was reset.
-    """
-
-    seconds: float
-    words: int
-    loss: float = field(default=0.0, init=False)
-    pairs: float = field(default=0.0, init=False)
-    hits: float = field(default=0.0, init=False)
-
-    def add(self, sums: Sums) -> None:
-        """Adds the totals of some steps."""
-        self.loss += sums.loss
-        self.pairs += sums.pairs
-        self.hits += sums.hits

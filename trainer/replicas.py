@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import tensorflow as tf
@@ -61,22 +61,6 @@ class LearningRate:
         line = np.float32(self.first) + fall * steps.astype(np.float32)
         rise = np.float32(max(self.warmup * self.steps, 1))
         return np.asarray(line * np.minimum(np.float32(1), (steps + 1).astype(np.float32) / rise))
-
-
-class Sums(NamedTuple):
-    """Totals of some steps, in Python's numbers.
-
-    Attributes:
-        loss: sum over pairs.
-        pairs: how many.
-        hits: those whose logit beats those of `negative` noise words.
-        diverged: the first step whose loss is not a finite number, or None.
-    """
-
-    loss: float
-    pairs: float
-    hits: float
-    diverged: int | None = None
 
 
 class Steps(Protocol):
@@ -187,11 +171,14 @@ class Replicas:
         """Compiles the step, for this process's batches of so many records; trains nothing."""
         self._steps.prepare(records)
 
-    def train(self, groups: Groups, *, first: int, steps: int) -> Sums:
+    def train(self, groups: Groups, *, first: int, steps: int) -> NDArray[np.float64]:
         """Trains on the next `steps` batches; the first of them is step `first` of all.
 
         Afterwards the copies of the tables are equal: where they are averaged, once more at the
         end.
+
+        Returns:
+            [steps, 3] float64: loss, pairs and hits, each summed over a batch's pairs.
         """
         end, every = first + steps, self._sync_every
         stops = [*range(first - first % every + every, end, every), end] if every else [end]
@@ -202,11 +189,11 @@ class Replicas:
             if every:
                 self._average()
             begin = stop
-        return _sums(np.concatenate(found), first)
+        return np.concatenate(found)
 
-    def evaluate(self, groups: Groups, *, steps: int) -> Sums:
-        """Returns the totals of the next `steps` batches, and changes nothing."""
-        return _sums(self._steps.run(groups, steps, np.zeros(0, np.float32)), 0)
+    def evaluate(self, groups: Groups, *, steps: int) -> NDArray[np.float64]:
+        """Returns what `train` does of the next `steps` batches, and changes nothing."""
+        return self._steps.run(groups, steps, np.zeros(0, np.float32))
 
     def finite(self) -> bool:
         """Returns whether every number in both tables is finite."""
@@ -237,13 +224,6 @@ class Replicas:
             copies = self._strategy.run(variable.read_value)
             mean = self._strategy.reduce(tf.distribute.ReduceOp.MEAN, copies, axis=None)
             self._strategy.extended.update(variable, _assign, args=(mean,))
-
-
-def _sums(totals: NDArray[np.float64], first: int) -> Sums:
-    """Returns the sums of [steps, 3] loss, pairs and hits, whose first row is of step `first`."""
-    loss, pairs, hits = totals.sum(0).tolist()
-    infinite = np.flatnonzero(~np.isfinite(totals[:, 0]))
-    return Sums(loss, pairs, hits, first + int(infinite[0]) if len(infinite) else None)
 
 
 def _assign(variable: tf.Variable, value: Tensor) -> None:

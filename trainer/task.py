@@ -221,7 +221,7 @@ def _summarize(training: Training) -> TrainSummary:
         epochs=at.epoch,
         steps=at.step,
         vectors_step=chosen.step,
-        trained_words=training.plan.words_done(at),
+        trained_words=training.plan.words_after(at.step),
         seconds=at.seconds,
         loss=at.loss / max(at.pairs, 1),
         accuracy=at.hits / max(at.pairs, 1),

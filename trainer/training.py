@@ -24,13 +24,13 @@ from beam_pipelines.progress import Progress, progress
 from beam_pipelines.records import TRAIN, VALIDATION, UserError
 from trainer.checkpoints import Checkpoints, Position
 from trainer.config import TrainConfig
+from trainer.curves import Curve, Point
 from trainer.data import Dataset, training_batches, validation_batches
 from trainer.dataset import check_unchanged
 from trainer.devices import ALONE, Worker
 from trainer.groups import Groups
 from trainer.monitor import Monitor, open_monitor, show_neighbours
-from trainer.plan import Meter, Plan, epoch_line
-from trainer.replicas import Sums
+from trainer.plan import Plan, epoch_line
 from trainer.runs import failures, word_pairs
 from trainer.runs.continuation import start_from
 from trainer.runs.models import new_replicas
@@ -39,8 +39,11 @@ from trainer.signals import StopRequest
 from trainer.vectors import Vectors
 from trainer.workdir import check_present
 
-STEPS_PER_CALL = 100
-"""Steps between two looks at the clock and at signals; some tenths of a second on a CPU."""
+CALL_STEPS = (100, 1000)
+"""The fewest and the most steps between two looks at the clock and at signals."""
+
+CALL_SECONDS = 0.25
+"""How long they should take."""
 
 
 class Training:
@@ -107,6 +110,9 @@ class Training:
         )
         self.position = self._take_up()
         self._saved_at = time.monotonic()
+        self._call = CALL_STEPS[0]
+        self._curve = Curve(every=config.log_every, step=self.position.step)
+        self._ahead: Groups | None = None
         self._began: float
         self._progress: Progress
         self._monitor: Monitor
@@ -126,13 +132,14 @@ class Training:
             self._tell,
         )
         with contextlib.closing(self._monitor):
+            self._ahead = self._batches()
             self.replicas.prepare(self._records)
             self._began = time.monotonic() - self.position.seconds
             with progress(
                 "train",
                 "words",
                 total=self.plan.total_words,
-                start=self.plan.words_done(self.position),
+                start=self.plan.words_after(self.position.step),
                 on=self._console,
             ) as self._progress:
                 yield
@@ -164,33 +171,20 @@ class Training:
         epoch = self.position.epoch
         if not self.position.epoch_step:
             self.position = replace(self.position, loss=0.0, pairs=0.0, hits=0.0)
-        groups = self.replicas.iterate(
-            training_batches(
-                self.dataset,
-                epoch=epoch,
-                seed=self.config.seed,
-                records=self._records,
-                skip=self.position.epoch_step,
-                worker=self.worker,
-                redraw=self.config.redraw,
-                grouped=True,
-            )
-        )
-        meter = self._new_meter()
+        groups, self._ahead = self._ahead or self._batches(), None
         while (left := self.plan.left(self.position)) > 0 and not self.out_of_patience:
-            sums = self._steps(groups, self._until_next(left))
-            meter.add(sums)
-            step = self.position.step
-            if step % self.config.log_every == 0:
-                self._log(meter)
-                meter = self._new_meter()
-            if step % self.config.validate_every == 0:
+            for point in self._steps(groups, self._until_next(left)):
+                self._log(point)
+            if self.position.step % self.config.validate_every == 0:
                 self.validate()
             # At the end there is more to do before this can be left.
             if self.plan.left(self.position) > 0:
                 self._save_if_due()
         if self.position.epoch_step == self.plan.steps[epoch]:
             self.position = replace(self.position, epoch=epoch + 1, epoch_step=0)
+        del groups
+        if not self.finished:
+            self._ahead = self._batches()
 
     def validate(self) -> None:
         """Measures the validation loss; the tables with the lowest one are kept as the best."""
@@ -206,8 +200,9 @@ class Training:
         )
         with self._failures(VALIDATION):
             groups = self.replicas.iterate(batches)
-            sums = self.replicas.evaluate(groups, steps=self._validation_steps)
-        loss, accuracy = sums.loss / max(sums.pairs, 1), sums.hits / max(sums.pairs, 1)
+            totals = self.replicas.evaluate(groups, steps=self._validation_steps)
+        summed, pairs, hits = totals.sum(0).tolist()
+        loss, accuracy = summed / max(pairs, 1), hits / max(pairs, 1)
         if not math.isfinite(loss):
             raise failures.diverged(self.config, at.step)
         self._monitor.scalars(VALIDATION, at.step, loss=loss, accuracy=accuracy)
@@ -313,57 +308,73 @@ class Training:
             )
         return position
 
+    def _batches(self) -> Groups:
+        """Returns a walk through what is left of the epoch, which begins to be read at once."""
+        return self.replicas.iterate(
+            training_batches(
+                self.dataset,
+                epoch=self.position.epoch,
+                seed=self.config.seed,
+                records=self._records,
+                skip=self.position.epoch_step,
+                worker=self.worker,
+                redraw=self.config.redraw,
+                grouped=True,
+            )
+        )
+
     def _until_next(self, left: int) -> int:
         step, config = self.position.step, self.config
-        call, rounds = STEPS_PER_CALL, config.sync_every
+        call, rounds = self._call, config.sync_every
         if rounds:  # A call ends with an average, so it must end where one is due.
             call = max(call // rounds, 1) * rounds
             call -= step % call
-        until_log = config.log_every - step % config.log_every
         until_validation = config.validate_every - step % config.validate_every
-        return min(call, left, until_log, until_validation)
+        return min(call, left, until_validation)
 
     def _failures(self, split: str) -> AbstractContextManager[None]:
         draw = self.position.epoch % self.dataset.manifest.passes if split == TRAIN else None
         shards = self.dataset.manifest.select(split, draw)
         return failures.told(self.dataset, shards, workers=self.worker.count)
 
-    def _steps(self, groups: Groups, count: int) -> Sums:
-        at = self.position
+    def _steps(self, groups: Groups, count: int) -> list[Point]:
+        """Trains so many steps, and returns the points of the curves that lie in them."""
+        at, began = self.position, time.monotonic()
         with self._failures(TRAIN):
-            sums = self.replicas.train(groups, first=at.step, steps=count)
-        if sums.diverged is not None:
-            raise failures.diverged(self.config, sums.diverged)
+            totals = self.replicas.train(groups, first=at.step, steps=count)
+        took = time.monotonic() - began
+        infinite = np.flatnonzero(~np.isfinite(totals[:, 0]))
+        if len(infinite):
+            raise failures.diverged(self.config, at.step + int(infinite[0]))
+        loss, pairs, hits = totals.sum(0).tolist()
         self.position = replace(
             at,
             epoch_step=at.epoch_step + count,
             step=at.step + count,
             seconds=self._seconds,
-            loss=at.loss + sums.loss,
-            pairs=at.pairs + sums.pairs,
-            hits=at.hits + sums.hits,
+            loss=at.loss + loss,
+            pairs=at.pairs + pairs,
+            hits=at.hits + hits,
         )
-        words = self.plan.words_done(self.position)
+        words = self.plan.words_after(self.position.step)
         figures.note(train_step=at.step + count, train_epoch=at.epoch, train_words=words)
         self._progress.update(
             words,
             epoch=f"epoch {at.epoch + 1} of {self.config.epochs}",
-            loss=sums.loss / max(sums.pairs, 1),
+            loss=loss / max(pairs, 1),
         )
-        return sums
+        self._call = _call_of(count / took)
+        return self._curve.add(totals, took)
 
-    def _new_meter(self) -> Meter:
-        return Meter(self._seconds, self.plan.words_done(self.position))
-
-    def _log(self, meter: Meter) -> None:
-        words = self.plan.words_done(self.position) - meter.words
+    def _log(self, point: Point) -> None:
+        words = self.plan.words_after(point.step) - self.plan.words_after(point.first)
         self._monitor.scalars(
             TRAIN,
-            self.position.step,
-            loss=meter.loss / max(meter.pairs, 1),
-            accuracy=meter.hits / max(meter.pairs, 1),
-            learning_rate=float(self.replicas.rate.at(np.array(self.position.step - 1))),
-            words_per_second=words / (self._seconds - meter.seconds),
+            point.step,
+            loss=point.loss,
+            accuracy=point.accuracy,
+            learning_rate=float(self.replicas.rate.at(np.array(point.step - 1))),
+            words_per_second=words / point.seconds,
         )
 
     def _save_if_due(self) -> None:
@@ -385,3 +396,13 @@ class Training:
 
     def _tell(self, line: str) -> None:
         self._console.print(f"train: {line}", markup=False, soft_wrap=True)
+
+
+def _call_of(steps_per_second: float) -> int:
+    """Returns how many steps to do in a call.
+
+    >>> _call_of(300), _call_of(2345), _call_of(12000)
+    (100, 500, 1000)
+    """
+    least, most = CALL_STEPS
+    return min(max(int(steps_per_second * CALL_SECONDS) // least * least, least), most)
