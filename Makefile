@@ -42,9 +42,12 @@ setup: .venv/.installed ## Make .venv with the pinned packages and pmc2vec itsel
 demo: setup ## Sample, build, train and query, on made-up articles, in two minutes
 	@$(BIN)/pmc2vec demo
 
+# A file's tests in one process, since they share what is costly to make.
+PARALLEL := --numprocesses auto --maxprocesses 4 --dist loadfile
+
 .PHONY: test
 test: setup ## Run the tests that need no more than this machine, and no patience
-	@$(BIN)/python -m pytest -m "not slow and not flink and not gpu"
+	@$(BIN)/python -m pytest -m "not slow and not flink and not gpu" $(PARALLEL)
 
 .PHONY: test-all
 test-all: setup ## Run every test; what is not here (a browser, Flink, a GPU) is skipped

@@ -7,11 +7,20 @@ import os
 import pytest
 from hypothesis import settings
 
+from beam_pipelines import logs
+
 # Read by TensorFlow when it is loaded, so set before any test module is.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 settings.register_profile("pmc2vec", deadline=None, derandomize=True)
 settings.load_profile("pmc2vec")
+
+
+@pytest.fixture(autouse=True)
+def speaks_in_text():
+    """Commands that tests run in here may have asked for JSON."""
+    yield
+    logs.begin("text")
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -130,8 +130,8 @@ folder, devices, sync_every = Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[
 
 def config(workdir, **options):
     return TrainConfig(dataset=sys.argv[1], workdir=workdir, vector_size=8, batch_size=256,
-                       validate_every=20, seed=3, devices=devices, sync_every=sync_every or None,
-                       **{"epochs": 4, **options})
+                       validate_every=20, validation_steps=1, seed=3, devices=devices,
+                       sync_every=sync_every or None, **{"epochs": 4, **options})
 
 train(config(folder / "whole"))
 vectors = Vectors.load(folder / "whole")

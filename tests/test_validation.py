@@ -55,10 +55,17 @@ def curve(workdir: Path, split: str, tag: str) -> list[tuple[int, float]]:
 # --- over-fitting ------------------------------------------------------------------------------
 
 
-def test_the_curves_show_what_is_learnt_by_heart(few, tmp_path):
-    summary = train(config(few, tmp_path / "run", epochs=40))
-    losses = [loss for _, loss in curve(tmp_path / "run", "train", "loss")]
-    held_out = [loss for _, loss in curve(tmp_path / "run", "validation", "loss")]
+@pytest.fixture(scope="module")
+def by_heart(few, tmp_path_factory) -> tuple[Path, task.TrainSummary]:
+    """A training that goes on for too long."""
+    workdir = tmp_path_factory.mktemp("validation") / "by_heart"
+    return workdir, train(config(few, workdir, epochs=40))
+
+
+def test_the_curves_show_what_is_learnt_by_heart(by_heart):
+    workdir, summary = by_heart
+    losses = [loss for _, loss in curve(workdir, "train", "loss")]
+    held_out = [loss for _, loss in curve(workdir, "validation", "loss")]
     assert losses[-1] < 0.7 * losses[0]
     best = held_out.index(min(held_out))
     assert 0 < best < len(held_out) // 2
@@ -67,13 +74,12 @@ def test_the_curves_show_what_is_learnt_by_heart(few, tmp_path):
     assert summary.vectors_step == summary.steps
 
 
-def test_fresh_draws_are_learnt_by_heart_later(few, tmp_path):
-    lowest = []
-    for redraw in (False, True):
-        workdir = tmp_path / str(redraw)
-        train(config(few, workdir, epochs=40, redraw=redraw))
-        lowest.append(min((loss, step) for step, loss in curve(workdir, "validation", "loss")))
-    (stored, stored_at), (fresh, fresh_at) = lowest
+def test_fresh_draws_are_learnt_by_heart_later(few, by_heart, tmp_path):
+    train(config(few, tmp_path / "fresh", epochs=40, redraw=True))
+    (stored, stored_at), (fresh, fresh_at) = (
+        min((loss, step) for step, loss in curve(workdir, "validation", "loss"))
+        for workdir in (by_heart[0], tmp_path / "fresh")
+    )
     assert fresh < stored
     assert fresh_at > 1.5 * stored_at
 
