@@ -11,10 +11,10 @@ from typing import Any
 from numba import float32, int32
 
 from beam_pipelines.records import SENTENCE_START, WINDOW_BITS
-from trainer.native.arrays import Floats, Ints, Sizes
+from trainer.native.arrays import Floats, Sizes
 from trainer.native.batches import Gradient
 from trainer.native.compilation import compiled
-from trainer.native.instructions import HIGH, LANES, LINE, pack_rows, square_sums, will_need
+from trainer.native.instructions import HIGH, LANES, pack_rows, square_sums
 from trainer.native.products import add_product, band_product, pack, product, turn
 from trainer.native.scratch import Scratch, Units
 from trainer.native.slopes import noise_slopes, pair_slopes
@@ -51,14 +51,6 @@ def _read(table: Floats, ids: Any, units: Units, sizes: Sizes, rest: Floats) -> 
             for j in range(whole, width):
                 rest[0, j - whole], rest[1, j - whole] = table[one, j], table[other, j]
             pack_rows(rest, 0, 1, 0, units.rows, units.columns, i, whole)
-
-
-@compiled
-def _ask(table: Floats, ids: Ints) -> None:
-    """Asks for rows that are read soon."""
-    for at in ids:
-        for d in range(0, table.shape[1], LINE):
-            will_need(table, max(at, 0), d)
 
 
 @compiled
@@ -117,7 +109,8 @@ def _negatives(record: Any, at: int, following: Any, sizes: Any, buffers: Any) -
     Args:
         record: tokens, windows and negatives.
         at: the token that the block begins at.
-        following: the negatives of the block after this one.
+        following: the words of the block after this one: its tokens, those around it and its
+            negatives.
         sizes: of the record, and the tables, which are not changed.
         buffers: of this core, with the block's targets, and the piece's gradients.
 
@@ -127,19 +120,21 @@ def _negatives(record: Any, at: int, following: Any, sizes: Any, buffers: Any) -
     (sizes, tables), (room, gradients) = sizes, buffers
     count, row = sizes.block_negatives, at % sizes.piece
     _read(tables.context, (record[2], at // sizes.block * count), room.negatives, sizes, room.rest)
-    _ask(tables.context, following)
     turn(room.negatives.rows, room.turned_negatives)
-    product(room.targets.rows, room.turned_negatives, room.noise)
+    nothing = tables.context, following[2][:0]
+    product(room.targets.rows, room.turned_negatives, room.noise, nothing)
     for i in range(sizes.block):
         room.pairs[i] = room.last[at + i] - room.first[at + i]
         room.best[i] = _largest(room.noise[i, : min(sizes.negative, count)])
     loss = noise_slopes(room.noise, count, room.pairs, float32(sizes.negative / count))
     pack(room.noise, room.noise_units, sizes)
     targets = gradients.targets.rows[row : row + room.noise.shape[0]]
-    product(room.noise_units.rows, room.negatives.columns, targets)
+    soon = tables.target, following[0]
+    product(room.noise_units.rows, room.negatives.columns, targets, soon)
     place = row // sizes.block * count
     negatives = gradients.negatives.rows[place : place + room.noise.shape[1]]
-    product(room.noise_units.columns.T, room.targets.columns, negatives)
+    soon = tables.context, following[2]
+    product(room.noise_units.columns.T, room.targets.columns, negatives, soon)
     _set_squares(gradients.negatives, place, count, sizes)
     return loss
 
@@ -148,7 +143,7 @@ def _negatives(record: Any, at: int, following: Any, sizes: Any, buffers: Any) -
 def _contexts(record: Any, at: int, following: Any, sizes: Any, buffers: Any) -> Any:
     """Adds the gradients that the tokens around a block's targets give to them and get from them.
 
-    Arguments as of `_negatives`, but that after this block come the last tokens around the next.
+    Arguments as of `_negatives`.
 
     Returns:
         Loss, pairs and hits.
@@ -156,7 +151,6 @@ def _contexts(record: Any, at: int, following: Any, sizes: Any, buffers: Any) ->
     (sizes, tables), (room, gradients) = sizes, buffers
     block, window, row = sizes.block, sizes.window, at % sizes.piece
     _read(tables.context, (record[0], at - window), room.contexts, sizes, room.rest)
-    _ask(tables.context, following)
     turn(room.contexts.rows, room.turned_contexts)
     band_product(room.targets.rows, room.turned_contexts, room.band, 2 * window)
     pairs, hits = _count_pairs(at, sizes, room)
@@ -164,11 +158,13 @@ def _contexts(record: Any, at: int, following: Any, sizes: Any, buffers: Any) ->
     pack(room.band, room.band_units, sizes)
     targets = gradients.targets.rows[row : row + len(room.band)]
     terms = (0, 2 * window, sizes.unit)
-    add_product(room.band_units.rows, room.contexts.columns, targets, terms)
+    nothing = tables.context, following[1][:0]
+    add_product(room.band_units.rows, room.contexts.columns, targets, terms, nothing)
     contexts = gradients.contexts.rows[row : row + sizes.around]
     terms = (-2 * window, 0, sizes.unit)
     contexts[2 * window :] = _ZERO
-    add_product(room.band_units.columns.T, room.targets.columns, contexts, terms)
+    soon = tables.context, following[1]
+    add_product(room.band_units.columns.T, room.targets.columns, contexts, terms, soon)
     _set_squares(gradients.targets, row, block, sizes)
     # Within this piece nothing is added to these any more.
     _set_squares(gradients.contexts, row, block, sizes)
@@ -213,9 +209,8 @@ def set_gradients(record: Any, at: int, following: Any, sizes: Any, buffers: Any
     """
     (of, tables), (room, gradients) = sizes, buffers
     _read(tables.target, (record[0], at), room.targets, of, room.rest)
-    _ask(tables.target, following[0])
-    noise = _negatives(record, at, following[2], sizes, buffers)
-    loss, pairs, hits = _contexts(record, at, following[1], sizes, buffers)
+    noise = _negatives(record, at, following, sizes, buffers)
+    loss, pairs, hits = _contexts(record, at, following, sizes, buffers)
     end = min(at + of.block, len(record[0]))
     if end % of.piece == 0 or end == len(record[0]):
         after = at % of.piece + of.block

@@ -12,11 +12,13 @@ from trainer.native.compilation import compiled
 from trainer.native.instructions import (
     HIGH,
     LANES,
+    LINE,
     WIDE,
     narrow_tile,
     pack_rows,
     tile,
     turn_square,
+    will_need,
 )
 from trainer.native.scratch import Units
 
@@ -40,18 +42,34 @@ def band_product(a: Any, b: Any, out: Floats, near: Any) -> None:
 
 
 @compiled
-def _set_or_add(a: Any, b: Any, out: Floats, at: Any, new: bool) -> None:
+def _ask(soon: Any, at: int) -> None:
+    """Asks for the row of one of the words that are read soon, if there are so many."""
+    table, words = soon
+    if at < len(words):
+        word = max(words[at], 0)
+        for d in range(0, table.shape[1], LINE):
+            will_need(table, word, d)
+
+
+@compiled
+def _set_or_add(a: Any, b: Any, out: Floats, at: Any, soon: Any) -> None:
     """Sets rows i to i + HIGH of `out` to those of a @ b, or adds them.
 
     Args:
         a: [n, m].
         b: [m, D'].
         out: [n, D'].
-        at: i, the first unit of `a`'s rows that is looked at, and the one after the last.
-        new: whether to set.
+        at: i, the first unit of `a`'s rows that is looked at, the one after the last, and whether
+            to set.
+        soon: see `product`.
     """
-    i, first, end = at
+    i, first, end, new = at
+    word, done = i, 0
     for j in range(0, out.shape[1], WIDE):
+        done += HIGH * WIDE
+        if done >= out.shape[1]:
+            _ask(soon, word)
+            word, done = word + 1, done - out.shape[1]
         if j + WIDE <= out.shape[1]:
             tile(a, b, out, i, j, first, end, new)
         else:
@@ -59,14 +77,22 @@ def _set_or_add(a: Any, b: Any, out: Floats, at: Any, new: bool) -> None:
 
 
 @compiled
-def product(a: Any, b: Any, out: Floats) -> None:
-    """Sets out to a @ b."""
+def product(a: Any, b: Any, out: Floats, soon: Any) -> None:
+    """Sets out to a @ b.
+
+    Args:
+        a: [n, m].
+        b: [m, D'].
+        out: [n, D'].
+        soon: a table and up to n words, whose rows are asked for meanwhile. All at once they would
+            be more lines than a core can await, and it would stand still until they have come.
+    """
     for i in range(0, out.shape[0], HIGH):
-        _set_or_add(a, b, out, (i, 0, a.shape[1]), True)
+        _set_or_add(a, b, out, (i, 0, a.shape[1], True), soon)
 
 
 @compiled
-def add_product(a: Any, b: Any, out: Floats, terms: Any) -> None:
+def add_product(a: Any, b: Any, out: Floats, terms: Any, soon: Any) -> None:
     """Adds a @ b to `out`, where `a` holds a band.
 
     Args:
@@ -75,12 +101,13 @@ def add_product(a: Any, b: Any, out: Floats, terms: Any) -> None:
         out: [n, D'].
         terms: which of a row's numbers may be other than 0: of row i those from i + terms[0] to
             i + terms[1]; and how many make a unit.
+        soon: see `product`.
     """
     before, after, unit = terms
     for i in range(0, out.shape[0], HIGH):
         first = max(0, i + before) // unit
         end = min(a.shape[1], (i + HIGH + after + unit - 1) // unit)
-        _set_or_add(a, b, out, (i, first, end), False)
+        _set_or_add(a, b, out, (i, first, end, False), soon)
 
 
 @compiled
