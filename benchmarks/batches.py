@@ -14,9 +14,9 @@ BLOCK = (16, 32)
 """S and K."""
 
 
-def made_up(words: int, shape: RecordShape, tokens: int) -> Batch:
-    """Returns a batch of so many tokens."""
-    rng = np.random.default_rng(1)
+def made_up(words: int, shape: RecordShape, tokens: int, seed: int = 1) -> Batch:
+    """Returns a batch of so many tokens; another seed, another batch."""
+    rng = np.random.default_rng(seed)
     counts = (1e7 / np.arange(1, words + 1)).astype(np.int64) + 1
     kept = counts * keep_probabilities(counts, 1e-3)
     records = tokens // shape.length

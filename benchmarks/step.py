@@ -6,7 +6,8 @@ Batches are made up: words by Zipf's law after word2vec's subsampling, sentences
 is the median of some rounds, all variants in turn in each; a round is 50 steps in one call, without
 an input pipeline. The bound is the time of the step's products at the speed of the best large
 float32 product here, measured before; for the native step those of the band and the negatives, for
-XLA's those of the square.
+XLA's those of the square. The native step's batches differ from each other, as in a training: the
+rows of one that comes again are still in a cache. XLA's are one.
 
     native             what `pmc2vec train` runs on one CPU
     gradients          the same without the update of the tables
@@ -68,7 +69,8 @@ def native(options: argparse.Namespace, block: int, negatives: int, tokens: int 
            bfloat16: bool = FASTER_IN_BFLOAT16) -> Work:  # fmt: skip
     """Returns whole steps of blocks of such a shape, by our own machine code."""
     shape, size = shape_of(block, negatives), options.vector_size
-    batch = [np.stack([part.numpy()] * STEPS) for part in made_up(options.words, shape, tokens)]
+    batches = [made_up(options.words, shape, tokens, seed) for seed in range(STEPS)]
+    batch = [np.stack(parts) for parts in zip(*batches, strict=True)]
     rates = np.full(STEPS if update else 0, 0.15, np.float32)
     model = SkipGram(shape, words=options.words, vector_size=size, seed=1)
     kept = [np.ones(options.words, np.float32) for _ in range(2)]
