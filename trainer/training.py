@@ -30,6 +30,7 @@ from trainer.dataset import check_unchanged
 from trainer.devices import ALONE, Worker
 from trainer.groups import Groups
 from trainer.monitor import Monitor, open_monitor, show_neighbours
+from trainer.pace import Pace
 from trainer.plan import Plan, epoch_line
 from trainer.runs import failures, word_pairs
 from trainer.runs.continuation import start_from
@@ -38,12 +39,6 @@ from trainer.runs.word_pairs import Scores, WordPairSets
 from trainer.signals import StopRequest
 from trainer.vectors import Vectors
 from trainer.workdir import check_present
-
-CALL_STEPS = (100, 1000)
-"""The fewest and the most steps between two looks at the clock and at signals."""
-
-CALL_SECONDS = 0.25
-"""How long they should take."""
 
 
 class Training:
@@ -110,7 +105,7 @@ class Training:
         )
         self.position = self._take_up()
         self._saved_at = time.monotonic()
-        self._call = CALL_STEPS[0]
+        self._pace = Pace(validate_every=config.validate_every, sync_every=config.sync_every)
         self._curve = Curve(every=config.log_every, step=self.position.step)
         self._ahead: Groups | None = None
         self._began: float
@@ -173,7 +168,7 @@ class Training:
             self.position = replace(self.position, loss=0.0, pairs=0.0, hits=0.0)
         groups, self._ahead = self._ahead or self._batches(), None
         while (left := self.plan.left(self.position)) > 0 and not self.out_of_patience:
-            for point in self._steps(groups, self._until_next(left)):
+            for point in self._steps(groups, self._pace.steps(after=self.position.step, left=left)):
                 self._log(point)
             if self.position.step % self.config.validate_every == 0:
                 self.validate()
@@ -323,15 +318,6 @@ class Training:
             )
         )
 
-    def _until_next(self, left: int) -> int:
-        step, config = self.position.step, self.config
-        call, rounds = self._call, config.sync_every
-        if rounds:  # A call ends with an average, so it must end where one is due.
-            call = max(call // rounds, 1) * rounds
-            call -= step % call
-        until_validation = config.validate_every - step % config.validate_every
-        return min(call, left, until_validation)
-
     def _failures(self, split: str) -> AbstractContextManager[None]:
         draw = self.position.epoch % self.dataset.manifest.passes if split == TRAIN else None
         shards = self.dataset.manifest.select(split, draw)
@@ -363,7 +349,7 @@ class Training:
             epoch=f"epoch {at.epoch + 1} of {self.config.epochs}",
             loss=loss / max(pairs, 1),
         )
-        self._call = _call_of(count / took)
+        self._pace.took(count, seconds=took)
         return self._curve.add(totals, took)
 
     def _log(self, point: Point) -> None:
@@ -396,13 +382,3 @@ class Training:
 
     def _tell(self, line: str) -> None:
         self._console.print(f"train: {line}", markup=False, soft_wrap=True)
-
-
-def _call_of(steps_per_second: float) -> int:
-    """Returns how many steps to do in a call.
-
-    >>> _call_of(300), _call_of(2345), _call_of(12000)
-    (100, 500, 1000)
-    """
-    least, most = CALL_STEPS
-    return min(max(int(steps_per_second * CALL_SECONDS) // least * least, least), most)
