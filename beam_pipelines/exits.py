@@ -98,10 +98,12 @@ def _heard() -> Iterator[None]:
     """
 
     def restore() -> None:
+        """Gives the signals back to whom they had before."""
         for number, handler in before.items():
             signal.signal(number, handler)
 
     def end(number: int, _frame: FrameType | None) -> None:
+        """Keeps the signal, and ends what runs as Ctrl-C does."""
         _came.append(signal.Signals(number))
         restore()
         raise KeyboardInterrupt

@@ -191,6 +191,7 @@ def _number(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[Any] | None:
     noun = "a whole number" if info.type is int else "a number"
 
     def read(words: list[str]) -> Any:
+        """Returns the number that an option's only word is."""
         try:
             return info.type(words[0])
         except ValueError:

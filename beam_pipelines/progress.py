@@ -152,6 +152,7 @@ def progress(
     due = clock() + every
 
     def show() -> None:
+        """Prints a line, if the last one is old enough."""
         nonlocal due
         if clock() >= due:
             due = clock() + every

@@ -42,6 +42,7 @@ def watched(module: str) -> Iterator[None]:
     ended: list[BaseException | None] = []
 
     def fell(args: Any) -> None:
+        """Tells the main thread that the one which waits for the workers has ended."""
         name = args.thread.name if args.thread else ""
         if name not in (_WAITS, *_READ):
             excepthook(args)
@@ -50,6 +51,7 @@ def watched(module: str) -> Iterator[None]:
             signal.pthread_kill(threading.main_thread().ident or 0, _DIED)
 
     def interrupt(number: int, frame: FrameType | None) -> None:
+        """Ends the workers, and then does what the signal did before."""
         ended.append(None)
         end(module)
         before = handlers[number]

@@ -85,8 +85,9 @@ def trained(strategy, sync_every):
     groups = training_batches(dataset, epoch=0, seed=1, records=8, grouped=True)
     totals = replicas.train(replicas.iterate(groups), first=0, steps=dataset.steps(0, 8, 1))
     variables = [replicas.model.target, replicas.model.context, *replicas.slots[0]]
-    return totals.sum(0), [[copy.numpy() for copy in strategy.experimental_local_results(variable)]
-                  for variable in variables]
+    copies = [[copy.numpy() for copy in strategy.experimental_local_results(variable)]
+              for variable in variables]
+    return totals.sum(0), copies
 
 with tf.device("GPU:0"):
     alone, tables = trained(tf.distribute.get_strategy(), None)

@@ -133,6 +133,7 @@ def training_batches(
 
     @_as_written
     def left(number: Any, group: Batch) -> Batch:
+        """Returns a group without what was trained on of the first."""
         return Batch(*(part[tf.where(number == 0, rest, 0) :] for part in group))
 
     if rest:
@@ -205,6 +206,7 @@ def pair_dataset(
 
     @_as_written
     def expand(number: Any, batch: Batch) -> Any:
+        """Returns the pairs of a batch, shuffled: ((target, context), label)."""
         target, context, drawn = _pairs(batch, shape, negatives)
         draw = tf.stack([tf.constant(seed, tf.int64), number])
         order = tf.argsort(tf.random.stateless_uniform(tf.shape(target), draw))
@@ -228,7 +230,8 @@ def _pairs(batch: Batch, shape: RecordShape, negatives: int) -> tuple[Any, Any, 
     sentences = tf.where(batch.tokens == PADDING, -1, tf.cumsum(starts, 1))
     reach = tf.cast(batch.windows, tf.int32) & WINDOW_BITS
 
-    def neighbours(numbers: Any) -> Any:  # [R, T, 2w]
+    def neighbours(numbers: Any) -> Any:
+        """Returns [R, T, 2w]: what stands around each of [R, T] numbers, -1 beyond the ends."""
         return tf.gather(tf.pad(numbers, [[0, 0], [w, w]], constant_values=-1), around, axis=1)
 
     paired = (
@@ -268,6 +271,7 @@ def _shuffled(pieces: tf.data.Dataset, seed: int, records: int) -> tf.data.Datas
 
     @_as_written
     def permuted(number: Any, window: Any) -> tf.data.Dataset:
+        """Returns a window's records in a drawn order, `PIECE` at a time."""
         drawn = tf.random.stateless_uniform(
             tf.shape(window), tf.stack([tf.constant(seed, tf.int64), number])
         )
@@ -305,9 +309,11 @@ def _grouped(
 
     @_as_written
     def parse(number: Any, serialized: Any) -> Batch:
+        """Returns the batches of a group of records, the last one padded."""
         found = tf.io.parse_example(serialized, features)
 
         def numbers(name: str, kind: tf.DType, width: int, filler: int) -> Any:
+            """Returns a feature of the records, [n * B, width]."""
             rows = tf.ensure_shape(tf.io.decode_raw(found[name], kind), [None, width])
             missing = -tf.shape(rows)[0] % records
             return tf.pad(rows, [[0, missing], [0, 0]], constant_values=tf.cast(filler, kind))

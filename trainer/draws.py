@@ -44,6 +44,7 @@ def redraw(
     shrink = bool(dataset.manifest.config["shrink_windows"])
 
     def draw(number: np.int64, stored: NDArray[np.uint8]) -> tuple[Any, Any]:
+        """Returns what `redraw` promises, in NumPy."""
         keys = np.random.SeedSequence([seed, epoch, worker.index, int(number)])
         of_windows, of_negatives = keys.generate_state(2, np.uint64)
         windows = stored.copy()
@@ -54,6 +55,7 @@ def redraw(
         return windows, negatives
 
     def drawn(number: Any, windows: Any) -> tuple[Any, Any]:
+        """Returns it as tensors of known shapes."""
         found = tf.numpy_function(draw, [number, windows], [tf.uint8, tf.int32], stateful=False)
         widths = shape.length, shape.negatives
         fresh, negatives = (

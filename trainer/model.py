@@ -149,6 +149,7 @@ def gradients(
     framed, negative_rows = tf.split(candidate_rows, [mask.shape[2], drawn], 2)
 
     def flat(rows: Tensor) -> Tensor:
+        """Returns rows one after the other, [n, D]."""
         return tf.reshape(rows, [-1, rows.shape[-1]])
 
     return Gradients(

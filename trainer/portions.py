@@ -26,7 +26,10 @@ def portions_of(batches: Batch, strategy: tf.distribute.Strategy) -> Batch:
     count = batches.tokens.shape[1] // len(devices)
 
     def dealt(part: Any) -> Any:
+        """Returns a part of the batches, to each device its records."""
+
         def of_device(context: tf.distribute.ReplicaContext) -> Any:
+            """Returns one device's."""
             at = context.replica_id_in_sync_group % len(devices)
             with tf.device("CPU"):  # Not the whole of it to each device.
                 own = part[:, at * count : (at + 1) * count]

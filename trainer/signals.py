@@ -37,10 +37,12 @@ def stop_request() -> Iterator[StopRequest]:
     before: dict[int, Any] = {number: signal.getsignal(number) for number in CAUGHT}
 
     def restore() -> None:
+        """Gives the signals back to whom they had before."""
         for number, handler in before.items():
             signal.signal(number, handler)
 
     def ask(number: int, _frame: FrameType | None) -> None:
+        """Notes the first signal; the next one does what it did before."""
         request.signal = number
         restore()
 

@@ -95,7 +95,8 @@ class XlaSteps:
     def _on_each(self, program: Callable[..., Tensor], args: tuple[Any, ...]) -> Tensor:
         """Returns the sum of what the program returns on each device."""
 
-        def call(*own: Any) -> Tensor:  # Given a program, `run` makes one of all devices' work.
+        def call(*own: Any) -> Tensor:
+            """Runs it; given the program itself, `run` would make one of all devices' work."""
             return program(*own)
 
         found = self._strategy.run(call, args=args)

@@ -142,6 +142,7 @@ def _without_named_entities(data: bytes) -> bytes:
     known = _PREDEFINED.union(_INTERNAL.findall(text))
 
     def replacement(found: re.Match[str]) -> str:
+        """Returns what is to stand for an entity, or what was found where it is none."""
         name = found[1]
         if name is None or name in known:
             return found[0]

@@ -168,6 +168,7 @@ def _module(vectors: Vectors) -> Any:
 
         @tf.function(input_signature=[words_spec])
         def embed(self, words: tf.Tensor) -> dict[str, tf.Tensor]:
+            """Returns `vectors` [N, D] float32, zeros for unknown words, and `known` [N] bool."""
             ids = self.ids.lookup(words)
             known = ids >= 0
             rows = tf.gather(self.matrix, tf.maximum(ids, 0))
@@ -175,6 +176,7 @@ def _module(vectors: Vectors) -> Any:
 
         @tf.function(input_signature=[words_spec, tf.TensorSpec([], tf.int32, name="topn")])
         def neighbours(self, words: tf.Tensor, topn: tf.Tensor) -> dict[str, tf.Tensor]:
+            """Returns `neighbours` and `cosines`, [N, topn], nearest first, and `known` [N]."""
             ids = self.ids.lookup(words)
             known = ids >= 0
             at = tf.maximum(ids, 0)

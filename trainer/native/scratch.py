@@ -86,10 +86,12 @@ def scratch_of(shape: RecordShape, sizes: Sizes, cores: int) -> Scratch:
     drawn, around = (up(n, LINE * unit) for n in (sizes.block_negatives, sizes.around))
 
     def empty(rows: int, columns: int) -> NDArray[np.generic]:
+        """Returns [cores, rows, columns] of what products take."""
         numbers = _apart(cores, rows, columns)
         return numbers if unit == 1 else numbers.view(np.uint32)
 
     def units(rows: int, columns: int) -> Units:
+        """Returns what holds so many rows of numbers, by rows and by columns."""
         by_row = empty(rows, columns // unit)
         return Units(by_row, by_row if unit == 1 else empty(rows // unit, columns))
 
