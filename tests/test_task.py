@@ -2,6 +2,7 @@
 
 import fcntl
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -183,6 +184,22 @@ def test_stopped_in_an_epoch_and_continued_the_tables_are_the_same(
     assert tables(tmp_path / "run") == tables(finished[0])
     assert (summary.loss, summary.accuracy) == (finished[1].loss, finished[1].accuracy)
     assert summary.validation_loss == finished[1].validation_loss
+
+
+@pytest.mark.parametrize("part", ["index", "data-00000-of-00001"])
+def test_a_checkpoint_that_never_came_to_the_disk_is_none(
+    finished, dataset, tmp_path, monkeypatch, capfd, part
+):
+    interrupt_after(monkeypatch, 1, signal.SIGTERM)
+    with pytest.raises(SystemExit):
+        train(config(dataset, tmp_path / "run"))
+    monkeypatch.undo()
+    (path,) = (tmp_path / "run" / "checkpoints").glob(f"ckpt-*.{part}")
+    os.truncate(path, 0)  # As ext4 leaves a name whose bytes came too late.
+    capfd.readouterr()
+    train(config(dataset, tmp_path / "run"))
+    assert "continues after step" not in capfd.readouterr().err
+    assert tables(tmp_path / "run") == tables(finished[0])
 
 
 def test_more_epochs_continue_a_finished_training(dataset, tmp_path):

@@ -12,9 +12,11 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import tensorflow as tf
 
@@ -157,7 +159,7 @@ class Checkpoints:
         for name, value in dataclasses.asdict(position).items():
             self._position[name].assign(value)
         try:
-            manager.save(checkpoint_number=position.step)
+            _settle(manager.save(checkpoint_number=position.step))
         except tf.errors.OpError as error:
             raise UserError(
                 f"{manager.directory}: the checkpoint of step {position.step:,} cannot be written "
@@ -170,16 +172,37 @@ class Checkpoints:
 
 
 def written(folder: str) -> list[str]:
-    """Returns the checkpoints in a folder, as TensorFlow names them, by their steps."""
+    """Returns the checkpoints in a folder, as TensorFlow names them, by their steps.
+
+    A file without a byte is one that had its name before the power failed, and not yet its bytes.
+    """
     paths = [path.removesuffix(".index") for path in tf.io.gfile.glob(f"{folder}/ckpt-*.index")]
-    return sorted(paths, key=lambda path: int(path.rpartition("-")[2]))
+    whole = [path for path in paths if all(map(_length, tf.io.gfile.glob(f"{path}.*")))]
+    return sorted(whole, key=lambda path: int(path.rpartition("-")[2]))
+
+
+def _length(path: str) -> int:
+    """Returns how many bytes a file has."""
+    return int(tf.io.gfile.stat(path).length)
+
+
+def _settle(path: str) -> None:
+    """Waits until a checkpoint is on the disk, if it is on one of this machine's.
+
+    Args:
+        path: as TensorFlow names it, which does not wait itself.
+    """
+    folder, name = os.path.split(path)
+    for file in Path(folder).glob(f"{name}.*"):  # Of gs:// there is none.
+        with file.open("rb") as opened:
+            os.fsync(opened.fileno())
 
 
 def _tidy(folder: str) -> None:
     """Removes what a writer that was killed has left, and lists what is whole for TensorFlow."""
     whole = written(folder)
-    data = tf.io.gfile.glob(f"{folder}/ckpt-*.data-*")
-    left = [path for path in data if path.rpartition(".data-")[0] not in whole]
+    parts = tf.io.gfile.glob([f"{folder}/ckpt-*.index", f"{folder}/ckpt-*.data-*"])
+    left = [path for path in parts if re.sub(r"\.(index|data-[^/]*)$", "", path) not in whole]
     for path in (
         *left,
         *(path for name in _TEMPORARY for path in tf.io.gfile.glob(f"{folder}/{name}")),
