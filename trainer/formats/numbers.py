@@ -1,4 +1,4 @@
-"""Tables of numbers as text: written in the shortest form that reads back exactly, read fast.
+"""Tables of numbers as text: written in few digits that read back exactly, read fast.
 
 Nothing in such a file is a quote, an escape or a missing value: `"`, `nan` and `null` are words.
 """
@@ -31,26 +31,17 @@ def text_chunks(matrix: NDArray[np.float32], delimiter: str) -> Iterator[bytes]:
 
     All cores work at it, each at most one chunk ahead of what has been taken.
     """
+    from trainer.formats.digits import text_of  # Numba takes a second, and reading needs none.
+
     step, most = max(1, CHUNK // matrix.shape[1]), cores()
     with ThreadPoolExecutor(most) as pool:
         ahead: deque[Future[bytes]] = deque()
         for start in range(0, len(matrix), step):
-            ahead.append(pool.submit(_text, matrix[start : start + step], delimiter))
+            ahead.append(pool.submit(text_of, matrix[start : start + step], delimiter))
             if len(ahead) > most:
                 yield ahead.popleft().result()
         while ahead:
             yield ahead.popleft().result()
-
-
-def _text(matrix: NDArray[np.float32], delimiter: str) -> bytes:
-    columns = np.ascontiguousarray(matrix.T, np.float32)  # [D, rows]
-    names = [str(column) for column in range(len(columns))]
-    batch = pa.record_batch([pa.array(column) for column in columns], names)
-    sink = pa.BufferOutputStream()
-    options = csv.WriteOptions(include_header=False, delimiter=delimiter, quoting_style="none")
-    csv.write_csv(batch, sink, options)
-    text: bytes = sink.getvalue().to_pybytes()
-    return text
 
 
 def text_rows(words: Sequence[str], matrix: NDArray[np.float32]) -> Iterator[bytes]:
