@@ -121,7 +121,7 @@ class BuildConfig:
     """Tokens in a record."""
     block: int = 16
     """Tokens that share their negatives."""
-    block_negatives: int = 32
+    block_negatives: int = 16
     """Negatives of a block."""
     max_document_bytes: int = 64 << 20
     """Reject larger XML documents."""

@@ -10,7 +10,7 @@ from beam_pipelines.vocabulary import keep_probabilities, noise_distribution
 from trainer.data import Batch
 
 SENTENCE = 16
-BLOCK = (16, 32)
+BLOCK = (16, 16)
 """S and K."""
 
 

@@ -13,7 +13,7 @@ rows of one that comes again are still in a cache. XLA's are one.
     gradients          the same without the update of the tables
     one core           the same as `native` on one core
     float32, bfloat16  the same with products of these; `native` has what is faster here
-    S 16, K 16 ...     the native step with other blocks; 4,096 tokens ...: with other batches
+    S 16, K 32 ...     the native step with other blocks; 4,096 tokens ...: with other batches
     XLA                what it runs for other architectures, and on GPUs
     without XLA        the same operations, one after the other
     XLA: gradients     loss and gradients, without the update
@@ -46,7 +46,7 @@ from trainer.optimizers import Adagrad
 
 Work = Callable[[], Any]
 STEPS = 50
-SHAPES = ((8, 16), (16, 16), (32, 32), (32, 64))
+SHAPES = ((8, 16), (16, 32), (32, 32), (32, 64))
 TOKENS = 2048
 
 
