@@ -21,7 +21,7 @@ def dataset(tmp_path_factory):
 def made(dataset, **options):
     options = {"epochs": 2, "vector_size": 8, "batch_size": 128, **options}
     config = TrainConfig(dataset=dataset.folder, workdir="run", **options)
-    config = config.resolved(dataset.manifest.shape.length)
+    config = config.resolved(dataset.manifest.shape)
     plan = Plan.of(
         dataset,
         epochs=config.epochs,

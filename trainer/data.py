@@ -128,8 +128,7 @@ def training_batches(
     drawn = None
     if redraw and epoch >= dataset.manifest.passes:
         drawn = draws.redraw(dataset, epoch=epoch, seed=seed, worker=worker)
-    shape = dataset.manifest.shape
-    groups = _grouped(shuffled.skip(first), shape, records, first=first, drawn=drawn)
+    groups = _grouped(shuffled.skip(first), dataset, records, first=first, drawn=drawn)
 
     @_as_written
     def left(number: Any, group: Batch) -> Batch:
@@ -155,7 +154,7 @@ def validation_batches(
     """
     serialized = _serialized(dataset, dataset.manifest.select(VALIDATION)).unbatch()
     mine = serialized.take(limit * records * worker.count).shard(worker.count, worker.index)
-    groups = _grouped(mine.batch(records * _group(records)), dataset.manifest.shape, records)
+    groups = _grouped(mine.batch(records * _group(records)), dataset, records)
     if worker.count > 1:
         groups = _padded(groups, limit, _group(records))
     return groups if grouped else groups.unbatch()
@@ -191,7 +190,7 @@ def pair_dataset(
         UserError: as `open_dataset`; or there are not so many negatives.
     """
     dataset = open_dataset(folder)
-    shape = dataset.manifest.shape
+    shape = dataset.shape
     negatives = min(shape.negative, shape.block_negatives) if num_ns is None else num_ns
     if not 1 <= negatives <= shape.block_negatives:
         raise UserError(
@@ -289,7 +288,7 @@ def _group(records: int) -> int:
 
 def _grouped(
     serialized: tf.data.Dataset,
-    shape: RecordShape,
+    dataset: Dataset,
     records: int,
     *,
     first: int = 0,
@@ -299,11 +298,12 @@ def _grouped(
 
     Args:
         serialized: groups of records, each a vector of strings; the last may be shorter.
-        shape: of the records.
+        dataset: what they are of.
         records: B, in a batch.
         first: number of the first group.
         drawn: see `draws.redraw`.
     """
+    shape, stored = dataset.shape, dataset.manifest.shape
     read = [name for name in FEATURES if drawn is None or name != NEGATIVES]
     features = {name: tf.io.FixedLenFeature([], tf.string) for name in read}
 
@@ -321,7 +321,10 @@ def _grouped(
         tokens = numbers(TOKENS, tf.int32, shape.length, PADDING)
         windows = numbers(WINDOWS, tf.uint8, shape.length, 0)
         if drawn is None:
-            negatives = numbers(NEGATIVES, tf.int32, shape.negatives, 0)
+            negatives = numbers(NEGATIVES, tf.int32, stored.negatives, 0)
+            if shape != stored:
+                blocks = tf.reshape(negatives, [-1, stored.blocks, stored.block_negatives])
+                negatives = tf.reshape(blocks[:, :, : shape.block_negatives], [-1, shape.negatives])
         else:
             windows, negatives = drawn(number, windows)
         parts = (tokens, windows, negatives)

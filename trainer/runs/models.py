@@ -41,7 +41,7 @@ def new_replicas(
         strategy,
         _optimizer(config, dataset, plan),
         LearningRate(config.alpha, config.min_alpha, plan.limit, config.warmup),
-        dataset.manifest.shape,
+        dataset.shape,
         words=len(dataset.vocabulary),
         vector_size=config.vector_size,
         seed=config.seed,
