@@ -11,7 +11,7 @@ from trainer.data import Batch
 
 SENTENCE = 16
 BLOCK = (16, 16)
-"""S and K."""
+"""S, and how many of its K negatives five epochs train on."""
 
 
 def made_up(words: int, shape: RecordShape, tokens: int, seed: int = 1) -> Batch:
