@@ -1,3 +1,5 @@
+from threading import Event, Thread
+
 from beam_pipelines.stages.heartbeats import INTERVAL, Heartbeat, total
 
 
@@ -12,6 +14,25 @@ def test_a_heartbeat_is_written_now_and_then_and_at_the_end(tmp_path):
     assert total(tmp_path, "corpus-") == {"read": 3}
     heart.beat({"read": 4}, last=True)
     assert total(tmp_path, "corpus-") == {"read": 4}
+
+
+def test_whoever_reads_meanwhile_sees_no_fewer_than_before(tmp_path):
+    heart, ended = Heartbeat(str(tmp_path), "corpus-00000"), Event()
+    heart.beat({"read": 1}, last=True)
+
+    def work():
+        for number in range(1, 3000):
+            heart.beat({"read": number}, last=True)
+        ended.set()
+
+    worker = Thread(target=work)
+    worker.start()
+    seen = []
+    while not ended.is_set():
+        seen.append(total(tmp_path, "corpus-")["read"])
+    worker.join()
+    assert seen == sorted(seen)
+    assert seen[0] >= 1
 
 
 def test_work_items_add_up_and_a_half_written_number_is_passed_over(tmp_path):

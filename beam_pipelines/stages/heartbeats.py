@@ -38,8 +38,12 @@ class Heartbeat:
             return
         self._written = now
         text = " ".join(f"{key}={value}" for key, value in numbers.items())
+        half = Path(self.folder, f".{self.name}")
         with contextlib.suppress(OSError):  # On a full disk the work itself will say so.
-            Path(self.folder, self.name).write_text(text)
+            half.write_text(text)
+            half.replace(
+                half.with_name(self.name)
+            )  # Whoever reads meanwhile sees one or the other.
 
 
 def total(folder: Path, prefix: str) -> Counter[str]:
@@ -49,6 +53,6 @@ def total(folder: Path, prefix: str) -> Counter[str]:
         with contextlib.suppress(OSError):
             for part in path.read_text().split():
                 key, _, value = part.partition("=")
-                if value.isdigit():  # a file may be read while it is written
+                if value.isdigit():  # Not every file system renames as a whole.
                     sums[key] += int(value)
     return sums
