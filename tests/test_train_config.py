@@ -89,6 +89,7 @@ def test_defaults_follow_the_optimizer_and_the_record(options, length, resolved)
         ({"epochs": 2}, 32, 32),
         ({"epochs": 3}, 32, 16),
         ({"epochs": 5}, 8, 8),
+        ({"epochs": 5, "redraw": False}, 32, 32),
         ({"epochs": 5, "block_negatives": 32}, 32, 32),
         ({"epochs": 1, "block_negatives": 4}, 32, 4),
     ],

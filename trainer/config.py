@@ -125,7 +125,7 @@ class TrainConfig:
 
     block_negatives: int | None = None
     """Negatives of a block that are trained on, at most the dataset's; by default all of them, in
-    three epochs or more as many as a block has tokens."""
+    three epochs or more that are drawn anew as many as a block has tokens."""
 
     batch_size: int | None = None
     """Tokens in a step, rounded to whole records, which cores share; by default 2048 (adagrad), 512
@@ -246,7 +246,8 @@ class TrainConfig:
                 f"--block_negatives {self.block_negatives}: the records of {self.dataset} hold "
                 f"{drawn} for a block; build it with more, or train on fewer"
             )
-        enough = drawn if self.epochs < _MANY_EPOCHS else min(drawn, shape.block)
+        many = self.epochs >= _MANY_EPOCHS and self.redraw
+        enough = min(drawn, shape.block) if many else drawn
         alpha, min_alpha = self.rates(targets)
         workdir = mounted(Path(self.workdir or ""))
         defaults = DEFAULTS[self.optimizer]

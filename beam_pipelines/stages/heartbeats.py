@@ -32,7 +32,10 @@ class Heartbeat:
     _written: float = field(default=float("-inf"), init=False)
 
     def beat(self, numbers: Mapping[str, int], *, last: bool = False) -> None:
-        """Writes `numbers` if the last writing was long enough ago or this is the last."""
+        """Writes `numbers` if the last writing was long enough ago or this is the last.
+
+        Whoever reads meanwhile sees these or the ones before.
+        """
         now = self.clock()
         if self.folder is None or not (last or now - self._written >= INTERVAL):
             return
@@ -41,9 +44,7 @@ class Heartbeat:
         half = Path(self.folder, f".{self.name}")
         with contextlib.suppress(OSError):  # On a full disk the work itself will say so.
             half.write_text(text)
-            half.replace(
-                half.with_name(self.name)
-            )  # Whoever reads meanwhile sees one or the other.
+            half.replace(half.with_name(self.name))
 
 
 def total(folder: Path, prefix: str) -> Counter[str]:
