@@ -41,7 +41,7 @@ def _scaled(number: Any, power: Any) -> Any:
 
 @compiled
 def _reads_as(number: Any, digits: Any, power: Any) -> Any:
-    """Tells whether digits * 10 ** power is surely nearer to a float32 than to any other."""
+    """Tells whether digits * 10 ** power is surely read as this float32."""
     value = _scaled(digits, power)
     low, high = np.float32(value * (1 - _ERROR)), np.float32(value * (1 + _ERROR))
     return low == number and high == number
@@ -49,7 +49,7 @@ def _reads_as(number: Any, digits: Any, power: Any) -> Any:
 
 @compiled
 def _shortest(number: Any) -> Any:
-    """Returns the digits of a positive number as an integer, and the first one's power of ten."""
+    """Returns a positive number's digits as one integer, their count, the first's power of ten."""
     exact = np.float64(number)
     power = math.floor(math.log10(exact))
     digits = 0.0
@@ -67,7 +67,7 @@ def _shortest(number: Any) -> Any:
 
 @compiled
 def _put(text: Any, at: Any, number: Any) -> Any:
-    """Writes a number into `text` from a place on; returns the place after it."""
+    """Writes a float32 into `text` ([n] uint8) from a place on; returns the place after it."""
     if number < 0 or (number == 0 and math.copysign(1.0, number) < 0):
         text[at], at, number = _MINUS, at + 1, -number
     if not number < np.inf:

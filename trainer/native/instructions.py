@@ -112,10 +112,12 @@ def _tile(registers: int) -> Any:
     """Returns a `tile` of so many registers' columns."""
 
     def typed(_: Any, a: Any, b: Any, out: Any, i: Any, j: Any, k: Any, end: Any, new: Any) -> Any:
+        """Returns the types of a call of `tile`, and what emits it."""
         numbers = types.intp, types.intp, types.intp, types.intp, types.boolean
         return types.void(a, b, out, *numbers), emit
 
     def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        """Emits the loop over k, whose sums stay in registers."""
         a, b, out = (
             _Matrix(context, builder, kind, value)
             for kind, value in zip(signature.args[:3], args[:3], strict=True)
@@ -171,6 +173,7 @@ def square_sums(_: Any, rows: Any, i: Any) -> Any:
     """Returns the sums of the squares of rows i to i + 4, float32, whose columns fill registers."""
 
     def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        """Emits the loop over columns, and the sums of its registers."""
         source = _Matrix(context, builder, signature.args[0], args[0])
         columns = context.make_array(signature.args[0])(context, builder, args[0]).shape
         width = cgutils.unpack_tuple(builder, columns, 2)[1]
@@ -216,6 +219,7 @@ def pack_rows(
     """
 
     def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        """Emits loads, and stores of rows or of pairs."""
         kinds = signature.args
         read, in_rows, in_columns = (
             _Matrix(context, builder, kinds[at], args[at]) for at in (0, 4, 5)
@@ -248,6 +252,7 @@ def turn_square(_: Any, a: Any, out: Any, i: Any, j: Any) -> Any:
     """
 
     def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        """Emits log2(LANES) rounds of shuffles."""
         source = _Matrix(context, builder, signature.args[0], args[0])
         target = _Matrix(context, builder, signature.args[1], args[1])
         i, j = args[2:]
@@ -274,6 +279,7 @@ def take(_: Any, turns: Any, row: Any, column: Any) -> Any:
     """Returns turns[row, column], an int32, and adds 1, as one act, whoever else does so."""
 
     def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        """Emits an atomic addition."""
         place = _Matrix(context, builder, signature.args[0], args[0]).place(*args[1:])
         number = builder.bitcast(place, _INT32.as_pointer())
         found = builder.atomic_rmw("add", number, _INT32(1), "monotonic")
@@ -286,7 +292,10 @@ def _prefetch(write: int, cache: int) -> Any:
     """Returns what asks for the cache line of array[row, column]."""
 
     def typed(_: Any, array: Any, row: Any, column: Any) -> Any:
+        """Returns the types of a call, and what emits it."""
+
         def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            """Emits LLVM's prefetch."""
             place = _Matrix(context, builder, signature.args[0], args[0]).place(*args[1:])
             takes = ir.FunctionType(ir.VoidType(), [place.type, *[_INT32] * 3])
             function = builder.module.declare_intrinsic("llvm.prefetch", [place.type], takes)
