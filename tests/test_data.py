@@ -119,8 +119,10 @@ def test_fewer_negatives_are_the_first_of_each_block(folder):
             assert np.array_equal(some.negatives, blocks[:, :, :2].reshape(RECORDS, -1))
             assert np.array_equal(some.tokens, all_of_them.tokens)
             assert np.array_equal(some.windows, all_of_them.windows)
-    redrawn = next(iter(training_batches(fewer, epoch=2, seed=1, records=RECORDS, redraw=True)))
-    assert redrawn.negatives.shape == (RECORDS, fewer.shape.negatives)
+    read = partial(training_batches, fewer, epoch=2, seed=1, records=RECORDS)
+    redrawn, again = (next(iter(read(redraw=redraw))).negatives for redraw in (True, False))
+    assert redrawn.shape == again.shape == (RECORDS, fewer.shape.negatives)
+    assert not np.array_equal(redrawn, again)
 
 
 def test_all_batches_have_one_shape_and_the_last_is_padded(folder):
