@@ -38,6 +38,7 @@ class NativeSteps:
 
     Attributes:
         cores: how many work.
+        bfloat16: whether they multiply bfloat16.
     """
 
     def __init__(
@@ -63,8 +64,9 @@ class NativeSteps:
             os.environ.setdefault("GOMP_SPINCOUNT", "1000")
         self.cores = min(cores(), numba.config.NUMBA_NUM_THREADS)
         self._model, self._slots = model, slots
-        unit = 2 if mixed_precision and HAS_BFLOAT16 else 1
-        self._sizes = arrays.sizes_of(model.shape, model.target.shape[1], unit=unit)
+        self.bfloat16 = mixed_precision and HAS_BFLOAT16
+        size, unit = model.target.shape[1], 2 if self.bfloat16 else 1
+        self._sizes = arrays.sizes_of(model.shape, size, unit=unit)
         self._buffers: dict[int, tuple[tuple[NDArray[np.generic], ...], ...]] = {}
         self._tell = tell
         self._seen: set[tuple[int, int]] = set()  # Tables' addresses and sizes.
