@@ -121,8 +121,8 @@ class BuildConfig:
     """Tokens in a record."""
     block: int = 16
     """Tokens that share their negatives."""
-    block_negatives: int = 32
-    """Negatives of a block, of which `train` may use fewer."""
+    block_negatives: int = 16
+    """Negatives of a block."""
     max_document_bytes: int = 64 << 20
     """Reject larger XML documents."""
     slices: int = 1

@@ -11,7 +11,7 @@ from trainer.data import Batch
 
 SENTENCE = 16
 BLOCK = (16, 16)
-"""S, and how many of its K negatives five epochs train on."""
+"""S and K."""
 
 
 def made_up(words: int, shape: RecordShape, tokens: int, seed: int = 1) -> Batch:

@@ -86,7 +86,7 @@ def operations_of(tokens: int, shape: RecordShape, size: int) -> float:
 def input_rate(folder: str, epoch: int, tokens: int) -> float:
     """Returns how many targets the input makes in a second, by itself, on all cores."""
     dataset = open_dataset(folder)
-    records = tokens // dataset.shape.length
+    records = tokens // dataset.manifest.shape.length
     read = {"seed": 1, "records": records, "redraw": True, "grouped": True}
     took = []
     for _ in range(3):

@@ -58,7 +58,6 @@ class Run:
         build: seconds of `build --corpus`, in `whole` too; 0 for gensim.
         peak_mb: of the largest process.
         spearman: by name of the pairs file.
-        block_negatives: of ours, how many of a block's negatives were trained on.
     """
 
     trainer: str
@@ -69,7 +68,6 @@ class Run:
     build: float
     peak_mb: float
     spearman: dict[str, float]
-    block_negatives: int = 0
 
 
 @dataclass
@@ -170,12 +168,11 @@ def ours(
     command += ["--workdir", str(workdir), "--vector_size", str(options.vector_size)]
     command += ["--epochs", str(epochs), "--seed", str(seed), *options.train]
     _, seconds, peak = process(command)
-    facts = json.loads((workdir / "provenance.json").read_text())
+    trained = json.loads((workdir / "provenance.json").read_text())["trained"]
     spearman = {name: s.spearman for name, s in _scores(workdir, options.pairs).items()}
     whole = built[0] + seconds
     peak = max(peak, built[1])
-    trained, negatives = facts["trained"]["seconds"], facts["config"]["block_negatives"]
-    return Run(OURS, epochs, seed, trained, whole, built[0], peak, spearman, negatives)
+    return Run(OURS, epochs, seed, trained["seconds"], whole, built[0], peak, spearman)
 
 
 def compile_step(options: argparse.Namespace, folder: Path, seed: int) -> None:
@@ -268,30 +265,36 @@ def quality(report: Report) -> Table:
 
 
 def bound(report: Report, vector_size: int) -> str:
-    """Returns the arithmetic of what this machine could do, and what share of it is done.
-
-    Of the runs with most epochs.
-    """
-    shape, epochs = report.shape, max(run.epochs for run in report.runs)
-    runs = report.of(OURS, epochs)
-    negatives = runs[0].block_negatives
-    columns = 2 * shape["window"] + HIGH + negatives
+    """Returns the arithmetic of what this machine could do, and what share of it is done."""
+    shape = report.shape
+    columns = 2 * shape["window"] + HIGH + shape["block_negatives"]
     flops = 3 * 2 * columns * vector_size
-    rows = 2 + negatives / shape["block"]
+    rows = 2 + shape["block_negatives"] / shape["block"]
     moved = 3 * rows * vector_size * 4
     speeds = statistics.median(report.gflops), statistics.median(report.gigabytes)
     limits = speeds[0] * 1e9 / flops, speeds[1] * 1e9 / moved
     compute, memory = (limit / 1e6 for limit in limits)
-    done = report.targets * epochs / statistics.median(run.train for run in runs)
     lines = [
-        f"{negatives} negatives for a block of {shape['block']}; a target is",
-        f"          3 products of {columns} x {vector_size}, {flops:,} operations",
+        f"a target: 3 products of {columns} x {vector_size}, {flops:,} operations",
         f"          {rows:g} rows read, read again and written, {moved:,.0f} bytes",
         f"at {speeds[0]:,.0f} GFLOP/s of float32: {compute:.2f} M targets/s",
         f"at {speeds[1]:,.0f} GB/s: {memory:.2f} M targets/s",
-        f"{epochs} epochs: {done / 1e6:.2f} M targets/s, {done / min(limits):.0%} of the lower",
     ]
+    steady = _steady(report)
+    if steady:
+        share = steady / min(limits)
+        lines.append(f"pmc2vec, steady: {steady / 1e6:.2f} M targets/s, {share:.0%} of the lower")
     return "\n".join(lines)
+
+
+def _steady(report: Report) -> float | None:
+    """Returns targets a second without start and compilation: of the longest less the shortest."""
+    counts = sorted({run.epochs for run in report.runs})
+    if len(counts) < 2:
+        return None
+    few, many = (report.of(OURS, epochs) for epochs in (counts[0], counts[-1]))
+    seconds = statistics.median(b.train - a.train for a, b in zip(few, many, strict=True))
+    return report.targets * (counts[-1] - counts[0]) / seconds
 
 
 def main() -> None:

@@ -1,8 +1,6 @@
 """trainer.data: what is checked before training, and what order the records come in."""
 
 import json
-from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -104,25 +102,6 @@ def test_skipping_batches_leaves_the_rest_as_it_was(folder, skip):
     rest = list(training_batches(dataset, epoch=1, seed=5, records=RECORDS, skip=skip))
     assert len(whole) == dataset.steps(1, RECORDS)
     assert rows(rest) == rows(whole[skip:])
-
-
-def test_fewer_negatives_are_the_first_of_each_block(folder):
-    dataset = open_dataset(str(folder))
-    stored, fewer = dataset.shape, replace(dataset, block_negatives=2)
-    assert (stored.block_negatives, fewer.shape.block_negatives) == (6, 2)
-    for read in (
-        partial(training_batches, epoch=0, seed=1, records=RECORDS),
-        partial(validation_batches, records=RECORDS, limit=10**6),
-    ):
-        for all_of_them, some in zip(read(dataset), read(fewer), strict=True):
-            blocks = all_of_them.negatives.numpy().reshape(RECORDS, stored.blocks, 6)
-            assert np.array_equal(some.negatives, blocks[:, :, :2].reshape(RECORDS, -1))
-            assert np.array_equal(some.tokens, all_of_them.tokens)
-            assert np.array_equal(some.windows, all_of_them.windows)
-    read = partial(training_batches, fewer, epoch=2, seed=1, records=RECORDS)
-    redrawn, again = (next(iter(read(redraw=redraw))).negatives for redraw in (True, False))
-    assert redrawn.shape == again.shape == (RECORDS, fewer.shape.negatives)
-    assert not np.array_equal(redrawn, again)
 
 
 def test_all_batches_have_one_shape_and_the_last_is_padded(folder):

@@ -21,7 +21,7 @@ def dataset(tmp_path_factory):
 def made(dataset, **options):
     options = {"epochs": 2, "vector_size": 8, "batch_size": 128, **options}
     config = TrainConfig(dataset=dataset.folder, workdir="run", **options)
-    config = config.resolved(dataset.manifest.shape)
+    config = config.resolved(dataset.manifest.shape.length)
     plan = Plan.of(
         dataset,
         epochs=config.epochs,
@@ -71,13 +71,13 @@ def test_one_cpu_runs_machine_code_where_it_knows_what_is_asked_for(dataset, opt
 
 @pytest.mark.skipif(not HAS_BFLOAT16, reason="this processor does not multiply bfloat16")
 @pytest.mark.parametrize(
-    ("asked", "faster", "unit"),
-    [("auto", True, 2), ("auto", False, 1), ("on", False, 2), ("off", True, 1)],
+    ("asked", "faster", "taken"),
+    [("auto", True, True), ("auto", False, False), ("on", False, True), ("off", True, False)],
 )
 def test_bfloat16_is_multiplied_where_it_is_faster_or_asked_for(
-    dataset, monkeypatch, asked, faster, unit
+    dataset, monkeypatch, asked, faster, taken
 ):
     if tf.config.list_logical_devices("GPU"):
         pytest.skip("a GPU is here")
     monkeypatch.setattr(instructions, "FASTER_IN_BFLOAT16", faster)
-    assert made(dataset, mixed_precision=asked)._native._sizes.unit == unit
+    assert made(dataset, mixed_precision=asked)._steps.bfloat16 == taken

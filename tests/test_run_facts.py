@@ -58,9 +58,7 @@ def test_a_second_start_leaves_one_file(dataset, tmp_path):
 
 
 def test_hyperparameters_are_what_runs_may_differ_in(dataset, tmp_path):
-    config = TrainConfig(dataset="d", workdir=tmp_path, vector_size=9).resolved(
-        dataset.manifest.shape
-    )
+    config = TrainConfig(dataset="d", workdir=tmp_path, vector_size=9).resolved(32)
     found = hyperparameters(config, dataset.manifest)
     assert (found["vector_size"], found["alpha"], found["optimizer"]) == (9, 0.55, "adagrad")
     assert found["words"] == len(dataset.vocabulary)

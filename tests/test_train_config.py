@@ -7,18 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from beam_pipelines.records import RecordShape, UserError
+from beam_pipelines.records import UserError
 from trainer import task
 from trainer.config import TrainConfig, mounted
 
 ROOT = Path(__file__).parent.parent
-
-
-def shape(length, block_negatives=32):
-    block = 10 if length % 16 else 16
-    return RecordShape(
-        length=length, block=block, block_negatives=block_negatives, window=5, negative=5
-    )
 
 
 @pytest.mark.parametrize(
@@ -53,14 +46,14 @@ def test_vertex_ai_gives_the_folders(monkeypatch, tmp_path):
     monkeypatch.setenv("AIP_TENSORBOARD_LOG_DIR", "gs://bucket/logs")
     found = TrainConfig(dataset="gs://bucket/dataset")
     with pytest.raises(UserError, match=r"^gs://bucket/model: .*not mounted at /gcs; choose"):
-        found.resolved(shape(512))
+        found.resolved(512)
     monkeypatch.setattr("trainer.config.MOUNT", tmp_path)
     assert mounted(Path("gs://bucket/model")) == tmp_path / "bucket/model"
-    resolved = found.resolved(shape(512))
+    resolved = found.resolved(512)
     assert resolved.workdir == tmp_path / "bucket/model"
     assert resolved.checkpoint_dir == "gs://bucket/checkpoints"
     assert resolved.log_dir == "gs://bucket/logs"
-    assert replace(found, workdir=Path("run")).resolved(shape(512)).workdir == Path("run")
+    assert replace(found, workdir=Path("run")).resolved(512).workdir == Path("run")
 
 
 @pytest.mark.parametrize(
@@ -78,31 +71,8 @@ def test_vertex_ai_gives_the_folders(monkeypatch, tmp_path):
     ],
 )
 def test_defaults_follow_the_optimizer_and_the_record(options, length, resolved):
-    found = TrainConfig(dataset="d", workdir=Path("run"), **options).resolved(shape(length))
+    found = TrainConfig(dataset="d", workdir=Path("run"), **options).resolved(length)
     assert (found.alpha, found.min_alpha, found.warmup, found.batch_size) == resolved
-
-
-@pytest.mark.parametrize(
-    ("options", "drawn", "trained_on"),
-    [
-        ({"epochs": 1}, 32, 32),
-        ({"epochs": 2}, 32, 32),
-        ({"epochs": 3}, 32, 16),
-        ({"epochs": 5}, 8, 8),
-        ({"epochs": 5, "redraw": False}, 32, 32),
-        ({"epochs": 5, "block_negatives": 32}, 32, 32),
-        ({"epochs": 1, "block_negatives": 4}, 32, 4),
-    ],
-)
-def test_many_epochs_take_fewer_of_the_negatives(options, drawn, trained_on):
-    found = TrainConfig(dataset="d", workdir=Path("run"), **options)
-    assert found.resolved(shape(512, drawn)).block_negatives == trained_on
-
-
-def test_more_negatives_than_there_are_is_one_line():
-    found = TrainConfig(dataset="d", workdir=Path("run"), block_negatives=33)
-    with pytest.raises(UserError, match="--block_negatives 33: the records of d hold 32"):
-        found.resolved(shape(512))
 
 
 def test_help_and_usage_errors_need_no_tensorflow():

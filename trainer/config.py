@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from beam_pipelines.manners import LogFormat
-from beam_pipelines.records import RecordShape, UserError
+from beam_pipelines.records import UserError
 
 MOUNT = Path("/gcs")  # Where Vertex AI mounts Cloud Storage.
 
@@ -33,13 +33,9 @@ class Defaults(NamedTuple):
 DEFAULTS = {"adagrad": Defaults(0.55, 0.05, 0.1, 2048), "sgd": Defaults(0.025, 0.0001, 0, 512)}
 
 
-_MANY_EPOCHS = 3
-"""So many do with fewer negatives in each."""
-
 _AT_LEAST_1 = (
-    "vector_size", "epochs", "max_steps", "max_words", "block_negatives", "batch_size", "devices",
-    "sync_every", "log_every", "validate_every", "validation_steps", "early_stopping",
-    "keep_checkpoints",
+    "vector_size", "epochs", "max_steps", "max_words", "batch_size", "devices", "sync_every",
+    "log_every", "validate_every", "validation_steps", "early_stopping", "keep_checkpoints",
 )  # fmt: skip
 
 
@@ -122,10 +118,6 @@ class TrainConfig:
     warmup: float | None = None
     """Share of all steps in which the learning rate rises to that line; by default 0.1 (adagrad), 0
     (sgd)."""
-
-    block_negatives: int | None = None
-    """Negatives of a block that are trained on, at most the dataset's; by default all of them, in
-    three epochs or more that are drawn anew as many as a block has tokens."""
 
     batch_size: int | None = None
     """Tokens in a step, rounded to whole records, which cores share; by default 2048 (adagrad), 512
@@ -226,28 +218,18 @@ class TrainConfig:
             return alpha, self.min_alpha
         return alpha, min(alpha, defaults.min_alpha)
 
-    def resolved(self, shape: RecordShape, targets: int | None = None) -> TrainConfig:
+    def resolved(self, length: int, targets: int | None = None) -> TrainConfig:
         """Returns the options with every default decided that depends on something else.
 
-        Where tables are averaged, validation waits for an average. Where a token is seen in many
-        epochs, each with other negatives, few of them are enough in one (docs/experiments.md).
+        Where tables are averaged, validation waits for an average.
 
         Args:
-            shape: of the dataset's records.
+            length: T, tokens in a record.
             targets: of all epochs; None where they are not known.
 
         Raises:
-            UserError: the dataset has fewer negatives; the workdir is a gs:// path, and Cloud
-                Storage is not mounted at /gcs.
+            UserError: the workdir is a gs:// path, and Cloud Storage is not mounted at /gcs.
         """
-        drawn = shape.block_negatives
-        if self.block_negatives is not None and self.block_negatives > drawn:
-            raise UserError(
-                f"--block_negatives {self.block_negatives}: the records of {self.dataset} hold "
-                f"{drawn} for a block; build it with more, or train on fewer"
-            )
-        many = self.epochs >= _MANY_EPOCHS and self.redraw
-        enough = min(drawn, shape.block) if many else drawn
         alpha, min_alpha = self.rates(targets)
         workdir = mounted(Path(self.workdir or ""))
         defaults = DEFAULTS[self.optimizer]
@@ -259,8 +241,7 @@ class TrainConfig:
             alpha=alpha,
             min_alpha=min_alpha,
             warmup=defaults.warmup if self.warmup is None else self.warmup,
-            block_negatives=self.block_negatives or enough,
-            batch_size=max(1, round(wanted / shape.length)) * shape.length,
+            batch_size=max(1, round(wanted / length)) * length,
             validate_every=math.ceil(self.validate_every / rounds) * rounds,
             checkpoint_dir=self.checkpoint_dir or str(workdir / "checkpoints"),
             log_dir=self.log_dir or str(workdir / "logs"),

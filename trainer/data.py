@@ -128,7 +128,8 @@ def training_batches(
     drawn = None
     if redraw and epoch >= dataset.manifest.passes:
         drawn = draws.redraw(dataset, epoch=epoch, seed=seed, worker=worker)
-    groups = _grouped(shuffled.skip(first), dataset, records, first=first, drawn=drawn)
+    shape = dataset.manifest.shape
+    groups = _grouped(shuffled.skip(first), shape, records, first=first, drawn=drawn)
 
     @_as_written
     def left(number: Any, group: Batch) -> Batch:
@@ -154,7 +155,7 @@ def validation_batches(
     """
     serialized = _serialized(dataset, dataset.manifest.select(VALIDATION)).unbatch()
     mine = serialized.take(limit * records * worker.count).shard(worker.count, worker.index)
-    groups = _grouped(mine.batch(records * _group(records)), dataset, records)
+    groups = _grouped(mine.batch(records * _group(records)), dataset.manifest.shape, records)
     if worker.count > 1:
         groups = _padded(groups, limit, _group(records))
     return groups if grouped else groups.unbatch()
@@ -190,7 +191,7 @@ def pair_dataset(
         UserError: as `open_dataset`; or there are not so many negatives.
     """
     dataset = open_dataset(folder)
-    shape = dataset.shape
+    shape = dataset.manifest.shape
     negatives = min(shape.negative, shape.block_negatives) if num_ns is None else num_ns
     if not 1 <= negatives <= shape.block_negatives:
         raise UserError(
@@ -288,7 +289,7 @@ def _group(records: int) -> int:
 
 def _grouped(
     serialized: tf.data.Dataset,
-    dataset: Dataset,
+    shape: RecordShape,
     records: int,
     *,
     first: int = 0,
@@ -298,12 +299,11 @@ def _grouped(
 
     Args:
         serialized: groups of records, each a vector of strings; the last may be shorter.
-        dataset: what they are of.
+        shape: of the records.
         records: B, in a batch.
         first: number of the first group.
         drawn: see `draws.redraw`.
     """
-    shape, stored = dataset.shape, dataset.manifest.shape
     read = [name for name in FEATURES if drawn is None or name != NEGATIVES]
     features = {name: tf.io.FixedLenFeature([], tf.string) for name in read}
 
@@ -321,10 +321,7 @@ def _grouped(
         tokens = numbers(TOKENS, tf.int32, shape.length, PADDING)
         windows = numbers(WINDOWS, tf.uint8, shape.length, 0)
         if drawn is None:
-            negatives = numbers(NEGATIVES, tf.int32, stored.negatives, 0)
-            if shape != stored:
-                blocks = tf.reshape(negatives, [-1, stored.blocks, stored.block_negatives])
-                negatives = tf.reshape(blocks[:, :, : shape.block_negatives], [-1, shape.negatives])
+            negatives = numbers(NEGATIVES, tf.int32, shape.negatives, 0)
         else:
             windows, negatives = drawn(number, windows)
         parts = (tokens, windows, negatives)

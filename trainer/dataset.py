@@ -9,13 +9,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import tensorflow as tf
 
 from beam_pipelines import manifest as manifests
 from beam_pipelines.manifest import Manifest, Shard
-from beam_pipelines.records import TRAIN, RecordShape, UserError, read_frames
+from beam_pipelines.records import TRAIN, UserError, read_frames
 from beam_pipelines.vocabulary import Vocabulary, from_tsv
 from trainer.devices import Worker
 
@@ -31,20 +31,12 @@ class Dataset:
         manifest: what it holds.
         digest: hex SHA-256 of manifest.json, which names this dataset and no other.
         vocabulary: its words.
-        block_negatives: K' <= K, how many of a block's negatives are read; None for all.
     """
 
     folder: str
     manifest: Manifest
     digest: str
     vocabulary: Vocabulary
-    block_negatives: int | None = None
-
-    @property
-    def shape(self) -> RecordShape:
-        """The records' shape, as they are read."""
-        stored = self.manifest.shape
-        return replace(stored, block_negatives=self.block_negatives or stored.block_negatives)
 
     def path(self, name: str) -> str:
         """Returns the path of a file of the dataset."""

@@ -40,7 +40,7 @@ def redraw(
     """
     from trainer.native.draws import draw_negatives, draw_windows  # Numba takes a second.
 
-    shape, columns = dataset.shape, _columns(dataset)
+    shape, columns = dataset.manifest.shape, _columns(dataset)
     shrink = bool(dataset.manifest.config["shrink_windows"])
 
     def draw(number: np.int64, stored: NDArray[np.uint8]) -> tuple[Any, Any]:

@@ -46,7 +46,7 @@ class Plan:
             max_steps: a limit beside the epochs.
             max_words: another: the step that reaches so many is the last.
         """
-        records = batch_size // dataset.shape.length
+        records = batch_size // dataset.manifest.shape.length
         steps = tuple(
             dataset.steps(epoch, max(1, records // workers), workers) for epoch in range(epochs)
         )

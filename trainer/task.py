@@ -16,7 +16,7 @@ import json
 import math
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -45,8 +45,8 @@ FREE = (
 )  # fmt: skip
 """Options that may change when a workdir is continued."""
 
-_DEFAULT = "default"  # What stands in config.json for one of these that was not given.
-_BY_PLAN = ("alpha", "min_alpha", "warmup", "block_negatives")
+_DEFAULT = "default"  # What stands in config.json for a rate that was not given.
+_RATES = ("alpha", "min_alpha", "warmup")
 
 
 @dataclass(frozen=True)
@@ -110,13 +110,12 @@ def train(config: TrainConfig) -> TrainSummary:
     # What to train on, and what of the options that decides.
     dataset = open_dataset(config.dataset)
     targets = config.epochs * sum(shard.targets for shard in dataset.shards(0))
-    given, config = config, config.resolved(dataset.manifest.shape, targets)
-    dataset = replace(dataset, block_negatives=config.block_negatives)
+    given, config = config, config.resolved(dataset.manifest.shape.length, targets)
     assert config.workdir is not None
     fixed, free = _options(config, dataset, worker)
-    # More epochs may continue this, and what is planned decides where the rate starts, and more.
-    asked = {name: getattr(given, name) for name in _BY_PLAN}
-    fixed |= {name: _DEFAULT if value is None else value for name, value in asked.items()}
+    # More epochs may continue this, and what is planned decides where the rate starts.
+    rates = {name: getattr(given, name) for name in _RATES}
+    fixed |= {name: _DEFAULT if rate is None else rate for name, rate in rates.items()}
 
     with contextlib.ExitStack() as held:
         held.enter_context(metrics.served(config.metrics_port))
@@ -145,7 +144,7 @@ def train(config: TrainConfig) -> TrainSummary:
         elif worker.chief:
             vocabulary = dataset.vocabulary
             write_vectors(config.workdir, vocabulary.words, vocabulary.counts, training.matrix())
-            fixed |= {name: getattr(config, name) for name in _BY_PLAN}
+            fixed |= {name: getattr(config, name) for name in _RATES}
             write_json(config.workdir / PROVENANCE, _provenance(summary, fixed, free, dataset))
     return summary
 

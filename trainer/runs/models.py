@@ -34,14 +34,14 @@ def new_replicas(
     if plan.records % devices:
         raise UserError(
             f"--batch_size {config.batch_size} is {plan.records} records, which {devices} devices "
-            f"cannot share; give a multiple of {devices * dataset.shape.length}"
+            f"cannot share; give a multiple of {devices * dataset.manifest.shape.length}"
         )
     native = config.native and _fits_native(config, strategy)
     return Replicas(
         strategy,
         _optimizer(config, dataset, plan),
         LearningRate(config.alpha, config.min_alpha, plan.limit, config.warmup),
-        dataset.shape,
+        dataset.manifest.shape,
         words=len(dataset.vocabulary),
         vector_size=config.vector_size,
         seed=config.seed,
@@ -62,7 +62,7 @@ def _optimizer(config: TrainConfig, dataset: Dataset, plan: Plan) -> Optimizer:
         return Sgd()
     if config.initial_accumulator_value is not None:
         return Adagrad(config.initial_accumulator_value)
-    targets = plan.limit * plan.records * dataset.shape.length
+    targets = plan.limit * plan.records * dataset.manifest.shape.length
     return Adagrad(initial_accumulator_value(targets, config.vector_size))
 
 
