@@ -181,6 +181,19 @@ def test_the_first_tables_are_those_of_word2vec_and_depend_on_the_seed_alone():
     assert not np.array_equal(target, tables(2)[0])
 
 
+@pytest.mark.parametrize("tied", [False, True])
+def test_a_words_context_is_added_unless_there_is_one_table(monkeypatch, tied):
+    monkeypatch.setattr("trainer.model._ROWS", 3)  # V is no multiple of it.
+    model = SkipGram(SHAPES[0], words=V, vector_size=D, seed=1, tied=tied)
+    own = model.target.numpy()
+    context = np.arange(V * D, dtype=np.float32).reshape(V, D)
+    if not tied:
+        model.context.assign(context)
+    assert np.array_equal(model.vectors(add_context=False), own)
+    assert np.array_equal(model.vectors(add_context=True), own if tied else own + context)
+    assert np.array_equal(model.target.numpy(), own)
+
+
 @pytest.mark.parametrize("compiled", [False, True], ids=["eager", "xla"])
 def test_adagrad_adds_up_repeated_rows(compiled):
     rng = np.random.default_rng(3)

@@ -88,6 +88,22 @@ def test_a_card_says_where_vectors_come_from_and_how_good_they_are():
     assert model_card(PROVENANCE, words=["fever", "cough"], vector_size=2) == CARD
 
 
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (
+            {"add_context": True},
+            "as skip-grams with negative sampling by pmc2vec 0.1.0; the sum of",
+        ),
+        ({"add_context": True, "tie_embeddings": True}, "sampling by pmc2vec 0.1.0. The most"),
+        ({"architecture": "cbow", "objective": "softmax"}, "as continuous bags of words with soft"),
+    ],
+)
+def test_a_card_says_how_the_vectors_were_trained(options, says):
+    provenance = {**PROVENANCE, "config": {"architecture": "skipgram", **options}}
+    assert says in model_card(provenance, words=["fever"], vector_size=2)
+
+
 def test_what_is_not_known_is_left_out():
     card = model_card({"scores": "none yet"}, words=["fever"], vector_size=2)
     assert [line for line in card.splitlines() if line.startswith("#")] == [

@@ -99,9 +99,11 @@ def test_early_stopping_gives_the_best_vectors_and_can_go_on(few, tmp_path, capf
     assert f"validation loss of step {summary.vectors_step:,} " in task.told(summary)[2]
 
     reader = tf.train.load_checkpoint(str(workdir / "checkpoints" / "best"))
-    table = reader.get_tensor("model/target/.ATTRIBUTES/VARIABLE_VALUE")
-    vectors = Vectors.load(workdir)
-    assert vectors.matrix == pytest.approx(table, rel=1e-5)
+    target, context = (
+        reader.get_tensor(f"model/{name}/.ATTRIBUTES/VARIABLE_VALUE")
+        for name in ("target", "context")
+    )
+    assert Vectors.load(workdir).matrix == pytest.approx(target + context, rel=1e-5, abs=1e-6)
     provenance = json.loads((workdir / "provenance.json").read_text())
     assert provenance["trained"]["vectors_step"] == summary.vectors_step
     assert provenance["scores"]["validation_loss"] == summary.validation_loss

@@ -71,9 +71,9 @@ class TrainConfig:
 
     A workdir is continued with the options it was begun with. Those that do not change what a step
     does may change: `epochs` (which may grow; the learning rate then follows the longer line, and
-    Adagrad has started for the shorter one), `max_steps`, `max_words`,
-    `early_stopping`, `evaluate`, `devices` (unless tables are averaged), `probe_words`, and
-    everything about logs and checkpoints.
+    Adagrad has started for the shorter one), `max_steps`, `max_words`, `early_stopping`,
+    `evaluate`, `devices` (unless tables are averaged), `add_context`, `probe_words`, and everything
+    about logs and checkpoints.
     """
 
     dataset: str
@@ -93,6 +93,10 @@ class TrainConfig:
 
     tie_embeddings: bool = False
     """Use one table for words and contexts."""
+
+    add_context: bool = True
+    """Give out each word's vector and its context vector added up, as GloVe does; else the word's
+    alone, as word2vec.c does."""
 
     epochs: int = 5
     """Passes over the corpus; gensim's default. One is enough for billions of words."""

@@ -22,12 +22,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
 
 from beam_pipelines.records import SENTENCE_START, WINDOW_BITS, RecordShape
 from trainer.data import Batch
 from trainer.optimizers import RowGradients
 
 Tensor = Any
+
+_ROWS = 1 << 16  # That are added at a time.
 
 
 class Totals(NamedTuple):
@@ -103,6 +106,22 @@ class SkipGram(tf.Module):
     def tied(self) -> bool:
         """Whether both tables are one."""
         return self.context is self.target
+
+    def vectors(self, *, add_context: bool) -> NDArray[np.float32]:
+        """Returns the word vectors, [V, D] float32.
+
+        Two words are near by the words' vectors if they stand in like contexts; by the sums also if
+        each is a context of the other (Levy, Goldberg and Dagan 2015, section 3.3).
+
+        Args:
+            add_context: a word's row of both tables added up (Pennington et al. 2014, section 4.2),
+                where they are two; else that of the target table.
+        """
+        found: NDArray[np.float32] = self.target.numpy()
+        if add_context and not self.tied:
+            for rows in range(0, len(found), _ROWS):  # A third table would be a gigabyte or two.
+                found[rows : rows + _ROWS] += self.context[rows : rows + _ROWS].numpy()
+        return found
 
     def gradients(self, batch: Batch) -> Gradients:
         """Returns loss and gradients of a batch; see `gradients`."""

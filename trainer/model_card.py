@@ -26,6 +26,9 @@ _OURS = ("dataset", "workdir", "checkpoint_dir", "log_dir", "manifest_sha256")
 
 _SHOWN = 8  # values of an option such as --input
 
+_ARCHITECTURES = {"cbow": "continuous bags of words"}
+_OBJECTIVES = {"softmax": "softmax over noise"}
+
 _LIMITS = (
     "A word has one vector, whatever its senses; a word that was not frequent enough has none.",
     "Nearness is likeness of use in these articles, with the biases of their authors.",
@@ -95,10 +98,15 @@ def model_card(provenance: Mapping[str, Any], *, words: Sequence[str], vector_si
 
 
 def _summary(provenance: Mapping[str, Any], words: Sequence[str], vector_size: int) -> str:
-    version = provenance.get("code_version")
+    version, config = provenance.get("code_version"), _part(provenance, "config")
+    examples = _ARCHITECTURES.get(str(config.get("architecture")), "skip-grams")
+    objective = _OBJECTIVES.get(str(config.get("objective")), "negative sampling")
+    added = ""
+    if config.get("add_context") and not config.get("tie_embeddings"):
+        added = "; the sum of its vectors as a word and as a context"
     return (
-        f"{len(words):,} words, each with a vector of {vector_size} numbers, trained as skip-grams "
-        f"with negative sampling by pmc2vec{f' {version}' if version else ''}. The most frequent "
+        f"{len(words):,} words, each with a vector of {vector_size} numbers, trained as {examples} "
+        f"with {objective} by pmc2vec{f' {version}' if version else ''}{added}. The most frequent "
         f"are {', '.join(map(_text, words[:5]))}."
     )
 

@@ -38,8 +38,8 @@ if TYPE_CHECKING:
     from trainer.training import Training
 
 FREE = (
-    "dataset", "workdir", "epochs", "max_steps", "max_words", "devices", "probe_words",
-    "log_every", "validate_every", "validation_steps", "early_stopping", "evaluate",
+    "dataset", "workdir", "add_context", "epochs", "max_steps", "max_words", "devices",
+    "probe_words", "log_every", "validate_every", "validation_steps", "early_stopping", "evaluate",
     "checkpoint_every", "keep_checkpoints", "checkpoint_dir", "log_dir", "metrics_port",
     "log_format",
 )  # fmt: skip
@@ -138,11 +138,13 @@ def train(config: TrainConfig) -> TrainSummary:
 
         # What comes out: by the chief, and last of all the file that says it is finished.
         summary = _summarize(training)
-        if exported(config.workdir) == summary.vectors_step:
+        step, added = summary.vectors_step, config.add_context
+        if exported(config.workdir, step=step, add_context=added):
             line = f"train: {config.workdir} is finished; more --epochs would continue it"
             on.print(line, markup=False, soft_wrap=True)
         elif worker.chief:
             vocabulary = dataset.vocabulary
+            (config.workdir / PROVENANCE).unlink(missing_ok=True)  # Of other vectors.
             write_vectors(config.workdir, vocabulary.words, vocabulary.counts, training.matrix())
             fixed |= {name: getattr(config, name) for name in _RATES}
             write_json(config.workdir / PROVENANCE, _provenance(summary, fixed, free, dataset))

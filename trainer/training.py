@@ -271,8 +271,8 @@ class Training:
         return self._word_pairs.scores(Vectors(self.dataset.vocabulary.words, matrix))
 
     def matrix(self) -> NDArray[np.float32]:
-        """Returns the word vectors, [V, D] float32."""
-        return np.asarray(self.replicas.model.target.numpy())
+        """Returns the word vectors as they come out, [V, D] float32."""
+        return self.replicas.model.vectors(add_context=self.config.add_context)
 
     # --- between them --------------------------------------------------------------------------
 

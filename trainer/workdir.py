@@ -100,13 +100,20 @@ def check_present(folder: Path) -> None:
         )
 
 
-def exported(folder: Path) -> int | None:
-    """Returns the step whose vectors are in a finished workdir; None in any other."""
+def exported(folder: Path, *, step: int, add_context: bool) -> bool:
+    """Returns whether a workdir is finished, with the vectors of a step.
+
+    Args:
+        folder: the workdir.
+        step: the one after which the vectors were as they are to come out.
+        add_context: see `TrainConfig`.
+    """
     if not all((folder / name).exists() for name in EXPORTS):
-        return None
+        return False
     provenance = json.loads((folder / PROVENANCE).read_text(encoding="utf-8"))
-    step: int | None = provenance.get("trained", {}).get("vectors_step")
-    return step
+    trained, config = (provenance.get(name, {}) for name in ("trained", "config"))
+    same: bool = trained.get("vectors_step") == step and config.get("add_context") == add_context
+    return same
 
 
 def write_json(path: Path, value: Mapping[str, Any]) -> None:
