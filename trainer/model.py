@@ -30,7 +30,7 @@ from trainer.optimizers import RowGradients
 
 Tensor = Any
 
-_ROWS = 1 << 16  # That are added at a time.
+_ROWS = 1 << 13  # That are added at a time.
 
 
 class Totals(NamedTuple):
