@@ -95,8 +95,8 @@ class TrainConfig:
     """Use one table for words and contexts."""
 
     add_context: bool = True
-    """Give out each word's vector and its context vector added up, as GloVe does; else the word's
-    alone, as word2vec.c does."""
+    """Give out each word's vector (less the mean of all) and its context vector added up, nearly as
+    GloVe does; else the word's alone, as word2vec.c does."""
 
     epochs: int = 5
     """Passes over the corpus; gensim's default. One is enough for billions of words."""

@@ -110,15 +110,21 @@ class SkipGram(tf.Module):
     def vectors(self, *, add_context: bool) -> NDArray[np.float32]:
         """Returns the word vectors, [V, D] float32.
 
-        Two words are near by the words' vectors if they stand in like contexts; by the sums also if
-        each is a context of the other (Levy, Goldberg and Dagan 2015, section 3.3).
+        By their targets two words are near if they stand in like contexts, by the sums also if each
+        is a context of the other (Levy, Goldberg and Dagan 2015, section 3.3). How much it is one
+        the logits say: they tend to the pair's mutual information and, since noise is not drawn by
+        frequency alone, to a number that goes with the frequency of the context (Levy and Goldberg
+        2014). That number tells nothing of the pair, and word2vec has no bias for it; what all
+        targets have in common, their mean, is in its place.
 
         Args:
-            add_context: a word's row of both tables added up (Pennington et al. 2014, section 4.2),
-                where they are two; else that of the target table.
+            add_context: add up each word's row of both tables, where they are two (Pennington et
+                al. 2014, section 4.2), that of the target table less the mean of all; else return
+                the target table.
         """
         found: NDArray[np.float32] = self.target.numpy()
         if add_context and not self.tied:
+            found -= found.mean(0, dtype=np.float64).astype(np.float32)
             for rows in range(0, len(found), _ROWS):  # A third table would be a gigabyte or two.
                 found[rows : rows + _ROWS] += self.context[rows : rows + _ROWS].numpy()
         return found
