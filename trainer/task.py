@@ -34,6 +34,10 @@ from trainer.signals import stop_request
 from trainer.workdir import EXPORTS, PROVENANCE, claim, exported, record_options, write_json
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from trainer.checkpoints import Position
     from trainer.data import Dataset
     from trainer.training import Training
 
@@ -137,7 +141,9 @@ def train(config: TrainConfig) -> TrainSummary:
                     training.report()
 
         # What comes out: by the chief, and last of all the file that says it is finished.
-        summary = _summarize(training)
+        chosen = training.choose()
+        matrix = training.matrix()
+        summary = _summarize(training, chosen, matrix)
         step, added = summary.vectors_step, config.add_context
         if exported(config.workdir, step=step, add_context=added):
             line = f"train: {config.workdir} is finished; more --epochs would continue it"
@@ -145,7 +151,7 @@ def train(config: TrainConfig) -> TrainSummary:
         elif worker.chief:
             vocabulary = dataset.vocabulary
             (config.workdir / PROVENANCE).unlink(missing_ok=True)  # Of other vectors.
-            write_vectors(config.workdir, vocabulary.words, vocabulary.counts, training.matrix())
+            write_vectors(config.workdir, vocabulary.words, vocabulary.counts, matrix)
             fixed |= {name: getattr(config, name) for name in _RATES}
             write_json(config.workdir / PROVENANCE, _provenance(summary, fixed, free, dataset))
     return summary
@@ -211,9 +217,15 @@ def _options(
     return fixed, {name: every[name] for name in free}
 
 
-def _summarize(training: Training) -> TrainSummary:
-    """Returns what came out; afterwards the model holds it."""
-    at, chosen, dataset = training.position, training.choose(), training.dataset
+def _summarize(training: Training, chosen: Position, matrix: NDArray[np.float32]) -> TrainSummary:
+    """Returns what came out.
+
+    Args:
+        training: at its end.
+        chosen: where its tables stood that came out.
+        matrix: the vectors, [V, D] float32.
+    """
+    at, dataset = training.position, training.dataset
     measured = not math.isnan(chosen.validation_loss)
     assert training.config.workdir is not None
     return TrainSummary(
@@ -229,7 +241,7 @@ def _summarize(training: Training) -> TrainSummary:
         accuracy=at.hits / max(at.pairs, 1),
         validation_loss=chosen.validation_loss if measured else None,
         validation_accuracy=chosen.validation_accuracy if measured else None,
-        word_pairs=word_pairs.facts(training.scores(training.matrix())),
+        word_pairs=word_pairs.facts(training.scores(matrix)),
     )
 
 

@@ -112,8 +112,7 @@ def exported(folder: Path, *, step: int, add_context: bool) -> bool:
         return False
     provenance = json.loads((folder / PROVENANCE).read_text(encoding="utf-8"))
     trained, config = (provenance.get(name, {}) for name in ("trained", "config"))
-    same: bool = trained.get("vectors_step") == step and config.get("add_context") == add_context
-    return same
+    return bool(trained.get("vectors_step") == step and config.get("add_context") == add_context)
 
 
 def write_json(path: Path, value: Mapping[str, Any]) -> None:
