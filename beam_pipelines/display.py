@@ -99,13 +99,18 @@ class Display:
     def _follow(self, show: Callable[[], None], *, until: tuple[str, ...]) -> None:
         """Shows again and again until a later stage has begun or all is done."""
         while not self._stop.wait(0.25):
-            if any(next(self._folder.glob(f"{prefix}*"), None) for prefix in until):
+            if any(map(self._begun, until)):
                 break
             show()
         show()
 
+    def _begun(self, prefix: str) -> bool:
+        """Returns whether a work item whose name begins so has told of itself."""
+        return any(self._folder.glob(f"{prefix}*"))
+
     def _show_words(self, title: str, prefix: str, times: int, *, until: tuple[str, ...]) -> None:
-        if self._stop.is_set():
+        # A small build may draw all its records between two looks, and be done at the second.
+        if self._stop.is_set() and not self._begun(prefix):
             return
         tokens = total(finished_parts(self._output), self._output).funnel["tokens"]
         with progress(title, "words", total=tokens * times, on=self._console) as shown:
