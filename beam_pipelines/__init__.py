@@ -6,7 +6,5 @@ pure functions that it lifts.
 
 import logging
 
-__version__ = "0.1.0"
-
 # Beam warns at every import, in every process, of a Google client that nothing here uses.
 logging.getLogger().addFilter(lambda record: "apitools not found" not in str(record.msg))

@@ -22,17 +22,15 @@ from typing import Any
 
 import apache_beam as beam
 
-from beam_pipelines import __version__, exits, logs, manners, metrics, options, vocabulary
+from beam_pipelines.build_progress import Display, corpus_table, funnel_table
 from beam_pipelines.config import BuildConfig, completed
-from beam_pipelines.display import Display, corpus_table, funnel_table
-from beam_pipelines.engine import Engine, run, unknown_options
-from beam_pipelines.manifest import CORPUS, NAME, Manifest, from_json
-from beam_pipelines.records import SPLITS, UserError
-from beam_pipelines.stages import files, increments, inventories, known, work
-from beam_pipelines.stages.completion import Corpus, read_corpus
+from beam_pipelines.inputs import inventories, work_items
+from beam_pipelines.runner import Engine, run, unknown_options
+from beam_pipelines.stages import history, increments
+from beam_pipelines.stages.corpus_parts import WorkItem
+from beam_pipelines.stages.finishing import Corpus, read_corpus
 from beam_pipelines.stages.increments import NothingNewError, open_since
 from beam_pipelines.stages.output import REJECTED, SOURCES, SUPERSEDED, Output
-from beam_pipelines.stages.parts import WorkItem
 from beam_pipelines.transforms import (
     COUNTS,
     PAIRS,
@@ -46,12 +44,19 @@ from beam_pipelines.transforms import (
     WriteShards,
     WriteVocabulary,
 )
+from pmc2vec import __version__
+from pmc2vec.cli import exit_codes, log_lines, metrics_server, options, verbosity
+from pmc2vec.dataset import vocabulary
+from pmc2vec.dataset.manifest import CORPUS, NAME, Manifest, from_json
+from pmc2vec.dataset.records import SPLITS
+from pmc2vec.errors import UserError
+from pmc2vec.storage import files
 
 STARTED = "build.json"
-FOLDERS = ("catalogue", "corpus", "counts", known.FOLDER)
+FOLDERS = ("catalogue", "corpus", "counts", history.FOLDER)
 OWN_FILES = (
     NAME, CORPUS, SOURCES, SUPERSEDED, REJECTED, vocabulary.NAME, "phrases-*.tsv",
-    "*.tfrecord", "*.tmp", "catalogue/*", "corpus/*", "counts/*", f"{known.FOLDER}/*",
+    "*.tfrecord", "*.tmp", "catalogue/*", "corpus/*", "counts/*", f"{history.FOLDER}/*",
     f"{PAIRS}-*/*", f"{PHRASED}/*",
 )  # fmt: skip
 HEARTBEATS = ".heartbeats"
@@ -119,7 +124,7 @@ def _kept(config: BuildConfig, output: Output) -> Corpus:
 
 def _run(config: BuildConfig, beam_flags: Sequence[str], *, quiet: bool) -> Output:
     """Runs the pipeline, unless all is done; returns where its files are."""
-    logs.begin(config.log_format)
+    log_lines.begin(config.log_format)
     heartbeats = Path(config.output, HEARTBEATS).resolve()
     engine = Engine(beam_flags)
     watched = engine.shares_files(config.output)
@@ -130,7 +135,7 @@ def _run(config: BuildConfig, beam_flags: Sequence[str], *, quiet: bool) -> Outp
     if config.share:
         _run_share(config, engine, output, inputs)
         return output
-    with metrics.served(config.metrics_port), files.claim(config.output):
+    with metrics_server.served(config.metrics_port), files.claim(config.output):
         _prepare(config, output, inputs)
         goal = CORPUS if config.stop_after else NAME
         if files.read_text(output.path(goal)) is None:
@@ -166,18 +171,18 @@ def _run_share(
         _prepare(config, output, inputs)
         pipeline = engine.pipeline()
         _read(pipeline, config, engine, replace(output, heartbeats=None),
-              work.work_items(inputs, config.slices))  # fmt: skip
+              work_items.work_items(inputs, config.slices))  # fmt: skip
         run(pipeline)
 
 
-def _inputs(config: BuildConfig, output: Output) -> known.Inputs:
+def _inputs(config: BuildConfig, output: Output) -> history.Inputs:
     """Returns the input files that are to be read, or were for the corpus that is used."""
     if config.corpus:
         return read_corpus(output).inputs
     if config.inventory:
         inputs = inventories.listed_files(config.inventory, config.input[0])
     else:
-        inputs = work.input_files(config.input)
+        inputs = work_items.input_files(config.input)
     if config.since:
         return open_since(config.since, config.recorded()).new_files(inputs)
     return inputs
@@ -193,7 +198,7 @@ def _pipeline(
         parts = pipeline | "Finished parts" >> Spread(found)
         corpus = parts | "Corpus is written" >> beam.Map(lambda _: 0)
     else:
-        items = work.work_items(inputs, config.slices)
+        items = work_items.work_items(inputs, config.slices)
         names = [item.name for item in items]
         parts = _read(pipeline, config, engine, output, items)
         corpus = parts | WriteCorpus(output, config.recorded(), inputs, __version__)
@@ -210,7 +215,9 @@ def _read(
     items: list[WorkItem],
 ) -> beam.PCollection:
     """Returns the parts of the corpus, read from the input."""
-    dealt = work.bundles(items, engine.workers) if engine.local else [[item] for item in items]
+    dealt = (
+        work_items.bundles(items, engine.workers) if engine.local else [[item] for item in items]
+    )
     bundles = pipeline | "Work items" >> Spread(dealt)
     resolved = bundles | ResolveEditions(output)
     if config.share:
@@ -300,19 +307,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     )  # fmt: skip
     if unknown := unknown_options(beam_flags):
         options.refuse(PROG, f"Beam knows no option {' '.join(unknown)}")
-    return exits.run(lambda: _command(config, beam_flags))
+    return exit_codes.run(lambda: _command(config, beam_flags))
 
 
 def _command(config: BuildConfig, beam_flags: Sequence[str]) -> int:
     try:
         return _told(config, beam_flags)
     except NothingNewError as error:
-        logs.tell("pmc2vec", str(error))
-        return exits.NOTHING_NEW
+        log_lines.tell("pmc2vec", str(error))
+        return exit_codes.NOTHING_NEW
 
 
 def _told(config: BuildConfig, beam_flags: Sequence[str]) -> int:
-    if manners.asked.json:
+    if verbosity.asked.json:
         print(json.dumps(_facts(config, beam_flags), ensure_ascii=False))
     elif config.share:
         _run(config, beam_flags, quiet=True)
@@ -330,7 +337,7 @@ def _told(config: BuildConfig, beam_flags: Sequence[str]) -> int:
 
 def _facts(config: BuildConfig, beam_flags: Sequence[str]) -> dict[str, Any]:
     """Builds, and returns what came out, for --json."""
-    quiet = manners.asked.quiet
+    quiet = verbosity.asked.quiet
     if config.stop_after:
         return {
             "output": config.output,

@@ -7,16 +7,17 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
-from beam_pipelines import vocabulary
-from beam_pipelines.articles.filters import Filter, Require
-from beam_pipelines.articles.jats import DEFAULT_SECTIONS, SectionName
-from beam_pipelines.articles.plaintext import TextUnit
-from beam_pipelines.articles.tokenizers import Numbers, TokenizerKind
-from beam_pipelines.manners import LogFormat
-from beam_pipelines.records import RecordShape, UserError
+from beam_pipelines.inputs.plain_text import TextUnit
+from beam_pipelines.jats.article_reader import DEFAULT_SECTIONS, SectionName
 from beam_pipelines.stages import editions
-from beam_pipelines.stages.parts import Reading
+from beam_pipelines.stages.corpus_parts import Reading
 from beam_pipelines.stages.shards import Sampling
+from beam_pipelines.text.filters import Filter, Require
+from beam_pipelines.text.tokenizers import Numbers, TokenizerKind
+from pmc2vec.cli.verbosity import LogFormat
+from pmc2vec.dataset import vocabulary
+from pmc2vec.dataset.records import RecordShape
+from pmc2vec.errors import UserError
 
 NOT_RECORDED = (
     "output", "overwrite", "stop_after", "keywords_file", "precheck", "slices", "share",

@@ -14,10 +14,10 @@ from typing import Any
 import apache_beam as beam
 from apache_beam import pvalue
 
-from beam_pipelines.manifest import VocabularyFile
-from beam_pipelines.stages import counts, editions, parts, phrases, shards
-from beam_pipelines.stages.completion import write_corpus, write_manifest
+from beam_pipelines.stages import corpus_parts, editions, phrases, shards, word_counts
+from beam_pipelines.stages.finishing import write_corpus, write_manifest
 from beam_pipelines.stages.output import Output
+from pmc2vec.dataset.manifest import VocabularyFile
 
 COUNTS = "counts"
 PAIRS = "pairs"
@@ -61,7 +61,7 @@ class ResolveEditions(beam.PTransform):
         )
 
 
-def _catalogue(item: parts.WorkItem, *, output: Output) -> str:
+def _catalogue(item: corpus_parts.WorkItem, *, output: Output) -> str:
     paths = [path for path, _ in item.files]
     return editions.write_catalogue(item.catalogue, paths, output=output)
 
@@ -71,7 +71,7 @@ class WriteParts(beam.PTransform):
     """Bundles of work items, editions resolved -> Parts of the corpus; lifts `parts.write_part`."""
 
     output: Output
-    reading: parts.Reading
+    reading: corpus_parts.Reading
 
     def expand(self, inputs: tuple[beam.PCollection, beam.PCollection]) -> beam.PCollection:
         """Returns a PCollection of Part."""
@@ -80,7 +80,7 @@ class WriteParts(beam.PTransform):
             bundles
             | beam.FlatMap(lambda bundle: bundle)
             | beam.Map(
-                parts.write_part,
+                corpus_parts.write_part,
                 pvalue.AsList(resolved),
                 output=self.output,
                 reading=self.reading,
@@ -102,9 +102,9 @@ class MergeCounts(beam.PTransform):
         """Returns a PCollection of (words, tokens) dropped."""
         return (
             names.pipeline
-            | "Partitions" >> Spread(range(counts.PARTITIONS))
+            | "Partitions" >> Spread(range(word_counts.PARTITIONS))
             | beam.Map(
-                counts.merge_partition,
+                word_counts.merge_partition,
                 pvalue.AsList(names),
                 counted=self.counted,
                 output=self.output,
@@ -208,7 +208,7 @@ class WriteVocabulary(beam.PTransform):
 def _vocabulary(
     max_final_vocab: int | None, dropped: list[tuple[int, int]], **options: Any
 ) -> VocabularyFile:
-    return counts.write_vocabulary(dropped, max_final_vocab=max_final_vocab, **options)
+    return word_counts.write_vocabulary(dropped, max_final_vocab=max_final_vocab, **options)
 
 
 @dataclass
@@ -258,7 +258,9 @@ class WriteCorpus(beam.PTransform):
         )
 
 
-def _corpus(inputs: tuple[tuple[str, int], ...], made: list[parts.Part], **options: Any) -> int:
+def _corpus(
+    inputs: tuple[tuple[str, int], ...], made: list[corpus_parts.Part], **options: Any
+) -> int:
     return write_corpus(made, inputs=inputs, **options)
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
-from beam_pipelines.records import SENTENCE_START, RecordShape
-from beam_pipelines.vocabulary import keep_probabilities, noise_distribution
-from trainer.data import Batch
+from pmc2vec.dataset.records import SENTENCE_START, RecordShape
+from pmc2vec.dataset.vocabulary import keep_probabilities, noise_distribution
+from trainer.input_pipeline import Batch
 
 SENTENCE = 16
 BLOCK = (16, 16)

@@ -65,22 +65,23 @@ def lxml_parse(path: str, _keywords: list[str]) -> None:
 
 def keyword_filter(path: str, keywords: list[str]) -> None:
     """Finds out of every article whether it is kept."""
-    from beam_pipelines.articles import archives, jats
-    from beam_pipelines.articles.filters import Filter
-    from beam_pipelines.articles.precheck import may_mention
+    from beam_pipelines.inputs import archives
+    from beam_pipelines.jats import article_reader
+    from beam_pipelines.text.filters import Filter
+    from beam_pipelines.text.prefilter import may_mention
 
-    keep, sections = Filter(tuple(keywords)), jats.DEFAULT_SECTIONS
+    keep, sections = Filter(tuple(keywords)), article_reader.DEFAULT_SECTIONS
     with Path(path).open("rb") as file:
         for document in archives.documents(file, path):
             if isinstance(document, archives.Damage):
                 continue
             try:
-                elements = jats.elements(document.data, document.member)
-            except jats.RejectedError:
+                elements = article_reader.elements(document.data, document.member)
+            except article_reader.RejectedError:
                 continue
             for element in elements:
-                if may_mention(jats.raw_text(element, sections), keywords):
-                    keep.reason(jats.read(element, sections))
+                if may_mention(article_reader.raw_text(element, sections), keywords):
+                    keep.reason(article_reader.read(element, sections))
 
 
 def write_corpus(paths: Paths, keywords: tuple[str, ...], workers: int) -> None:

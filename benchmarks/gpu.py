@@ -21,14 +21,14 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from beam_pipelines.records import RecordShape
 from benchmarks.batches import BLOCK, made_up, shape_of
-from trainer.data import GROUP, open_dataset, training_batches
-from trainer.groups import Groups
+from pmc2vec.dataset.records import RecordShape
+from trainer.batch_groups import Groups
+from trainer.distribution.single_device import XlaSteps
+from trainer.input_pipeline import GROUP, open_dataset, training_batches
 from trainer.model import SkipGram
 from trainer.objectives import gradient_function
 from trainer.optimizers import Adagrad
-from trainer.xla import XlaSteps
 
 STEPS = 100
 TOKENS = (2048, 8192, 32768)

@@ -86,7 +86,7 @@ def main() -> int:
         if len(sys.argv) == 2:
             bulk = sys.argv[1]
         else:
-            sample = [sys.executable, "-m", "pmc2vec.sample", "--articles", "3000"]
+            sample = [sys.executable, "-m", "pmc2vec.commands.sample", "--articles", "3000"]
             sample += ["--output", f"{folder}/bulk", "--quiet"]
             subprocess.run(sample, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
             bulk = f"{folder}/bulk/*.tar.gz"

@@ -39,9 +39,9 @@ import tensorflow as tf
 from benchmarks.batches import BLOCK, made_up, shape_of
 from benchmarks.machine import gflops
 from trainer import objectives
+from trainer.cpu_kernels import arrays, kernels
+from trainer.cpu_kernels.llvm_intrinsics import FASTER_IN_BFLOAT16, HAS_BFLOAT16, HIGH
 from trainer.model import SkipGram, frame, gradients
-from trainer.native import arrays, kernels
-from trainer.native.instructions import FASTER_IN_BFLOAT16, HAS_BFLOAT16, HIGH
 from trainer.optimizers import Adagrad
 
 Work = Callable[[], Any]
@@ -159,7 +159,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--rounds", type=int, default=7)
     options = parser.parse_args()
-    os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # As `trainer.native.steps`.
+    os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # As `trainer.cpu_kernels.steps`.
     tf.config.threading.set_intra_op_parallelism_threads(options.threads)
     best = gflops() * 1e9
 

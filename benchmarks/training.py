@@ -38,9 +38,9 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.machine import gflops, gigabytes
-from trainer.evaluation import WordPairScore
-from trainer.native.instructions import HIGH
-from trainer.vectors import Vectors
+from pmc2vec.vectors.evaluation import WordPairScore
+from pmc2vec.vectors.word_vectors import Vectors
+from trainer.cpu_kernels.llvm_intrinsics import HIGH
 
 GENSIM, OURS = "gensim", "pmc2vec"
 

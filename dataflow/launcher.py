@@ -20,9 +20,10 @@ import sys
 from collections.abc import Sequence
 from dataclasses import Field, fields
 
-from beam_pipelines import build, exits, options
+from beam_pipelines import build
 from beam_pipelines.config import BuildConfig
-from beam_pipelines.engine import unknown_options
+from beam_pipelines.runner import unknown_options
+from pmc2vec.cli import exit_codes, options
 
 OWN = {field.name: field for field in fields(BuildConfig)}
 PROG = "launcher"
@@ -56,7 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     config = options.parse(BuildConfig, own, prog=PROG, description="Launch a build.")
     if unknown := unknown_options(beam):
         options.refuse(PROG, f"neither pmc2vec build nor Beam knows {' '.join(unknown)}")
-    return exits.run(lambda: _submitted(config, beam))
+    return exit_codes.run(lambda: _submitted(config, beam))
 
 
 def _submitted(config: BuildConfig, beam: Sequence[str]) -> int:

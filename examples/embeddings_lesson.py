@@ -20,11 +20,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from beam_pipelines import exits, options
 from pmc2vec import Vectors
-from pmc2vec.truth import Truth, load_truth
-from trainer.devices import load_tensorflow
-from trainer.export import main as export
+from pmc2vec.cli import exit_codes, options
+from pmc2vec.synthetic.ground_truth import Truth, load_truth
+from pmc2vec.vectors.export import main as export
+from trainer.distribution.devices import load_tensorflow
 
 Texts = list[tuple[str, int]]
 """Texts, each with the number of its topic."""
@@ -145,7 +145,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     config = options.parse(
         LessonConfig, argv, prog="embeddings_lesson.py", description="Random, frozen, fine-tuned."
     )
-    return exits.run(lambda: run(config))
+    return exit_codes.run(lambda: run(config))
 
 
 if __name__ == "__main__":

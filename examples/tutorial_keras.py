@@ -17,8 +17,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from trainer.data import open_dataset, pair_dataset
-from trainer.vectors import Vectors
+from pmc2vec.vectors.word_vectors import Vectors
+from trainer.input_pipeline import open_dataset, pair_dataset
 
 
 class Word2Vec(keras.Model):

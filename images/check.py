@@ -23,7 +23,7 @@ Run = Callable[..., str]
 
 def version() -> str:
     """Returns the version of pmc2vec, which tags the images."""
-    text = (ROOT / "beam_pipelines" / "__init__.py").read_text(encoding="utf-8")
+    text = (ROOT / "pmc2vec" / "__init__.py").read_text(encoding="utf-8")
     return text.partition('__version__ = "')[2].partition('"')[0]
 
 

@@ -11,19 +11,19 @@ needs no TensorFlow and training no Beam.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from beam_pipelines import __version__
-
 if TYPE_CHECKING:
     from beam_pipelines.build import build
+    from pmc2vec.vectors.word_vectors import Vectors
     from trainer.task import train
-    from trainer.vectors import Vectors
+
+__version__ = "0.1.0"
 
 __all__ = ["Vectors", "__version__", "build", "train"]
 
 _HOMES = {
     "build": "beam_pipelines.build",
     "train": "trainer.task",
-    "Vectors": "trainer.vectors",
+    "Vectors": "pmc2vec.vectors.word_vectors",
 }
 
 

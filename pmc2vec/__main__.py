@@ -2,6 +2,6 @@
 
 import sys
 
-from pmc2vec.cli import main
+from pmc2vec.commands.main import main
 
 sys.exit(main())

@@ -5,10 +5,10 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
-from beam_pipelines import options
-from beam_pipelines.engine import unknown_options
-from pmc2vec import update
-from pmc2vec.cli import COMMANDS
+from beam_pipelines.runner import unknown_options
+from pmc2vec.cli import options
+from pmc2vec.commands import update
+from pmc2vec.commands.main import COMMANDS
 
 
 def parsed(words: list[str]) -> Any:

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from beam_pipelines import __version__, manifest, vocabulary
-from beam_pipelines.records import (
+from pmc2vec import __version__
+from pmc2vec.dataset import manifest, vocabulary
+from pmc2vec.dataset.records import (
     SPLITS,
     TRAIN,
     VALIDATION,
@@ -19,7 +20,7 @@ from beam_pipelines.records import (
     shard_bytes,
     shard_name,
 )
-from beam_pipelines.skipgrams import Draw, Run, count_pairs, draw_article, is_validation, pack
+from pmc2vec.dataset.skipgrams import Draw, Run, count_pairs, draw_article, is_validation, pack
 
 Sentences = Sequence[Sequence[str]]
 

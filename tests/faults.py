@@ -34,10 +34,10 @@ def counted(frame, event, _):
         if count == moment:
             exec(action)
 
-from pmc2vec.cli import COMMANDS, load, main
+from pmc2vec.commands.main import COMMANDS, load, main
 load(words[0])  # Before anything counts.
 if COMMANDS[words[0]].target.startswith("trainer.task"):
-    import trainer.training
+    import trainer.loop
 if moment:
     threading.setprofile(counted)
     sys.setprofile(counted)

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from beam_pipelines.articles.archives import Damage, Document, documents
-from beam_pipelines.articles.tars import MAX_HEADER
+from beam_pipelines.inputs.archives import Damage, Document, documents
+from beam_pipelines.inputs.tar_reader import MAX_HEADER
 
 ARTICLE = b"<article>text</article>"
 

@@ -9,9 +9,12 @@ from pathlib import Path
 import pytest
 from lxml import etree
 
-from beam_pipelines.articles import jats, text
-from pmc2vec import planted
-from pmc2vec.articles import (
+from beam_pipelines.jats import article_reader
+from beam_pipelines.text import sentences
+from pmc2vec.commands.sample import SampleConfig, archive_articles
+from pmc2vec.synthetic import lexicon
+from pmc2vec.synthetic.ground_truth import Truth, planted_truth
+from pmc2vec.synthetic.jats import (
     BREAKAGES,
     OFF_SUBJECT,
     ON_SUBJECT,
@@ -20,9 +23,7 @@ from pmc2vec.articles import (
     SyntheticArticle,
     synthetic_article,
 )
-from pmc2vec.prose import Prose
-from pmc2vec.sample import SampleConfig, archive_articles
-from pmc2vec.truth import Truth, planted_truth
+from pmc2vec.synthetic.sentences import Prose
 
 KEYWORD = re.compile("cancer|melanoma|carcinoma", re.IGNORECASE)
 XLINK = "{http://www.w3.org/1999/xlink}"
@@ -54,7 +55,7 @@ def on_subject(articles, trees) -> list[etree._Element]:
 def running_text(articles) -> list[str]:
     """The blocks of the articles on the subject, as our own reader sees them."""
     kept = [article for article in articles if article.kind == ON_SUBJECT]
-    sections = [s for a in kept for s in jats.articles(a.xml, a.member)[0].sections]
+    sections = [s for a in kept for s in article_reader.articles(a.xml, a.member)[0].sections]
     return [block for section in sections for block in section.blocks]
 
 
@@ -71,12 +72,12 @@ def some_articles(prose, count=300, **plan):
 
 
 def sections_with_keyword(xml: bytes) -> set[str]:
-    article = jats.articles(xml, "x.xml")[0]
+    article = article_reader.articles(xml, "x.xml")[0]
     return {s.name for s in article.sections if KEYWORD.search("\n".join(s.blocks))}
 
 
 def tokens_of(blocks) -> set[str]:
-    return {token for block in blocks for token in text.tokens(block)}
+    return {token for block in blocks for token in sentences.tokens(block)}
 
 
 def all_words(groups) -> set[str]:
@@ -89,7 +90,11 @@ def paragraphs(trees):
 
 def test_articles_have_the_words_that_were_asked_for(prose):
     counts = [
-        sum(len(text.tokens(b)) for s in jats.articles(a.xml, "x")[0].sections for b in s.blocks)
+        sum(
+            len(sentences.tokens(b))
+            for s in article_reader.articles(a.xml, "x")[0].sections
+            for b in s.blocks
+        )
         for a in some_articles(prose, 200, words=1000, off_subject=0)
     ]
     assert 900 < sum(counts) / len(counts) < 1100
@@ -186,7 +191,7 @@ def test_a_reader_that_glues_loses_italic_words(truth, on_subject):
     counts = Counter(
         token
         for paragraph in paragraphs(on_subject)
-        for token in text.tokens("".join(piece.strip() for piece in paragraph.itertext()))
+        for token in sentences.tokens("".join(piece.strip() for piece in paragraph.itertext()))
     )
     assert max(counts[word] for word in truth.dressed["italic"]) < 5 < counts["gout"]
 
@@ -217,7 +222,7 @@ def test_a_reader_that_drops_all_cross_references_loses_figures(truth, on_subjec
 def test_a_filter_that_is_ignored_lets_the_words_of_other_subjects_in(truth, articles, trees):
     seen = tokens_of(" ".join(t.find("body").itertext()) for t in trees.values())
     assert seen.issuperset(truth.decoys["off subject"])
-    homographs = {p.words[0] for p in planted.SYNONYMS if p.trap == planted.HOMOGRAPH}
+    homographs = {p.words[0] for p in lexicon.SYNONYMS if p.trap == lexicon.HOMOGRAPH}
     off = [trees[article.member] for article in articles if article.kind != ON_SUBJECT]
     elsewhere = tokens_of(" ".join(t.find("body").itertext()) for t in off)
     own = all_words([*truth.topics.values(), *truth.synonyms, *truth.analogies])
@@ -227,16 +232,18 @@ def test_a_filter_that_is_ignored_lets_the_words_of_other_subjects_in(truth, art
 
 
 def test_no_word_has_two_places():
-    groups = [*planted.TOPICS.values(), *planted.OFF_SUBJECTS.values(), *planted.ROLES.values()]
-    groups += [*planted.DECOYS.values(), tuple(planted.UNITS), planted.VERBS, planted.background()]
-    groups += [(*pair.words, *pair.companions) for pair in planted.SYNONYMS]
-    groups += [(t.disease, t.drug, t.gene, *t.companions) for t in planted.TRIPLES]
+    groups = [*lexicon.TOPICS.values(), *lexicon.OFF_SUBJECTS.values(), *lexicon.ROLES.values()]
+    groups += [*lexicon.DECOYS.values(), tuple(lexicon.UNITS), lexicon.VERBS, lexicon.background()]
+    groups += [(*pair.words, *pair.companions) for pair in lexicon.SYNONYMS]
+    groups += [(t.disease, t.drug, t.gene, *t.companions) for t in lexicon.TRIPLES]
     counts = Counter(word for group in groups for word in group)
     assert [word for word, count in counts.items() if count > 1] == []
-    assert not any(KEYWORD.search(word) for word in counts if word not in planted.KEYWORDS)
+    assert not any(KEYWORD.search(word) for word in counts if word not in lexicon.KEYWORDS)
 
 
 def test_frequencies_fall_as_those_of_a_language(running_text):
-    counts = Counter(token for block in running_text for token in text.tokens(block)).most_common()
+    counts = Counter(
+        token for block in running_text for token in sentences.tokens(block)
+    ).most_common()
     assert len(counts) > 2000
     assert counts[0][1] > 5 * counts[50][1] > 50 * counts[1500][1]

@@ -10,16 +10,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from beam_pipelines import manifest, records, skipgrams, vocabulary
-from beam_pipelines.articles.archives import documents
 from beam_pipelines.build import build, build_corpus, main
 from beam_pipelines.config import BuildConfig
-from beam_pipelines.engine import unknown_options
-from beam_pipelines.records import UserError
-from beam_pipelines.stages import corpus, shards
-from beam_pipelines.stages.corpus import Summary, Tokens
-from beam_pipelines.stages.parts import Part, read_document
-from pmc2vec.inspection import inspect
+from beam_pipelines.inputs.archives import documents
+from beam_pipelines.runner import unknown_options
+from beam_pipelines.stages import corpus_files, shards
+from beam_pipelines.stages.corpus_files import Summary, Tokens
+from beam_pipelines.stages.corpus_parts import Part, read_document
+from pmc2vec.commands.inspect import inspect
+from pmc2vec.dataset import manifest, records, skipgrams, vocabulary
+from pmc2vec.errors import UserError
 from tests.bulk import article, write_archive, write_bulk
 
 ALONE = ("--direct_num_workers=1",)
@@ -105,7 +105,7 @@ def test_another_seed_writes_other_records_of_the_same_corpus(tmp_path):
 
 def test_a_shard_does_not_follow_the_order_of_the_archives(tmp_path, monkeypatch):
     """Else every epoch would end with the newest ones."""
-    monkeypatch.setattr(corpus, "GROUP_ARTICLES", 1)
+    monkeypatch.setattr(corpus_files, "GROUP_ARTICLES", 1)
     letters = "abcdefgh"
     for letter in letters:
         (tmp_path / f"{letter}.txt").write_text(f"word{letter} and others " * 8 + "\n")

@@ -1,4 +1,4 @@
-"""pmc2vec/cli.py: a table of commands, each imported when it runs."""
+"""pmc2vec/commands/main.py: a table of commands, each imported when it runs."""
 
 import json
 import os
@@ -15,13 +15,14 @@ from pathlib import Path
 import pytest
 
 import pmc2vec
-from beam_pipelines import __version__, progress
-from pmc2vec import cli
+from pmc2vec import __version__
+from pmc2vec.cli import progress
+from pmc2vec.commands import main
 
 PROGRAMS = {
     "programs_of_a_test.py": """
 import sys
-from beam_pipelines.records import UserError
+from pmc2vec.errors import UserError
 
 def echo(argv):
     print("echo", *argv)
@@ -37,12 +38,12 @@ def stopped(argv):
     "has_a_fault.py": "import pmc2vec.a_module_that_we_forgot\n",
 }
 
-COMMANDS: Mapping[str, cli.Command] = {
-    "echo": cli.Command("programs_of_a_test:echo", "Say it again", "none:none"),
-    "fails": cli.Command("programs_of_a_test:fails", "Fail", "none:none"),
-    "stopped": cli.Command("programs_of_a_test:stopped", "Be interrupted", "none:none"),
-    "engine": cli.Command("needs_what_is_not_there:main", "Need more", "none:none"),
-    "fault": cli.Command("has_a_fault:main", "Need what we forgot", "none:none"),
+COMMANDS: Mapping[str, main.Command] = {
+    "echo": main.Command("programs_of_a_test:echo", "Say it again", "none:none"),
+    "fails": main.Command("programs_of_a_test:fails", "Fail", "none:none"),
+    "stopped": main.Command("programs_of_a_test:stopped", "Be interrupted", "none:none"),
+    "engine": main.Command("needs_what_is_not_there:main", "Need more", "none:none"),
+    "fault": main.Command("has_a_fault:main", "Need what we forgot", "none:none"),
 }
 
 NOT_INSTALLED = (
@@ -57,26 +58,26 @@ def commands(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name, text in PROGRAMS.items():
         (tmp_path / name).write_text(text, encoding="utf-8")
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setattr(cli, "COMMANDS", COMMANDS)
+    monkeypatch.setattr(main, "COMMANDS", COMMANDS)
 
 
 @pytest.mark.parametrize("argv", [[], ["--help"], ["-h"], ["help"]])
 def test_help_lists_every_command_and_examples(
     capsys: pytest.CaptureFixture[str], argv: list[str]
 ) -> None:
-    assert cli.main(argv) == 0
+    assert main.main(argv) == 0
     said = capsys.readouterr()
     assert said.err == ""
     assert said.out.startswith("usage: pmc2vec <command> [options]\n")
-    width = max(map(len, cli.COMMANDS))
-    for name, command in cli.COMMANDS.items():
+    width = max(map(len, main.COMMANDS))
+    for name, command in main.COMMANDS.items():
         assert f"  {name:{width}}  {command.summary}\n" in said.out
     assert "\nexamples:\n  pmc2vec demo\n" in said.out
     assert max(map(len, said.out.splitlines())) <= 100
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["--version"]) == 0
+    assert main.main(["--version"]) == 0
     assert capsys.readouterr().out == f"pmc2vec {__version__}\n"
 
 
@@ -87,7 +88,7 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
 def test_an_unknown_command_is_a_usage_error(
     capsys: pytest.CaptureFixture[str], word: str, hint: str
 ) -> None:
-    assert cli.main([word, "--epochs", "3"]) == 2
+    assert main.main([word, "--epochs", "3"]) == 2
     assert capsys.readouterr() == (
         "",
         f"pmc2vec: error: no command {word!r}{hint} (pmc2vec --help lists them)\n",
@@ -96,7 +97,7 @@ def test_an_unknown_command_is_a_usage_error(
 
 @pytest.mark.usefixtures("commands")
 def test_a_command_gets_the_words_after_it(capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["echo", "--a", "b c", "--", "-d"]) == 5
+    assert main.main(["echo", "--a", "b c", "--", "-d"]) == 5
     assert capsys.readouterr().out == "echo --a b c -- -d\n"
 
 
@@ -105,7 +106,7 @@ def test_argv_is_the_processs_own_where_none_is_given(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "argv", ["pmc2vec", "echo", "x"])
-    assert cli.main() == 5
+    assert main.main() == 5
     assert capsys.readouterr().out == "echo x\n"
 
 
@@ -121,25 +122,25 @@ def test_argv_is_the_processs_own_where_none_is_given(
 def test_a_command_that_fails_says_so_in_one_line(
     capsys: pytest.CaptureFixture[str], name: str, status: int, told: str
 ) -> None:
-    assert cli.main([name]) == status
+    assert main.main([name]) == status
     assert capsys.readouterr() == ("", f"pmc2vec: {told}\n")
 
 
 @pytest.mark.usefixtures("commands")
 def test_a_module_of_ours_that_is_missing_is_a_fault() -> None:
     with pytest.raises(ModuleNotFoundError, match="a_module_that_we_forgot"):
-        cli.main(["fault"])
+        main.main(["fault"])
 
 
-@pytest.mark.parametrize("name", cli.COMMANDS)
+@pytest.mark.parametrize("name", main.COMMANDS)
 def test_every_command_is_there(name: str) -> None:
-    assert callable(cli.load(name))
+    assert callable(main.load(name))
 
 
-@pytest.mark.parametrize("name", cli.COMMANDS)
+@pytest.mark.parametrize("name", main.COMMANDS)
 def test_every_command_has_help_that_fits(capsys: pytest.CaptureFixture[str], name: str) -> None:
     with pytest.raises(SystemExit) as stop:
-        cli.main([name, "--help"])
+        main.main([name, "--help"])
     assert not stop.value.code
     said = capsys.readouterr()
     assert said.out.startswith(f"usage: pmc2vec {name} ")
@@ -147,12 +148,12 @@ def test_every_command_has_help_that_fits(capsys: pytest.CaptureFixture[str], na
     assert max(map(len, said.out.splitlines())) <= 100
 
 
-@pytest.mark.parametrize("name", cli.COMMANDS)
+@pytest.mark.parametrize("name", main.COMMANDS)
 def test_every_command_refuses_an_option_it_does_not_have(
     capsys: pytest.CaptureFixture[str], name: str
 ) -> None:
     with pytest.raises(SystemExit) as stop:
-        cli.main([name, "--an_option_of_no_program", "1"])
+        main.main([name, "--an_option_of_no_program", "1"])
     assert stop.value.code == 2
     assert capsys.readouterr().err.startswith(f"pmc2vec {name}: error: ")
 
@@ -164,7 +165,7 @@ def test_a_command_does_not_load_what_it_does_not_need(name: str, engine: str) -
     code = f"""
 import atexit, sys
 atexit.register(lambda: print("loaded:", {engine!r} in sys.modules))
-from pmc2vec.cli import main
+from pmc2vec.commands.main import main
 raise SystemExit(main([{name!r}, "--help"]))
 """
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -180,7 +181,11 @@ def test_python_m_pmc2vec_is_pmc2vec() -> None:
 
 @pytest.mark.parametrize("name", ["build", "train", "Vectors"])
 def test_public_names_are_those_of_their_modules(name: str) -> None:
-    home = {"build": "beam_pipelines.build", "train": "trainer.task", "Vectors": "trainer.vectors"}
+    home = {
+        "build": "beam_pipelines.build",
+        "train": "trainer.task",
+        "Vectors": "pmc2vec.vectors.word_vectors",
+    }
     assert getattr(pmc2vec, name) is getattr(import_module(home[name]), name)
     assert name in dir(pmc2vec)
 
@@ -236,18 +241,18 @@ def test_bash_completes_files_where_nothing_else_is_known(bash: str) -> None:
 def test_zsh_takes_bashs_script_and_fish_has_its_own(
     bash: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert cli.main(["completion", "zsh"]) == 0
+    assert main.main(["completion", "zsh"]) == 0
     assert capsys.readouterr().out == "autoload -U +X bashcompinit && bashcompinit\n" + bash
-    assert cli.main(["completion", "fish"]) == 0
+    assert main.main(["completion", "fish"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert "complete -c pmc2vec -n '__fish_seen_subcommand_from train' -l vector_size" in lines
-    for name in cli.COMMANDS:
+    for name in main.COMMANDS:
         assert any(f" -n __fish_use_subcommand -f -a {name} -d '" in line for line in lines)
 
 
 @pytest.mark.skipif(shutil.which("fish") is None, reason="there is no fish here")
 def test_fish_completes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["completion", "fish"]) == 0
+    assert main.main(["completion", "fish"]) == 0
     (tmp_path / "pmc2vec.fish").write_text(capsys.readouterr().out)
     ask = 'source pmc2vec.fish; complete -C "pmc2vec bui"; complete -C "pmc2vec train --optimizer "'
     run = subprocess.run(
@@ -268,7 +273,7 @@ def test_zsh_completes(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], typed: str, shown: str
 ) -> None:
     """On a terminal, where Tab is pressed."""
-    assert cli.main(["completion", "zsh"]) == 0
+    assert main.main(["completion", "zsh"]) == 0
     (tmp_path / "pmc2vec.zsh").write_text(capsys.readouterr().out)
     process, terminal = pty.fork()
     if process == 0:

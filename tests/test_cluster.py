@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from pmc2vec.vectors.word_vectors import Vectors
 from tests.datasets import topic_articles, write_dataset
-from trainer.data import Batch, open_dataset, training_batches
-from trainer.devices import Worker
+from trainer.distribution.devices import Worker
+from trainer.distribution.replicas import LearningRate, Replicas
+from trainer.input_pipeline import Batch, open_dataset, training_batches
 from trainer.optimizers import Adagrad
-from trainer.replicas import LearningRate, Replicas
-from trainer.vectors import Vectors
 
 ROOT = Path(__file__).parent.parent
 STEPS = 60
@@ -25,12 +25,12 @@ WORKER = """
 import os
 import signal
 import sys
-from beam_pipelines.exits import run
-from trainer.devices import load_tensorflow
+from pmc2vec.cli.exit_codes import run
+from trainer.distribution.devices import load_tensorflow
 
 load_tensorflow()
 from trainer import task
-from trainer.replicas import Replicas
+from trainer.distribution.replicas import Replicas
 
 dies_at, *words = sys.argv[1:]
 train, calls = Replicas.train, []

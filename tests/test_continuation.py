@@ -1,4 +1,4 @@
-"""trainer.runs.continuation: new text, new words, and the vectors of an earlier training."""
+"""trainer.warm_start: new text, new words, and the vectors of an earlier training."""
 
 import shutil
 from pathlib import Path
@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from beam_pipelines.records import UserError
+from pmc2vec.errors import UserError
+from pmc2vec.vectors.word_vectors import Vectors
 from tests.datasets import topic_articles, write_dataset
 from trainer.config import TrainConfig
-from trainer.data import open_dataset
+from trainer.input_pipeline import open_dataset
 from trainer.task import train
-from trainer.vectors import Vectors
 
 OLD, NEW = "abcd", "wxyz"  # Topics; of the increment's words half are new.
 

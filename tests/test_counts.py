@@ -3,11 +3,16 @@ from collections import Counter
 
 import pyarrow.parquet as pq
 
-from beam_pipelines.stages import counts
-from beam_pipelines.stages.counts import PARTITIONS, CountsWriter, merge_counts, merge_partition
-from beam_pipelines.stages.counts import write_vocabulary as write
-from beam_pipelines.stages.files import atomic_file
+from beam_pipelines.stages import word_counts
 from beam_pipelines.stages.output import Output
+from beam_pipelines.stages.word_counts import (
+    PARTITIONS,
+    CountsWriter,
+    merge_counts,
+    merge_partition,
+)
+from beam_pipelines.stages.word_counts import write_vocabulary as write
+from pmc2vec.storage.files import atomic_file
 
 ONE = [["fever", "the", "the"], ["brca1"]]
 TWO = [["the", "fever"], ["il-2", "nan", "null", "α"]]
@@ -45,8 +50,8 @@ def test_a_part_without_words_counts_nothing():
 def test_spilling_changes_nothing(monkeypatch):
     many = [[f"w{n % 700}" for n in range(i, i + 40)] for i in range(300)]
     at_once = merged(counted(many))
-    monkeypatch.setattr(counts, "SPILL_WORDS", 50)
-    monkeypatch.setattr(counts, "WAITING_SENTENCES", 2)
+    monkeypatch.setattr(word_counts, "SPILL_WORDS", 50)
+    monkeypatch.setattr(word_counts, "WAITING_SENTENCES", 2)
     spilled = counted(many)
     assert pq.ParquetFile(spilled).num_row_groups > 2 * PARTITIONS
     assert merged(spilled) == at_once == Counter(word for sentence in many for word in sentence)

@@ -1,9 +1,9 @@
-"""trainer.curves: points out of the totals of steps, however many of them come together."""
+"""Points of the training curves, however many steps come together."""
 
 import numpy as np
 import pytest
 
-from trainer.curves import Curve
+from trainer.training_curves import Curve
 
 TOTALS = np.array([[4.0 + at, 2 + at % 3, at % 2] for at in range(23)])
 

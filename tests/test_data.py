@@ -1,4 +1,4 @@
-"""trainer.data: what is checked before training, and what order the records come in."""
+"""trainer.input_pipeline: what is checked before training, and what order the records come in."""
 
 import json
 from pathlib import Path
@@ -7,17 +7,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from beam_pipelines import manifest as manifests
-from beam_pipelines.records import (
-    PADDING,
-    TRAIN,
-    VALIDATION,
-    RecordShape,
-    UserError,
-    read_shard,
-)
+from pmc2vec.dataset import manifest as manifests
+from pmc2vec.dataset.records import PADDING, TRAIN, VALIDATION, RecordShape, read_shard
+from pmc2vec.errors import UserError
 from tests.datasets import topic_articles, write_dataset
-from trainer.data import (
+from trainer.input_pipeline import (
     Dataset,
     damage,
     open_dataset,

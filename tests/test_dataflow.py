@@ -158,7 +158,7 @@ def test_what_beam_stages_installs_and_imports_in_a_clean_environment(tmp_path, 
     pip = [sys.executable, "-m", "pip", "--python", python, *flags]
     subprocess.run([*pip, str(archive)], check=True, cwd=tmp_path)
     script = (
-        "import beam_pipelines.transforms as t, beam_pipelines.worker, sys;"
+        "import beam_pipelines.transforms as t, beam_pipelines.worker_main, sys;"
         "import beam_pipelines.build, trainer, pmc2vec;"
         "assert 'tensorflow' not in sys.modules; print(t.__file__)"
     )

@@ -3,8 +3,8 @@ import sys
 
 import pytest
 
-from beam_pipelines.records import UserError
-from pmc2vec.demo import DemoConfig, demo
+from pmc2vec.commands.demo import DemoConfig, demo
+from pmc2vec.errors import UserError
 
 
 def test_the_demo_recovers_what_was_planted(tmp_path):

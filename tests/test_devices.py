@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.datasets import topic_articles, write_dataset
-from trainer.devices import cores
+from trainer.distribution.devices import cores
 
 ROOT = Path(__file__).parent.parent
 
@@ -30,14 +30,14 @@ def run(code: str, *words: object) -> str:
 HEAD = """
 import sys
 import numpy as np
-from trainer.devices import load_tensorflow, strategy
+from trainer.distribution.devices import load_tensorflow, strategy
 
 load_tensorflow()
 import tensorflow as tf
-from trainer.data import Batch, open_dataset, training_batches
+from trainer.input_pipeline import Batch, open_dataset, training_batches
 from trainer.optimizers import Adagrad, Sgd
-from trainer.portions import portions_of
-from trainer.replicas import LearningRate, Replicas
+from trainer.distribution.device_batches import portions_of
+from trainer.distribution.replicas import LearningRate, Replicas
 
 DEVICES = int(sys.argv[2])
 mirrored = strategy(DEVICES)
@@ -119,12 +119,12 @@ import signal
 import sys
 from pathlib import Path
 from trainer.config import TrainConfig
-from trainer.devices import load_tensorflow
+from trainer.distribution.devices import load_tensorflow
 
 load_tensorflow()
-from trainer.replicas import Replicas
+from trainer.distribution.replicas import Replicas
 from trainer.task import train
-from trainer.vectors import Vectors
+from pmc2vec.vectors.word_vectors import Vectors
 
 folder, devices, sync_every = Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
 

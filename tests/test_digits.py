@@ -5,7 +5,7 @@ import pyarrow as pa
 import pytest
 from pyarrow import csv
 
-from trainer.formats.digits import LONGEST, text_of
+from pmc2vec.vectors.formats.digits import LONGEST, text_of
 
 
 def lines(numbers) -> list[bytes]:

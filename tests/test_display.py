@@ -1,10 +1,10 @@
-"""beam_pipelines.display: what is shown of a build that is done sooner than it is looked at."""
+"""What is shown of a build that is done sooner than it is looked at."""
 
 import pytest
 
 from beam_pipelines.build import build_corpus
+from beam_pipelines.build_progress import Display
 from beam_pipelines.config import BuildConfig
-from beam_pipelines.display import Display
 from beam_pipelines.stages.heartbeats import Heartbeat
 from beam_pipelines.stages.output import Output
 from tests.bulk import write_bulk

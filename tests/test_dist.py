@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from beam_pipelines import __version__
+from pmc2vec import __version__
 from requirements import audit
 
 ROOT = Path(__file__).parent.parent

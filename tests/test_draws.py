@@ -1,13 +1,13 @@
-"""trainer.draws: what later epochs draw has the stored draws' distribution, and can be repeated."""
+"""What later epochs draw has the stored draws' distribution, and can be repeated."""
 
 import numpy as np
 import pytest
 
-from beam_pipelines.records import PADDING, SENTENCE_START, WINDOW_BITS
-from beam_pipelines.vocabulary import noise_distribution
+from pmc2vec.dataset.records import PADDING, SENTENCE_START, WINDOW_BITS
+from pmc2vec.dataset.vocabulary import noise_distribution
 from tests.datasets import topic_articles, write_dataset
-from trainer.data import open_dataset, training_batches
-from trainer.devices import Worker
+from trainer.distribution.devices import Worker
+from trainer.input_pipeline import open_dataset, training_batches
 
 RECORDS = 4
 

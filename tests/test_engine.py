@@ -9,8 +9,8 @@ from apache_beam.options.pipeline_options import DirectOptions
 
 from beam_pipelines.build import build
 from beam_pipelines.config import BuildConfig
-from beam_pipelines.engine import Engine, run, unknown_options
-from beam_pipelines.records import UserError
+from beam_pipelines.runner import Engine, run, unknown_options
+from pmc2vec.errors import UserError
 from tests.bulk import write_bulk
 
 ROOT = Path(__file__).parent.parent

@@ -8,11 +8,11 @@ from gensim.models import KeyedVectors
 from hypothesis import given
 from hypothesis import strategies as st
 
-from beam_pipelines.records import UserError
-from trainer.correlations import interval, pearson, spearman
-from trainer.evaluate import main
-from trainer.evaluation import WordPairScore, read_analogies, read_pairs
-from trainer.vectors import Vectors
+from pmc2vec.commands.evaluate import main
+from pmc2vec.errors import UserError
+from pmc2vec.vectors.correlations import interval, pearson, spearman
+from pmc2vec.vectors.evaluation import WordPairScore, read_analogies, read_pairs
+from pmc2vec.vectors.word_vectors import Vectors
 
 # --- as gensim ---------------------------------------------------------------------------------
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from pmc2vec import cli
+from pmc2vec.commands import main
+from pmc2vec.vectors.word_vectors import Vectors
 from tests.datasets import topic_articles, write_dataset
-from trainer.vectors import Vectors
 
 ROOT = Path(__file__).parent.parent
 EXAMPLES = ROOT / "examples"
@@ -47,7 +47,7 @@ def run(*words, cwd):
 @pytest.fixture(scope="module")
 def sample(tmp_path_factory):
     folder = tmp_path_factory.mktemp("examples")
-    assert cli.main(["sample", "--output", str(folder / "bulk"), "--articles", "200"]) == 0
+    assert main.main(["sample", "--output", str(folder / "bulk"), "--articles", "200"]) == 0
     return folder
 
 
@@ -91,9 +91,9 @@ def test_neighbours_are_told_while_training(tmp_path):
 
 def test_the_lesson_shows_what_vectors_are_good_for(sample, capsys):
     build = ["build", "--input", str(sample / "bulk"), "--output", str(sample / "all")]
-    assert cli.main(build) == 0
+    assert main.main(build) == 0
     train = ["train", "--dataset", str(sample / "all"), "--workdir", str(sample / "run")]
-    assert cli.main([*train, "--vector_size", "48", "--epochs", "12"]) == 0
+    assert main.main([*train, "--vector_size", "48", "--epochs", "12"]) == 0
     spec = importlib.util.spec_from_file_location("lesson", EXAMPLES / "embeddings_lesson.py")
     lesson = sys.modules["lesson"] = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(lesson)

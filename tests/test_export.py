@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from beam_pipelines.records import UserError
-from trainer import export
-from trainer.export import main, write_vectors
-from trainer.formats import word2vec
+from pmc2vec.errors import UserError
+from pmc2vec.vectors import export
+from pmc2vec.vectors.export import main, write_vectors
+from pmc2vec.vectors.formats import word2vec
 
 WORDS = ["the", '"fever"', "β"]
 COUNTS = np.array([1000, 10, 1])

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from beam_pipelines import build, exits
+from beam_pipelines import build
+from pmc2vec.cli import exit_codes
 from tests import faults
 from tests.bulk import write_bulk
 from tests.faults import KILL, POWER_OFF, TERM, digests, drawn, pmc2vec, told
@@ -43,7 +44,7 @@ class Built:
     def assert_whole(self, output: Path) -> None:
         """The same command ends well, with these bytes and no others."""
         words = map(str, (*self.command[1:], "--output", output, *ALONE))
-        assert exits.run(lambda: build.main(list(words))) == 0
+        assert exit_codes.run(lambda: build.main(list(words))) == 0
         assert digests(output) == self.files
 
     def assert_unfinished(self, output: Path) -> None:

@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from beam_pipelines import exits
+from pmc2vec.cli import exit_codes
+from pmc2vec.vectors import export
+from pmc2vec.vectors.export import write_vectors
 from tests import faults
 from tests.faults import KILL, TERM, digests, drawn, pmc2vec, told
-from trainer import export
-from trainer.export import write_vectors
 
 pytestmark = pytest.mark.slow
 
@@ -36,7 +36,7 @@ class Exported:
     def assert_whole(self, output: Path) -> None:
         """The same command ends well, with these files and nothing left of the one before."""
         words = map(str, (*self.command[1:], "--output", output))
-        assert exits.run(lambda: export.main(list(words))) == 0
+        assert exit_codes.run(lambda: export.main(list(words))) == 0
         assert digests(output) == self.files
         assert {path.name for path in output.iterdir()} == set(self.files)
 

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from beam_pipelines import exits
+from pmc2vec.cli import exit_codes
 from tests import faults
 from tests.datasets import topic_articles, write_dataset
 from tests.faults import TERM, pmc2vec, told
 from trainer import task
-from trainer.replicas import Replicas
+from trainer.distribution.replicas import Replicas
 
 pytestmark = pytest.mark.slow
 
@@ -41,7 +41,7 @@ class Trained:
 
     def train(self, workdir: Path, *more: str) -> int:
         """Trains in this process and returns the status."""
-        return exits.run(lambda: task.main(self.command(workdir, *more)))
+        return exit_codes.run(lambda: task.main(self.command(workdir, *more)))
 
     def assert_whole(self, workdir: Path) -> None:
         """The same command ends well, with these vectors, and nothing but files of its own."""

@@ -1,7 +1,7 @@
 import pytest
 
-from beam_pipelines.records import UserError
-from beam_pipelines.stages import files
+from pmc2vec.errors import UserError
+from pmc2vec.storage import files
 
 
 def test_a_file_takes_its_name_when_it_is_whole(tmp_path):

@@ -8,9 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from beam_pipelines.articles.archives import Document, documents
-from beam_pipelines.articles.filters import Filter
-from beam_pipelines.articles.jats import (
+from beam_pipelines.inputs.archives import Document, documents
+from beam_pipelines.jats.article_reader import (
     SECTION_NAMES,
     Article,
     RejectedError,
@@ -20,7 +19,8 @@ from beam_pipelines.articles.jats import (
     raw_text,
     read,
 )
-from beam_pipelines.articles.precheck import may_mention
+from beam_pipelines.text.filters import Filter
+from beam_pipelines.text.prefilter import may_mention
 
 ARTICLE = Article(
     article_id="PMC1", pmcid="PMC1", pmid="", doi="", title="On skin", journal="J. Skin",

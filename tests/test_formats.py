@@ -11,13 +11,13 @@ import pytest
 from gensim.models import FastText, KeyedVectors, Word2Vec
 from pyarrow import parquet
 
-from beam_pipelines.records import UserError
+from pmc2vec.errors import UserError
+from pmc2vec.vectors import export, optional_packages
+from pmc2vec.vectors.export import main
+from pmc2vec.vectors.formats import gensim
+from pmc2vec.vectors.formats.tensorflow import embedding_table
+from pmc2vec.vectors.word_vectors import Vectors
 from tests.test_vector_files import ODD_WORDS
-from trainer import export, extras
-from trainer.export import main
-from trainer.formats import keyed_vectors
-from trainer.formats.tensorflow_formats import embedding_table
-from trainer.vectors import Vectors
 
 ROOT = Path(__file__).parent.parent
 
@@ -168,7 +168,7 @@ def test_without_gensim_one_line_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "gensim.models", None)
     monkeypatch.setitem(sys.modules, "gensim", None)
     with pytest.raises(UserError) as caught:
-        keyed_vectors.write(tmp_path / "v.kv", ["a"], None, np.ones((1, 1), np.float32))
+        gensim.write(tmp_path / "v.kv", ["a"], None, np.ones((1, 1), np.float32))
     assert str(caught.value) == (
         "--format gensim needs gensim, which is not installed: pip install 'pmc2vec[gensim]'"
     )
@@ -178,7 +178,7 @@ def test_a_package_that_lacks_a_package_of_its_own_is_a_fault(tmp_path, monkeypa
     (tmp_path / "half_a_package.py").write_text("import what_it_needs\n")
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(ModuleNotFoundError, match="what_it_needs"):
-        extras.load("half_a_package", extra="x", purpose="x")
+        optional_packages.load("half_a_package", extra="x", purpose="x")
 
 
 # --- tables ------------------------------------------------------------------------------------
@@ -371,11 +371,12 @@ def test_any_file_of_vectors_is_exported_to_another_folder(tmp_path, capsys):
 def test_queries_and_plain_formats_load_no_tensorflow(exported, tmp_path, text):
     formats = ["numpy", "parquet", *["word2vec", "glove"] * text]
     program = (
-        "import sys, trainer.export, trainer.query, trainer.evaluate\n"
-        f"trainer.export.main(['--workdir', {str(exported)!r}, '--output', {str(tmp_path)!r},\n"
+        "import sys\nfrom pmc2vec.commands import evaluate, query\n"
+        "from pmc2vec.vectors import export\n"
+        f"export.main(['--workdir', {str(exported)!r}, '--output', {str(tmp_path)!r},\n"
         f" '--format', *{formats}])\n"
-        f"trainer.query.neighbours_main(['word', '--vectors', {str(exported)!r}])\n"
-        f"trainer.query.neighbours_main(['word', '--vectors', {str(exported / 'vectors.kv')!r}])\n"
+        f"query.neighbours_main(['word', '--vectors', {str(exported)!r}])\n"
+        f"query.neighbours_main(['word', '--vectors', {str(exported / 'vectors.kv')!r}])\n"
         "heavy = {'tensorflow', 'keras', 'apache_beam', 'gensim', 'matplotlib'}\n"
         # Text is written by machine code; Numba looks for SciPy.
         f"heavy |= {{'numba', 'scipy'}} if not {text} else set()\n"

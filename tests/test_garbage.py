@@ -1,4 +1,4 @@
-"""beam_pipelines.garbage: no search while modules are loaded, and none when a process ends."""
+"""No garbage collection while modules are loaded, and none when a process ends."""
 
 import contextlib
 import gc
@@ -7,14 +7,14 @@ import sys
 
 import pytest
 
-from beam_pipelines import garbage
+from pmc2vec.cli import garbage_collection
 
 
 @pytest.mark.parametrize("enabled", [True, False])
 def test_search_is_as_before_afterwards_whatever_happens(enabled):
     (gc.enable if enabled else gc.disable)()
     try:
-        with contextlib.suppress(ImportError), garbage.not_sought():
+        with contextlib.suppress(ImportError), garbage_collection.not_sought():
             assert not gc.isenabled()
             raise ImportError
         assert gc.isenabled() == enabled
@@ -23,7 +23,7 @@ def test_search_is_as_before_afterwards_whatever_happens(enabled):
 
 
 LAST = """
-from beam_pipelines import garbage
+from pmc2vec.cli import garbage_collection
 
 class Found:
     def __del__(self):
@@ -32,7 +32,7 @@ class Found:
 ring = Found()
 ring.self = ring
 if {not_sought}:
-    garbage.not_sought_at_exit()
+    garbage_collection.not_sought_at_exit()
 del ring
 """
 

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from pmc2vec.vectors.word_vectors import Vectors
 from tests.datasets import topic_articles, write_dataset
 from tests.test_devices import run
 from tests.test_xla import COUNT, in_programs, one_by_one
 from trainer.config import TrainConfig
 from trainer.task import train
-from trainer.vectors import Vectors
 
 pytestmark = pytest.mark.gpu
 
@@ -62,13 +62,13 @@ def test_it_learns_and_a_finished_training_goes_on(dataset, tmp_path):
 SHARED = """
 import sys
 import numpy as np
-from trainer.devices import load_tensorflow
+from trainer.distribution.devices import load_tensorflow
 
 load_tensorflow()
 import tensorflow as tf
-from trainer.data import open_dataset, training_batches
+from trainer.input_pipeline import open_dataset, training_batches
 from trainer.optimizers import Adagrad
-from trainer.replicas import LearningRate, Replicas
+from trainer.distribution.replicas import LearningRate, Replicas
 
 (gpu,) = tf.config.list_physical_devices("GPU")[:1]
 half = tf.config.LogicalDeviceConfiguration(memory_limit=2048)

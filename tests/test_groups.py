@@ -1,10 +1,10 @@
-"""trainer.groups: batches out of groups, any number at a time."""
+"""trainer.batch_groups: batches out of groups, any number at a time."""
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from trainer.groups import Groups
+from trainer.batch_groups import Groups
 
 
 def walk(sizes=(3, 2)):

@@ -9,13 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from beam_pipelines.records import Record, RecordShape, UserError, frame, read_shard, shard_bytes
-from pmc2vec import cli
-from pmc2vec.dataset_report import check_record, dataset_facts
-from pmc2vec.inspection import inspect, main
-from pmc2vec.workdir_report import workdir_facts
+from pmc2vec.commands.dataset_report import check_record, dataset_facts
+from pmc2vec.commands.inspect import inspect, main
+from pmc2vec.commands.main import main as pmc2vec_main
+from pmc2vec.commands.workdir_report import workdir_facts
+from pmc2vec.dataset.records import Record, RecordShape, frame, read_shard, shard_bytes
+from pmc2vec.errors import UserError
+from pmc2vec.vectors.export import write_vectors
 from tests.datasets import topic_articles, write_dataset
-from trainer.export import write_vectors
 
 ROOT = Path(__file__).parent.parent
 SHAPE = RecordShape(length=8, block=4, block_negatives=2, window=2, negative=5)
@@ -236,7 +237,7 @@ def test_facts_of_a_finished_workdir(workdir, deep):
 
 def test_an_unfinished_workdir_is_shown_and_then_refused(workdir, capsys):
     (workdir / "provenance.json").unlink()
-    assert cli.main(["inspect", str(workdir)]) == 1
+    assert pmc2vec_main(["inspect", str(workdir)]) == 1
     out, err = capsys.readouterr()
     assert "not finished" in out
     assert "ckpt-20" in out
@@ -302,7 +303,7 @@ def test_json_is_the_facts(dataset, workdir, capsys):
 
 def test_a_folder_of_something_else_is_one_line_and_status_1(tmp_path, capsys):
     for folder, message in ((tmp_path, "neither a dataset"), (tmp_path / "x", "no such folder")):
-        assert cli.main(["inspect", str(folder)]) == 1
+        assert pmc2vec_main(["inspect", str(folder)]) == 1
         out, err = capsys.readouterr()
         assert (out, len(err.splitlines())) == ("", 1)
         assert message in err
@@ -316,8 +317,8 @@ def test_shards_without_a_manifest_are_an_unfinished_dataset(tmp_path):
 
 def test_inspection_and_queries_load_neither_tensorflow_nor_beam(dataset):
     program = (
-        "import sys, pmc2vec.inspection, trainer.query, trainer.export\n"
-        f"pmc2vec.inspection.main([{str(dataset)!r}, '--deep'])\n"
+        "import sys, pmc2vec.commands.inspect, pmc2vec.commands.query, pmc2vec.vectors.export\n"
+        f"pmc2vec.commands.inspect.main([{str(dataset)!r}, '--deep'])\n"
         "assert not {'tensorflow', 'keras', 'apache_beam'} & set(sys.modules)"
     )
     done = subprocess.run(

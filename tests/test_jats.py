@@ -9,10 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from lxml import etree
 
-from beam_pipelines.articles import jats
-from beam_pipelines.articles.jats import Article, RejectedError, Section, articles
-from beam_pipelines.articles.markup import REFERENCE_TYPES, RULES, Rule, blocks
-from beam_pipelines.articles.trees import parse
+from beam_pipelines.jats.article_reader import (
+    SECTION_NAMES,
+    Article,
+    RejectedError,
+    Section,
+    articles,
+)
+from beam_pipelines.jats.markup import REFERENCE_TYPES, RULES, Rule, blocks
+from beam_pipelines.jats.xml_parser import parse
 
 ARTICLES = Path(__file__).parent / "articles"
 
@@ -67,7 +72,7 @@ BODIES = {
 
 def read(quirk: str) -> list[Article]:
     data = (ARTICLES / f"{quirk}.xml").read_bytes()
-    return articles(data, f"{quirk}.xml", jats.SECTION_NAMES)
+    return articles(data, f"{quirk}.xml", SECTION_NAMES)
 
 
 def sections(quirk: str) -> dict[str, list[str]]:
@@ -82,7 +87,7 @@ def article(
 
 
 def only(data: bytes) -> Article:
-    (found,) = articles(data, "folder/a.xml", jats.SECTION_NAMES)
+    (found,) = articles(data, "folder/a.xml", SECTION_NAMES)
     return found
 
 
@@ -396,7 +401,7 @@ def test_only_rejections_come_out_of_damaged_articles(path, data):
         piece = data.draw(st.sampled_from(PIECES) | st.binary(max_size=4))
         damaged = damaged[:at] + piece + damaged[until:]
     try:
-        found = articles(damaged, path.name, jats.SECTION_NAMES)
+        found = articles(damaged, path.name, SECTION_NAMES)
     except RejectedError as error:
         assert error.reason in {"empty", "not_xml", "broken_xml", "hostile_xml", "not_jats"}  # noqa: PT017
     else:

@@ -21,11 +21,11 @@ KILLED = """
 import os
 import signal
 import sys
-from beam_pipelines.exits import run
-from trainer.devices import load_tensorflow
+from pmc2vec.cli.exit_codes import run
+from trainer.distribution.devices import load_tensorflow
 
 load_tensorflow()
-import trainer.training
+import trainer.loop
 from trainer import task
 
 left, *words = sys.argv[1:]

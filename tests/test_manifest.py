@@ -2,8 +2,9 @@ import json
 
 import pytest
 
-from beam_pipelines.manifest import Manifest, Shard, VocabularyFile, from_json
-from beam_pipelines.records import RecordShape, UserError
+from pmc2vec.dataset.manifest import Manifest, Shard, VocabularyFile, from_json
+from pmc2vec.dataset.records import RecordShape
+from pmc2vec.errors import UserError
 
 
 def shard(name, split, draw):

@@ -1,4 +1,4 @@
-"""beam_pipelines/metrics.py: figures over HTTP, while a real build and a real training run."""
+"""pmc2vec/cli/metrics_server.py: figures over HTTP, while a real build and a real training run."""
 
 import json
 import re
@@ -14,9 +14,9 @@ from urllib.request import urlopen
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from beam_pipelines.figures import FIGURES, Figures
-from beam_pipelines.metrics import STALLED, health, served
-from beam_pipelines.records import UserError
+from pmc2vec.cli.metrics_server import STALLED, health, served
+from pmc2vec.cli.progress_metrics import FIGURES, Figures
+from pmc2vec.errors import UserError
 from tests.bulk import write_bulk
 from tests.datasets import topic_articles, write_dataset
 

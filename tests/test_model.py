@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from beam_pipelines.records import PADDING, SENTENCE_START, Record, RecordShape
-from beam_pipelines.skipgrams import pairs
-from trainer.data import Batch
+from pmc2vec.dataset.records import PADDING, SENTENCE_START, Record, RecordShape
+from pmc2vec.dataset.skipgrams import pairs
+from trainer.input_pipeline import Batch
 from trainer.model import (
     SkipGram,
     _rows_by_pairs,

@@ -5,9 +5,9 @@ import json
 import numpy as np
 import pytest
 
-from beam_pipelines.records import UserError
-from trainer.export import main, write_vectors
-from trainer.model_card import model_card
+from pmc2vec.errors import UserError
+from pmc2vec.vectors.export import main, write_vectors
+from pmc2vec.vectors.model_card import model_card
 
 PROVENANCE = {
     "code_version": "0.1.0",

@@ -1,15 +1,15 @@
-"""trainer.runs.models: what the options of a training make of its model."""
+"""trainer.model_setup: what the options of a training make of its model."""
 
 import pytest
 import tensorflow as tf
 
 from tests.datasets import topic_articles, write_dataset
 from trainer.config import TrainConfig
-from trainer.data import open_dataset
-from trainer.native import instructions
-from trainer.native.instructions import HAS_BFLOAT16
-from trainer.plan import Plan
-from trainer.runs.models import new_replicas
+from trainer.cpu_kernels import llvm_intrinsics
+from trainer.cpu_kernels.llvm_intrinsics import HAS_BFLOAT16
+from trainer.input_pipeline import open_dataset
+from trainer.model_setup import new_replicas
+from trainer.schedule import Plan
 
 
 @pytest.fixture(scope="module")
@@ -79,5 +79,5 @@ def test_bfloat16_is_multiplied_where_it_is_faster_or_asked_for(
 ):
     if tf.config.list_logical_devices("GPU"):
         pytest.skip("a GPU is here")
-    monkeypatch.setattr(instructions, "FASTER_IN_BFLOAT16", faster)
+    monkeypatch.setattr(llvm_intrinsics, "FASTER_IN_BFLOAT16", faster)
     assert made(dataset, mixed_precision=asked)._steps.bfloat16 == taken

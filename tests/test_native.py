@@ -1,4 +1,4 @@
-"""trainer.native: machine code that does what `trainer.model` says."""
+"""trainer.cpu_kernels: machine code that does what `trainer.model` says."""
 
 import mmap
 import re
@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from beam_pipelines.records import PADDING, RecordShape
+from pmc2vec.dataset.records import PADDING, RecordShape
 from tests.test_model import SHAPES, D, V, batch_of, draw_records, draw_tables, pairwise
-from trainer.groups import Groups
+from trainer.batch_groups import Groups
+from trainer.cpu_kernels import arrays, batches, compilation, kernels, steps
+from trainer.cpu_kernels.llvm_intrinsics import HAS_BFLOAT16
+from trainer.cpu_kernels.steps import NativeSteps
 from trainer.model import SkipGram, gradients
-from trainer.native import arrays, batches, compilation, kernels, steps
-from trainer.native.instructions import HAS_BFLOAT16
-from trainer.native.steps import NativeSteps
 from trainer.objectives import gradient_function
 from trainer.optimizers import Adagrad, Sgd
 

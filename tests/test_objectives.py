@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from beam_pipelines.records import WINDOW_BITS, Record, RecordShape
-from beam_pipelines.skipgrams import sentence_numbers
+from pmc2vec.dataset.records import WINDOW_BITS, Record, RecordShape
+from pmc2vec.dataset.skipgrams import sentence_numbers
 from tests.test_model import SHAPES, D, V, batch_of, draw_records, draw_tables
 from trainer import model
 from trainer.objectives import (

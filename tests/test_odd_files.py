@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from beam_pipelines.articles.archives import Damage, documents
-from beam_pipelines.articles.jats import SECTION_NAMES, RejectedError, articles
+from beam_pipelines.inputs.archives import Damage, documents
+from beam_pipelines.jats.article_reader import SECTION_NAMES, RejectedError, articles
 
 FOLDER = os.environ.get("PMC2VEC_ODD", "")
 FILES = sorted(Path(FOLDER).glob("*/*")) if FOLDER else []

@@ -1,4 +1,4 @@
-"""beam_pipelines/options.py: a dataclass is a program's options."""
+"""pmc2vec/cli/options.py: a dataclass is a program's options."""
 
 import io
 import os
@@ -10,7 +10,7 @@ from typing import Literal
 import pytest
 import tyro
 
-from beam_pipelines.options import gist, parse
+from pmc2vec.cli.options import gist, parse
 
 
 @dataclass(frozen=True)

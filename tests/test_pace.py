@@ -1,8 +1,8 @@
-"""trainer.pace: calls of a quarter of a second, which end where something is due."""
+"""trainer.steps_per_call: calls of a quarter of a second, which end where something is due."""
 
 import pytest
 
-from trainer.pace import Pace
+from trainer.steps_per_call import Pace
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""trainer.data.pair_dataset: the pairs of a dataset in the shapes of TensorFlow's tutorial."""
+"""`pair_dataset`: the pairs of a dataset in the shapes of TensorFlow's tutorial."""
 
 import runpy
 from collections import Counter
@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from beam_pipelines.records import VALIDATION, UserError, read_shard
-from beam_pipelines.skipgrams import pairs
+from pmc2vec.dataset.records import VALIDATION, read_shard
+from pmc2vec.dataset.skipgrams import pairs
+from pmc2vec.errors import UserError
+from pmc2vec.vectors.word_vectors import Vectors
 from tests.datasets import topic_articles, write_dataset
-from trainer.data import open_dataset, pair_dataset
-from trainer.vectors import Vectors
+from trainer.input_pipeline import open_dataset, pair_dataset
 
 EXAMPLE = Path(__file__).parent.parent / "examples" / "tutorial_keras.py"
 

@@ -3,10 +3,8 @@ import json
 
 import pyarrow.parquet as pq
 
-from beam_pipelines.articles.filters import Filter
-from beam_pipelines.stages import corpus, editions
-from beam_pipelines.stages.output import Output
-from beam_pipelines.stages.parts import (
+from beam_pipelines.stages import corpus_files, editions
+from beam_pipelines.stages.corpus_parts import (
     Part,
     Reading,
     WorkItem,
@@ -14,6 +12,8 @@ from beam_pipelines.stages.parts import (
     total,
     write_part,
 )
+from beam_pipelines.stages.output import Output
+from beam_pipelines.text.filters import Filter
 from tests.bulk import article, write_archive
 
 READING = Reading(Filter(("melanoma",)))
@@ -112,19 +112,19 @@ def test_a_part_that_was_cut_off_is_made_again(tmp_path):
 
 
 def test_row_groups_hold_few_articles_and_read_back_in_order(monkeypatch):
-    from beam_pipelines.articles.jats import articles
+    from beam_pipelines.jats.article_reader import articles
 
-    monkeypatch.setattr(corpus, "GROUP_ARTICLES", 2)
-    file, summary = io.BytesIO(), corpus.Summary()
-    writer = corpus.CorpusWriter(file, summary)
+    monkeypatch.setattr(corpus_files, "GROUP_ARTICLES", 2)
+    file, summary = io.BytesIO(), corpus_files.Summary()
+    writer = corpus_files.CorpusWriter(file, summary)
     for n in range(5):
         (found,) = articles(article(n, "maize"), "m")
         sentences = [f"maize {n}"] * n
-        writer.write(corpus.CorpusArticle(found, "a", "m", ["body"] * n, sentences))
+        writer.write(corpus_files.CorpusArticle(found, "a", "m", ["body"] * n, sentences))
     writer.close()
     assert summary.groups == [2, 10, 8]
     reader = pq.ParquetFile(io.BytesIO(file.getvalue()))
-    read = [text for group in range(3) for text in corpus.read_group(reader, group)]
+    read = [text for group in range(3) for text in corpus_files.read_group(reader, group)]
     assert [(t.article_id, t.sentences.to_pylist()) for t in read] == [
         (f"PMC{n}", [f"maize {n}"] * n) for n in range(5)
     ]

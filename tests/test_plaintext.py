@@ -3,8 +3,8 @@ import io
 
 import pytest
 
-from beam_pipelines.articles import plaintext
-from beam_pipelines.articles.plaintext import articles
+from beam_pipelines.inputs import plain_text
+from beam_pipelines.inputs.plain_text import articles
 
 TEXT = "It was\nthe best.\n\n  It was  \nthe worst.\n"
 
@@ -28,7 +28,7 @@ def test_units(unit, expected):
 
 
 def test_a_long_file_becomes_several_articles(monkeypatch):
-    monkeypatch.setattr(plaintext, "ARTICLE_LINES", 2)
+    monkeypatch.setattr(plain_text, "ARTICLE_LINES", 2)
     assert blocks("a\nb\nc\n", "line") == {"n.txt#0000": ["a", "b"], "n.txt#0001": ["c"]}
     assert blocks("a\nb\nc\n\nd", "paragraph") == {"n.txt#0000": ["a b c"], "n.txt#0001": ["d"]}
 
@@ -45,5 +45,5 @@ def test_nothing_is_no_article():
 
 
 def test_a_file_without_line_ends_is_cut(monkeypatch):
-    monkeypatch.setattr(plaintext, "LINE_BYTES", 4)
+    monkeypatch.setattr(plain_text, "LINE_BYTES", 4)
     assert blocks("aaaa" * 2 + "b", "line") == {"n.txt#0000": ["aaaa", "aaaa", "b"]}

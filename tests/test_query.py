@@ -10,10 +10,10 @@ import sys
 import numpy as np
 import pytest
 
-from pmc2vec import cli
-from trainer.evaluate import main as evaluate_main
-from trainer.export import write_vectors
-from trainer.query import analogy_main, neighbours_main, odd_one_out_main, similarity_main
+from pmc2vec.commands import main
+from pmc2vec.commands.evaluate import main as evaluate_main
+from pmc2vec.commands.query import analogy_main, neighbours_main, odd_one_out_main, similarity_main
+from pmc2vec.vectors.export import write_vectors
 
 WORDS = ["man", "woman", "father", "mother", "[b]table[/b]"]
 MATRIX = [[1, 0, 0], [-1, 0, 0], [1, 1, 0], [-1, 1, 0], [0, 0.1, 5]]
@@ -66,14 +66,14 @@ def test_counts_are_left_open_where_the_file_has_none(tmp_path, capsys):
 
 
 def test_an_unknown_word_is_one_line_and_status_1(run, capsys):
-    assert cli.main(["neighbours", "man", "fathr", "--vectors", run]) == 1
+    assert main.main(["neighbours", "man", "fathr", "--vectors", run]) == 1
     out, err = capsys.readouterr()
     assert out == ""
     assert err == ("pmc2vec: error: 'fathr' is not in the vocabulary; did you mean father?\n")
 
 
 def test_no_vectors_is_one_line_and_status_1(tmp_path, capsys):
-    assert cli.main(["neighbours", "man", "--vectors", str(tmp_path)]) == 1
+    assert main.main(["neighbours", "man", "--vectors", str(tmp_path)]) == 1
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(f"pmc2vec: error: {tmp_path}/vectors.tsv: no such file; give a workdir")
 

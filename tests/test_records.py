@@ -5,10 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from beam_pipelines.records import (
+from pmc2vec.dataset.records import (
     Record,
     RecordShape,
-    UserError,
     decode_record,
     encode_record,
     frame,
@@ -17,6 +16,7 @@ from beam_pipelines.records import (
     shard_bytes,
     shard_name,
 )
+from pmc2vec.errors import UserError
 
 int32 = st.integers(-(2**31), 2**31 - 1)
 

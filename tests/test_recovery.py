@@ -8,10 +8,10 @@ import json
 import numpy as np
 import pytest
 
-from beam_pipelines.records import UserError
-from pmc2vec import recovery as recovery_module
-from pmc2vec.recovery import recovery
-from pmc2vec.truth import BrokenArticle, Truth, load_truth, planted_truth
+from pmc2vec.errors import UserError
+from pmc2vec.synthetic import recovery as recovery_module
+from pmc2vec.synthetic.ground_truth import BrokenArticle, Truth, load_truth, planted_truth
+from pmc2vec.synthetic.recovery import recovery
 
 
 def small_truth(**fields) -> Truth:
@@ -43,7 +43,11 @@ def test_truth_survives_its_file(tmp_path):
     assert load_truth(tmp_path) == load_truth(tmp_path / "truth.json") == truth
     assert [path.name for path in tmp_path.iterdir()] == ["truth.json"]
     values = json.loads((tmp_path / "truth.json").read_text())
-    assert (values["format"], values["version"], values["articles"]) == ("pmc2vec.truth", 1, 40)
+    assert (values["format"], values["version"], values["articles"]) == (
+        "pmc2vec.truth",
+        1,
+        40,
+    )
 
 
 def test_planted_truth_is_as_large_as_it_should_be():
@@ -68,7 +72,10 @@ def test_planted_truth_is_as_large_as_it_should_be():
         (None, "no such file"),
         ("{", "Expecting property name"),
         ("[]", r"expected pmc2vec\.truth version 1, found None"),
-        ('{"format": "pmc2vec.truth", "version": 2}', r"found \('pmc2vec.truth', 2\)"),
+        (
+            '{"format": "pmc2vec.truth", "version": 2}',
+            r"found \('pmc2vec.truth', 2\)",
+        ),
         ('{"format": "pmc2vec.truth", "version": 1}', "its fields do not fit"),
     ],
 )

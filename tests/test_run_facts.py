@@ -1,4 +1,4 @@
-"""trainer.run_facts and pmc2vec.tensorboard: what TensorBoard is told, and its start and end."""
+"""What TensorBoard shows of a run, and how its program starts and ends."""
 
 import json
 import re
@@ -12,11 +12,11 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams import metadata
 
-from pmc2vec import cli
+from pmc2vec.commands import main
 from tests.datasets import topic_articles, write_dataset
 from trainer.config import TrainConfig
-from trainer.data import open_dataset
-from trainer.run_facts import corpus_tables, hyperparameters, session, write_corpus
+from trainer.input_pipeline import open_dataset
+from trainer.run_summary import corpus_tables, hyperparameters, session, write_corpus
 
 ROOT = Path(__file__).parent.parent
 
@@ -115,13 +115,13 @@ def test_it_tells_its_address_and_ends_when_asked_to(tmp_path, stop):
 
 def test_where_there_is_nothing_to_see_it_says_so(tmp_path, capsys):
     for folder, says in (("no", "no such folder"), (".", "no TensorBoard files in it")):
-        assert cli.main(["tensorboard", "--workdir", str(tmp_path / folder)]) == 1
+        assert main.main(["tensorboard", "--workdir", str(tmp_path / folder)]) == 1
         (line,) = capsys.readouterr().err.splitlines()
         assert line.startswith(f"pmc2vec: error: {tmp_path / folder}: {says}; give --workdir what")
 
 
 def test_logs_elsewhere_are_found_by_the_runs_options(tmp_path):
-    from pmc2vec.tensorboard import log_folder
+    from pmc2vec.commands.tensorboard import log_folder
 
     logs = tmp_path / "elsewhere"
     write_corpus(str(logs), {"funnel": "text"})

@@ -17,11 +17,11 @@ from pathlib import Path
 import pytest
 from lxml import etree
 
-from beam_pipelines.records import UserError
-from pmc2vec.articles import BREAKAGES
-from pmc2vec.prose import Prose
-from pmc2vec.sample import SampleConfig, archive_articles, main, sample
-from pmc2vec.truth import Truth, load_truth
+from pmc2vec.commands.sample import SampleConfig, archive_articles, main, sample
+from pmc2vec.errors import UserError
+from pmc2vec.synthetic.ground_truth import Truth, load_truth
+from pmc2vec.synthetic.jats import BREAKAGES
+from pmc2vec.synthetic.sentences import Prose
 
 ARTICLES = 240
 

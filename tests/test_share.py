@@ -8,8 +8,8 @@ import pytest
 
 from beam_pipelines.build import build, main
 from beam_pipelines.config import BuildConfig
-from beam_pipelines.records import UserError
-from beam_pipelines.stages import files
+from pmc2vec.errors import UserError
+from pmc2vec.storage import files
 from tests.bulk import write_bulk
 
 ALONE = ("--direct_num_workers=1",)

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from beam_pipelines import exits
 from beam_pipelines.build import build, main
 from beam_pipelines.config import BuildConfig
-from beam_pipelines.records import UserError
 from beam_pipelines.stages import increments
 from beam_pipelines.stages.increments import NothingNewError
-from beam_pipelines.vocabulary import from_tsv
+from pmc2vec.cli import exit_codes
+from pmc2vec.dataset.vocabulary import from_tsv
+from pmc2vec.errors import UserError
 from tests.bulk import add, article
 
 ALONE = ("--direct_num_workers=1",)
@@ -221,7 +221,7 @@ def test_nothing_new_is_one_line_and_an_exit_status_of_its_own(months, tmp_path,
     words = ["--min_count=2", "--num_shards=2", "--record_length=64", "--block=8",
              "--block_negatives=4", "--validation_fraction=0.2"]  # fmt: skip
     words += [f"--input={months / 'bulk'}", f"--since={months / 'august'}"]
-    assert main([*words, f"--output={tmp_path / 'no'}"]) == exits.NOTHING_NEW == 3
+    assert main([*words, f"--output={tmp_path / 'no'}"]) == exit_codes.NOTHING_NEW == 3
     said = capsys.readouterr()
     assert said.out == ""
     assert said.err.startswith("pmc2vec: nothing new since ")

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from beam_pipelines import skipgrams
-from beam_pipelines.records import FEATURES, Record, RecordShape
-from beam_pipelines.skipgrams import (
+from pmc2vec.dataset import skipgrams
+from pmc2vec.dataset.records import FEATURES, Record, RecordShape
+from pmc2vec.dataset.skipgrams import (
     Draw,
     Run,
     article_rng,
@@ -17,7 +17,7 @@ from beam_pipelines.skipgrams import (
     pack,
     pairs,
 )
-from beam_pipelines.vocabulary import NoiseWords
+from pmc2vec.dataset.vocabulary import NoiseWords
 
 SHAPE = RecordShape(length=8, block=4, block_negatives=2, window=3, negative=5)
 NOISE = NoiseWords(np.array([0.5, 0.25, 0.25]))

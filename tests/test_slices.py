@@ -1,11 +1,11 @@
 import pytest
 
-from beam_pipelines.articles.archives import Document
 from beam_pipelines.build import build
 from beam_pipelines.config import BuildConfig
-from beam_pipelines.records import UserError
-from beam_pipelines.stages import slices, work
-from beam_pipelines.stages.slices import Slice
+from beam_pipelines.inputs import slices, work_items
+from beam_pipelines.inputs.archives import Document
+from beam_pipelines.inputs.slices import Slice
+from pmc2vec.errors import UserError
 from tests.bulk import TOPICS, article, write_archive
 
 ALONE = ("--direct_num_workers=1",)
@@ -52,8 +52,8 @@ def test_the_bytes_read_of_all_slices_add_up():
 def bulk(tmp_path, monkeypatch):
     """Two archives with broken members, the second cut off and with an article of the first."""
     monkeypatch.setattr(slices, "RUN_DOCUMENTS", 4)
-    monkeypatch.setattr(work, "SLICE_BYTES", 1000)
-    monkeypatch.setattr("beam_pipelines.articles.archives._CHUNK", 512)
+    monkeypatch.setattr(work_items, "SLICE_BYTES", 1000)
+    monkeypatch.setattr("beam_pipelines.inputs.archives._CHUNK", 512)
     topics = list(TOPICS)
     (tmp_path / "bulk").mkdir()
     for name, first in (("a.tar.gz", 0), ("b.tar.gz", ARTICLES - 1)):

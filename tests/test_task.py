@@ -13,15 +13,15 @@ import pytest
 import tensorflow as tf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from beam_pipelines.exits import run
-from beam_pipelines.records import UserError
-from pmc2vec import cli
+from pmc2vec.cli.exit_codes import run
+from pmc2vec.commands import main
+from pmc2vec.errors import UserError
+from pmc2vec.vectors.word_vectors import Vectors
 from tests.datasets import topic_articles, write_dataset
 from trainer import task
 from trainer.config import TrainConfig
-from trainer.replicas import Replicas
+from trainer.distribution.replicas import Replicas
 from trainer.task import train
-from trainer.vectors import Vectors
 from trainer.workdir import EXPORTS
 
 ROOT = Path(__file__).parent.parent
@@ -295,13 +295,13 @@ def test_a_training_loads_keras_only_when_it_is_asked_for(dataset, tmp_path):
 TWO_DEVICES = """
 import sys
 import numpy as np
-from trainer.devices import load_tensorflow, strategy
+from trainer.distribution.devices import load_tensorflow, strategy
 
 load_tensorflow()
 import tensorflow as tf
-from trainer.data import open_dataset, training_batches, validation_batches
+from trainer.input_pipeline import open_dataset, training_batches, validation_batches
 from trainer.optimizers import Adagrad
-from trainer.replicas import LearningRate, Replicas
+from trainer.distribution.replicas import LearningRate, Replicas
 
 mirrored = strategy(2)
 assert isinstance(mirrored, tf.distribute.MirroredStrategy)
@@ -428,7 +428,7 @@ def test_without_validation_records_it_says_so_and_trains(tmp_path, capfd):
 
 
 def test_failures_are_one_line_and_status_1(tmp_path, capsys):
-    status = cli.main(["train", "--dataset", str(tmp_path / "no"), "--workdir", str(tmp_path)])
+    status = main.main(["train", "--dataset", str(tmp_path / "no"), "--workdir", str(tmp_path)])
     assert status == 1
     assert capsys.readouterr().err == (
         f"pmc2vec: error: {tmp_path / 'no'}: no such folder; "

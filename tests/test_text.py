@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from beam_pipelines.articles.text import normalize, sentences, tokens
-from beam_pipelines.articles.tokenizers import tokenizer
+from beam_pipelines.text.sentences import normalize, sentences, tokens
+from beam_pipelines.text.tokenizers import tokenizer
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from beam_pipelines.records import UserError
+from pmc2vec.errors import UserError
 from trainer import task
 from trainer.config import TrainConfig, mounted
 

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from beam_pipelines.records import UserError
-from pmc2vec.releases import Releases
-from pmc2vec.update import UpdateConfig, main, sections
+from pmc2vec.commands.releases import Releases
+from pmc2vec.commands.update import UpdateConfig, main, sections
+from pmc2vec.errors import UserError
+from pmc2vec.vectors.word_vectors import Vectors
 from tests.bulk import add
-from trainer.vectors import Vectors
 
 ROOT = Path(__file__).parent.parent
 BUILD = ["--build", "--min_count=2", "--num_shards=2", "--record_length=64", "--block=8",
@@ -205,13 +205,13 @@ KILLED = """
 import os
 import signal
 import sys
-from beam_pipelines import exits
+from pmc2vec.cli import exit_codes
 import beam_pipelines.build
-from trainer.devices import load_tensorflow
+from trainer.distribution.devices import load_tensorflow
 
 load_tensorflow()
-import trainer.training
-from pmc2vec import update
+import trainer.loop
+from pmc2vec.commands import update
 
 left, *words = sys.argv[1:]
 left = int(left)

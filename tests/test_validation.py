@@ -10,15 +10,15 @@ import pytest
 import tensorflow as tf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from beam_pipelines.records import UserError
+from pmc2vec.errors import UserError
+from pmc2vec.vectors.word_vectors import Vectors
 from tests.datasets import topic_articles, write_dataset
 from trainer import task
 from trainer.checkpoints import Checkpoints
 from trainer.config import TrainConfig
-from trainer.data import open_dataset
-from trainer.plan import Plan
+from trainer.input_pipeline import open_dataset
+from trainer.schedule import Plan
 from trainer.task import train
-from trainer.vectors import Vectors
 
 
 @pytest.fixture(scope="module")

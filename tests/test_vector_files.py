@@ -6,10 +6,10 @@ import struct
 import numpy as np
 import pytest
 
-from beam_pipelines.records import UserError
-from trainer import vector_files
-from trainer.formats import numbers, parquet, word2vec
-from trainer.vectors import Vectors
+from pmc2vec.errors import UserError
+from pmc2vec.vectors import vector_files
+from pmc2vec.vectors.formats import number_text, parquet, word2vec
+from pmc2vec.vectors.word_vectors import Vectors
 
 ODD_WORDS = [
     '"',
@@ -88,7 +88,7 @@ def test_odd_words_survive_every_format(tmp_path, form, size):
 
 
 def test_more_rows_than_a_chunk_keep_their_order(tmp_path, monkeypatch):
-    monkeypatch.setattr(numbers, "CHUNK", 12)
+    monkeypatch.setattr(number_text, "CHUNK", 12)
     matrix = np.arange(300, dtype=np.float32).reshape(100, 3)
     words = [f"w{number}" for number in range(100)]
     for form in ("tsv", "txt", "glove"):
@@ -142,7 +142,7 @@ def test_compressed_files_are_read_as_what_they_hold(tmp_path, form):
 
 
 def test_binary_rows_that_straddle_two_reads_are_put_together(tmp_path, monkeypatch):
-    monkeypatch.setattr(numbers, "BLOCK", 40)
+    monkeypatch.setattr(number_text, "BLOCK", 40)
     matrix = np.arange(300, dtype=np.float32).reshape(100, 3)
     vectors = Vectors.load(write(tmp_path, "bin", [f"w{n}" for n in range(100)], matrix))
     assert vectors.words[99] == "w99"
@@ -151,7 +151,7 @@ def test_binary_rows_that_straddle_two_reads_are_put_together(tmp_path, monkeypa
 
 @pytest.mark.parametrize("block", [1 << 24, 32])
 def test_a_glove_word_with_spaces_is_put_where_it_stands(tmp_path, monkeypatch, block):
-    monkeypatch.setattr(numbers, "BLOCK", block)
+    monkeypatch.setattr(number_text, "BLOCK", block)
     path = tmp_path / "glove.840B.txt"
     path.write_text("the 1 2\n. . 3 4\nof 5 6\nat name@domain.com 7 8\nto 9 10\n")
     vectors = Vectors.load(path)

@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from beam_pipelines.records import UserError
-from trainer.suggestions import UnknownWordError
-from trainer.vectors import Vectors
+from pmc2vec.errors import UserError
+from pmc2vec.vectors.suggestions import UnknownWordError
+from pmc2vec.vectors.word_vectors import Vectors
 
 
 @pytest.fixture

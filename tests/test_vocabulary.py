@@ -3,8 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from beam_pipelines.records import UserError
-from beam_pipelines.vocabulary import (
+from pmc2vec.dataset.vocabulary import (
     NoiseWords,
     Vocabulary,
     from_tsv,
@@ -13,6 +12,7 @@ from beam_pipelines.vocabulary import (
     rank,
     to_tsv,
 )
+from pmc2vec.errors import UserError
 
 COUNTS = np.array([100, 10, 1], np.int64)
 

@@ -1,8 +1,8 @@
 import pytest
 
-from beam_pipelines.records import UserError
-from beam_pipelines.stages.parts import WorkItem
-from beam_pipelines.stages.work import bundles, input_files, work_items
+from beam_pipelines.inputs.work_items import bundles, input_files, work_items
+from beam_pipelines.stages.corpus_parts import WorkItem
+from pmc2vec.errors import UserError
 
 
 def test_input_is_files_folders_and_globs_each_once(tmp_path):

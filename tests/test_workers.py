@@ -1,16 +1,17 @@
-"""Which worker reads what: trainer.dataset.shards_of, and the batches of several workers."""
+"""Which worker reads what: trainer.dataset_reader.shards_of, and the batches of several workers."""
 
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
-from beam_pipelines.manifest import Shard
-from beam_pipelines.records import TRAIN, VALIDATION, UserError
+from pmc2vec.dataset.manifest import Shard
+from pmc2vec.dataset.records import TRAIN, VALIDATION
+from pmc2vec.errors import UserError
 from tests.datasets import topic_articles, write_dataset
 from tests.test_data import rows, stored
-from trainer.data import open_dataset, shards_of, training_batches, validation_batches
-from trainer.devices import Worker, this_worker
+from trainer.distribution.devices import Worker, this_worker
+from trainer.input_pipeline import open_dataset, shards_of, training_batches, validation_batches
 
 RECORDS = 4
 

@@ -1,16 +1,16 @@
-"""trainer.xla: many steps in a program are those steps one by one."""
+"""trainer.distribution.single_device: many steps in a program are those steps one by one."""
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from tests.test_model import SHAPES, D, V, batch_of, draw_records
-from trainer.data import Batch
-from trainer.groups import Groups
+from trainer.batch_groups import Groups
+from trainer.distribution.single_device import STEPS, XlaSteps
+from trainer.input_pipeline import Batch
 from trainer.model import SkipGram
 from trainer.objectives import gradient_function
 from trainer.optimizers import Adagrad
-from trainer.xla import STEPS, XlaSteps
 
 SHAPE = SHAPES[0]
 COUNT = STEPS["CPU"] + 4

@@ -20,8 +20,8 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from beam_pipelines.records import UserError
-from trainer.replicas import Replicas
+from pmc2vec.errors import UserError
+from trainer.distribution.replicas import Replicas
 
 BEST = "best"
 

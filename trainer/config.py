@@ -13,8 +13,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from beam_pipelines.manners import LogFormat
-from beam_pipelines.records import UserError
+from pmc2vec.cli.verbosity import LogFormat
+from pmc2vec.errors import UserError
 
 MOUNT = Path("/gcs")  # Where Vertex AI mounts Cloud Storage.
 

@@ -24,8 +24,8 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from beam_pipelines.records import SENTENCE_START, WINDOW_BITS, RecordShape
-from trainer.data import Batch
+from pmc2vec.dataset.records import SENTENCE_START, WINDOW_BITS, RecordShape
+from trainer.input_pipeline import Batch
 from trainer.optimizers import RowGradients
 
 Tensor = Any

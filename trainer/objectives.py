@@ -24,9 +24,9 @@ from typing import Any, NamedTuple, Protocol
 
 import tensorflow as tf
 
-from beam_pipelines.records import RecordShape
+from pmc2vec.dataset.records import RecordShape
 from trainer import model
-from trainer.data import Batch
+from trainer.input_pipeline import Batch
 from trainer.model import Gradients, Totals, frame, overlap_add, pair_mask, rows_of
 from trainer.optimizers import RowGradients
 

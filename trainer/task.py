@@ -22,15 +22,16 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from beam_pipelines import __version__, logs, manners, metrics
-from beam_pipelines.exits import run
-from beam_pipelines.options import parse
-from beam_pipelines.progress import clock_time, console
+from pmc2vec import __version__
+from pmc2vec.cli import log_lines, metrics_server, verbosity
+from pmc2vec.cli.exit_codes import run
+from pmc2vec.cli.options import parse
+from pmc2vec.cli.progress import clock_time, console
+from pmc2vec.cli.signals import stop_request
+from pmc2vec.vectors.export import write_vectors
+from trainer import word_pair_scores
 from trainer.config import TrainConfig
-from trainer.devices import Worker, load_tensorflow, strategy, this_worker
-from trainer.export import write_vectors
-from trainer.runs import word_pairs
-from trainer.signals import stop_request
+from trainer.distribution.devices import Worker, load_tensorflow, strategy, this_worker
 from trainer.workdir import EXPORTS, PROVENANCE, claim, exported, record_options, write_json
 
 if TYPE_CHECKING:
@@ -38,8 +39,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from trainer.checkpoints import Position
-    from trainer.data import Dataset
-    from trainer.training import Training
+    from trainer.input_pipeline import Dataset
+    from trainer.loop import Training
 
 FREE = (
     "dataset", "workdir", "add_context", "epochs", "max_steps", "max_words", "devices",
@@ -103,11 +104,11 @@ def train(config: TrainConfig) -> TrainSummary:
         SystemExit: status 143 or 130, after SIGTERM or Ctrl-C and a checkpoint.
     """
     load_tensorflow()
-    from trainer.data import open_dataset
-    from trainer.run_facts import shown_facts
-    from trainer.training import Training
+    from trainer.input_pipeline import open_dataset
+    from trainer.loop import Training
+    from trainer.run_summary import shown_facts
 
-    logs.begin(config.log_format)
+    log_lines.begin(config.log_format)
     worker = this_worker()
     on = console() if worker.chief else Console(quiet=True)
 
@@ -122,7 +123,7 @@ def train(config: TrainConfig) -> TrainSummary:
     fixed |= {name: _DEFAULT if rate is None else rate for name, rate in rates.items()}
 
     with contextlib.ExitStack() as held:
-        held.enter_context(metrics.served(config.metrics_port))
+        held.enter_context(metrics_server.served(config.metrics_port))
         if worker.chief:
             held.enter_context(claim(config.workdir))
             record_options(config.workdir, fixed=fixed, free=free)
@@ -176,7 +177,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     summary = train(config)
     if this_worker().chief:
         facts = {**asdict(summary), "words_per_second": round(summary.words_per_second)}
-        print(json.dumps(facts, default=str) if manners.asked.json else "\n".join(told(summary)))
+        print(json.dumps(facts, default=str) if verbosity.asked.json else "\n".join(told(summary)))
     return 0
 
 
@@ -241,7 +242,7 @@ def _summarize(training: Training, chosen: Position, matrix: NDArray[np.float32]
         accuracy=at.hits / max(at.pairs, 1),
         validation_loss=chosen.validation_loss if measured else None,
         validation_accuracy=chosen.validation_accuracy if measured else None,
-        word_pairs=word_pairs.facts(training.scores(matrix)),
+        word_pairs=word_pair_scores.facts(training.scores(matrix)),
     )
 
 

@@ -13,10 +13,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from beam_pipelines import manifest as manifests
-from beam_pipelines.records import UserError
-from trainer.export import PROJECTOR_CONFIG
-from trainer.vector_files import METADATA, VECTORS, replacing
+from pmc2vec.dataset import manifest as manifests
+from pmc2vec.errors import UserError
+from pmc2vec.vectors.export import PROJECTOR_CONFIG
+from pmc2vec.vectors.vector_files import METADATA, VECTORS, replacing
 
 CONFIG = "config.json"
 PROVENANCE = "provenance.json"

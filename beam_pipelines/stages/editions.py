@@ -31,10 +31,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from beam_pipelines.articles.archives import ARCHIVE_SUFFIXES, SUFFIXES
-from beam_pipelines.stages import known
-from beam_pipelines.stages.files import atomic_file, join, open_binary, read_text
+from beam_pipelines.inputs.archives import ARCHIVE_SUFFIXES, SUFFIXES
+from beam_pipelines.stages import history
 from beam_pipelines.stages.output import Output
+from pmc2vec.storage.files import atomic_file, join, open_binary, read_text
 
 PARTITIONS = 32
 SUPERSEDED = "superseded"
@@ -208,12 +208,12 @@ _NOTHING: dict[str, object] = {"pmcid": "", "rank": "", "marks": "", "part": "",
 
 def write_left_out(partition: int, parts: Iterable[str], *, output: Output) -> int:
     """Writes what is left out of one partition; returns how many editions."""
-    tables = [SCHEMA.empty_table(), *known.before(known.EDITIONS, partition, output=output)]
+    tables = [SCHEMA.empty_table(), *history.before(history.EDITIONS, partition, output=output)]
     for part in sorted(parts):
         with open_binary(output.path("catalogue", f"{part}.parquet")) as file:
             tables.append(pq.ParquetFile(file).read_row_group(partition))
     editions = pa.concat_tables(tables)
-    known.write(known.EDITIONS, partition, newest(editions), output=output)
+    history.write(history.EDITIONS, partition, newest(editions), output=output)
     left = left_out(editions)
     with atomic_file(output.path("catalogue", f"left-{partition:05d}.parquet")) as file:
         pq.write_table(left, file)

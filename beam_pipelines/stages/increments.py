@@ -16,13 +16,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from beam_pipelines.articles.archives import ARCHIVE_SUFFIXES
 from beam_pipelines.config import completed
-from beam_pipelines.manifest import NAME, from_json
-from beam_pipelines.records import UserError
-from beam_pipelines.stages import editions, known, phrases
-from beam_pipelines.stages.files import join, read_text, write_text
+from beam_pipelines.inputs.archives import ARCHIVE_SUFFIXES
+from beam_pipelines.stages import editions, history, phrases
 from beam_pipelines.stages.output import Output
+from pmc2vec.dataset.manifest import NAME, from_json
+from pmc2vec.errors import UserError
+from pmc2vec.storage.files import join, read_text, write_text
 
 FREE = ("input", "inventory", "since", "num_shards", "passes")
 """Recorded options in which an increment may differ from the dataset that it is built since."""
@@ -42,9 +42,9 @@ class Since:
     """
 
     folder: str
-    inputs: known.Inputs
+    inputs: history.Inputs
 
-    def new_files(self, inputs: known.Inputs) -> known.Inputs:
+    def new_files(self, inputs: history.Inputs) -> history.Inputs:
         """Returns the input files that the dataset does not know.
 
         Raises:
@@ -73,9 +73,9 @@ def open_since(folder: str, config: Mapping[str, Any]) -> Since:
     if text is None:
         raise UserError(f"--since {folder}: no {NAME}, so there is no finished dataset")
     then = completed(from_json(text, where).config)
-    if read_text(join(folder, known.FOLDER, known.INPUTS)) is None:
+    if read_text(join(folder, history.FOLDER, history.INPUTS)) is None:
         raise UserError(
-            f"--since {folder}: has no {known.FOLDER}/{known.INPUTS} to go on from (made with "
+            f"--since {folder}: has no {history.FOLDER}/{history.INPUTS} to go on from (made with "
             "--corpus, or by an earlier version); build it again with --input"
         )
     differ = [
@@ -88,7 +88,7 @@ def open_since(folder: str, config: Mapping[str, Any]) -> Since:
             f"--since {folder}: was built with {'; '.join(differ)}; give the same, "
             "or build a whole dataset without --since"
         )
-    return Since(folder, known.read_inputs(folder))
+    return Since(folder, history.read_inputs(folder))
 
 
 def copy_phrases(since: str, passes: int, output: Output) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from beam_pipelines.stages.files import join
 from beam_pipelines.stages.heartbeats import Heartbeat
+from pmc2vec.storage.files import join
 
 REJECTED = "rejected.jsonl"
 SOURCES = "SOURCES.tsv"

@@ -24,10 +24,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from beam_pipelines.stages import corpus
-from beam_pipelines.stages.counts import CountsWriter, read_merged
-from beam_pipelines.stages.files import atomic_file, open_binary, read_text, write_text
+from beam_pipelines.stages import corpus_files
 from beam_pipelines.stages.output import Output
+from beam_pipelines.stages.word_counts import CountsWriter, read_merged
+from pmc2vec.storage.files import atomic_file, open_binary, read_text, write_text
 
 JOINER = "_"
 HEADER = "first\tsecond\tscore"
@@ -137,9 +137,9 @@ def write_counts(
     return part
 
 
-def _texts(reader: pq.ParquetFile) -> Iterator[corpus.Tokens]:
+def _texts(reader: pq.ParquetFile) -> Iterator[corpus_files.Tokens]:
     for group in range(reader.num_row_groups):
-        yield from corpus.read_group(reader, group)
+        yield from corpus_files.read_group(reader, group)
 
 
 def write_phrases(

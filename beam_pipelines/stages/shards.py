@@ -22,14 +22,14 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from beam_pipelines import records, skipgrams, vocabulary
-from beam_pipelines.manifest import Shard, VocabularyFile
-from beam_pipelines.stages import corpus, phrases
-from beam_pipelines.stages.files import atomic_file, open_binary, read_text
+from beam_pipelines.stages import corpus_files, phrases
+from beam_pipelines.stages.corpus_parts import Part, sorted_parts
 from beam_pipelines.stages.heartbeats import Heartbeat
 from beam_pipelines.stages.output import Output
-from beam_pipelines.stages.parts import Part, sorted_parts
 from beam_pipelines.stages.phrases import Phrases, join_all
+from pmc2vec.dataset import records, skipgrams, vocabulary
+from pmc2vec.dataset.manifest import Shard, VocabularyFile
+from pmc2vec.storage.files import atomic_file, open_binary, read_text
 
 _LOOKED_UP_TOGETHER = 8 << 20  # Bytes of text, some million words.
 _FOOTERS = 4096  # Row groups whose places in their files are held in memory; 2 kB each in a file.
@@ -86,7 +86,7 @@ class Lookup:
     phrases: tuple[Phrases, ...] = ()
 
     def articles(
-        self, texts: Sequence[corpus.Tokens]
+        self, texts: Sequence[corpus_files.Tokens]
     ) -> Iterator[tuple[NDArray[np.int32], NDArray[np.int64]]]:
         """Yields ([n] int32 ids, -1 for other words; [sentences] int64 lengths) of each article.
 
@@ -187,7 +187,7 @@ def write_shards(
 
 
 def _draw_all(
-    groups: Iterable[list[corpus.Tokens]],
+    groups: Iterable[list[corpus_files.Tokens]],
     writers: dict[str, _ShardWriter],
     *,
     table: Lookup,
@@ -218,7 +218,7 @@ def _draw_all(
 
 def _groups(
     parts: Sequence[Part], place: int, *, draw: skipgrams.Draw, output: Output, sampling: Sampling
-) -> Iterator[list[corpus.Tokens]]:
+) -> Iterator[list[corpus_files.Tokens]]:
     """Yields a shard's row groups in an order drawn for it.
 
     In the corpus's own order every shard, and so every epoch, would go from the oldest archive to
@@ -238,12 +238,12 @@ def _groups(
             with open_binary(output.corpus_path("corpus", f"{part.name}.parquet")) as file:
                 reader = pq.ParquetFile(file, metadata=footers.get(part.name))
                 footers[part.name] = reader.metadata
-                yield list(corpus.read_group(reader, group))
+                yield list(corpus_files.read_group(reader, group))
 
 
-def _together(groups: Iterable[list[corpus.Tokens]]) -> Iterator[list[corpus.Tokens]]:
+def _together(groups: Iterable[list[corpus_files.Tokens]]) -> Iterator[list[corpus_files.Tokens]]:
     """Yields the texts of several row groups: to look up their words has a price for each time."""
-    held: list[corpus.Tokens] = []
+    held: list[corpus_files.Tokens] = []
     for group in groups:
         held += group
         if sum(text.sentences.nbytes for text in held) >= _LOOKED_UP_TOGETHER:

@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from beam_pipelines import exits, options
-from beam_pipelines.records import UserError
+from pmc2vec.cli import exit_codes, options
+from pmc2vec.errors import UserError
 from tests import chromium
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     config = options.parse(
         PicturesConfig, argv, prog="python -m docs.pictures.make", description="Make the pictures."
     )
-    return exits.run(lambda: make(config))
+    return exit_codes.run(lambda: make(config))
 
 
 def make(config: PicturesConfig) -> int:

@@ -1,1 +1,0 @@
-"""Bytes of an input file -> articles -> sentences of tokens; pure, without Beam."""

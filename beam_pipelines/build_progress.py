@@ -1,0 +1,173 @@
+"""What a person sees of a build: progress while it runs, and the funnel at its end."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from rich.console import Console
+
+from beam_pipelines.stages import heartbeats
+from beam_pipelines.stages.corpus_parts import finished_parts, total
+from beam_pipelines.stages.finishing import SUPERSEDED_EARLIER
+from beam_pipelines.stages.output import Output
+from pmc2vec.cli.progress import EVERY, Progress, console, progress
+from pmc2vec.cli.progress_metrics import known, note
+from pmc2vec.dataset.manifest import Manifest
+from pmc2vec.dataset.records import SPLITS
+from pmc2vec.errors import UserError
+from pmc2vec.storage.files import join, matches
+
+_MEGA = 1e6
+_FIGURES = {
+    "read": "articles_read", "kept": "articles_kept", "bytes": "input_bytes",
+    "xml_bytes": "xml_bytes",
+}  # fmt: skip
+"""A heartbeat's name to the figure's."""
+
+
+class Display:
+    """Shows the build's progress from the heartbeats of its workers, while a `with` block runs.
+
+    First the corpus (MB of input read, of all), then, with phrases, the words counted, and at last
+    the words drawn for records. Where workers have no heartbeats, the finished files.
+    """
+
+    def __init__(
+        self,
+        output: Output,
+        inputs: Sequence[tuple[str, int]],
+        *,
+        passes: int,
+        phrases: int,
+        quiet: bool,
+    ) -> None:
+        self._output = output
+        self._input_bytes = sum(size for _, size in inputs)
+        self._shown = not quiet or known.watched
+        self._console = Console(quiet=True) if quiet else console()
+        self._folder = Path(output.heartbeats or "")
+        # Once for each pass, and once with all joined; an increment joins those that are known.
+        self._counted = phrases and (1 if output.since else phrases + 1)
+        self._drawn = passes
+        self._stop = threading.Event()
+        watch = self._watch_files if output.heartbeats is None else self._watch
+        self._thread = threading.Thread(target=watch, daemon=True)
+
+    def __enter__(self) -> None:
+        """Starts watching."""
+        if self._output.heartbeats is not None:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            for left_over in self._folder.iterdir():
+                left_over.unlink()
+        if self._shown:
+            self._thread.start()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Stops watching."""
+        self._stop.set()
+        if self._shown:
+            self._thread.join()
+
+    def _watch(self) -> None:
+        if self._output.corpus is None:
+            megabytes = round(self._input_bytes / _MEGA)
+            with progress("read", "MB", total=megabytes, on=self._console) as reading:
+                self._follow(lambda: self._show_reading(reading), until=("counted-", "records-"))
+        if self._counted:
+            self._show_words("count", "counted-", self._counted, until=("records-",))
+        self._show_words("draw", "records-", self._drawn, until=())
+
+    def _watch_files(self) -> None:
+        """Counts what is finished, on whatever filesystem: more is not seen of other engines."""
+        made = ("part-*.json", self._output.path("corpus")), ("*.tfrecord", self._output.path())
+        with progress("build", "files", on=self._console) as shown:
+            while not self._stop.wait(EVERY):
+                with contextlib.suppress(UserError):  # A listing may fail now and then.
+                    found = sum(len(matches(join(folder, name))) for name, folder in made)
+                    note(build_files=found)
+                    shown.update(found)
+
+    def _follow(self, show: Callable[[], None], *, until: tuple[str, ...]) -> None:
+        """Shows again and again until a later stage has begun or all is done."""
+        while not self._stop.wait(0.25):
+            if any(map(self._begun, until)):
+                break
+            show()
+        show()
+
+    def _begun(self, prefix: str) -> bool:
+        """Returns whether a work item whose name begins so has told of itself."""
+        return any(self._folder.glob(f"{prefix}*"))
+
+    def _show_words(self, title: str, prefix: str, times: int, *, until: tuple[str, ...]) -> None:
+        # A small build may draw all its records between two looks, and be done at the second.
+        if self._stop.is_set() and not self._begun(prefix):
+            return
+        tokens = total(finished_parts(self._output), self._output).funnel["tokens"]
+        with progress(title, "words", total=tokens * times, on=self._console) as shown:
+            self._follow(
+                lambda: shown.update(heartbeats.total(self._folder, prefix)["words"]), until=until
+            )
+
+    def _show_reading(self, reading: Progress) -> None:
+        seen = heartbeats.total(self._folder, "corpus-")
+        note(**{f"build_{theirs}": seen[ours] for ours, theirs in _FIGURES.items()})
+        elapsed = max(reading.elapsed, 1e-9)
+        shown: dict[str, Any] = {"articles": f"{seen['read']:,} articles"}
+        shown["kept"] = f"{seen['kept']:,} kept"
+        if seen["xml_bytes"]:  # plain text has none
+            shown["speed"] = f"{seen['xml_bytes'] / elapsed / _MEGA:.0f} MB/s of XML"
+        reading.update(round(seen["bytes"] / _MEGA), **shown)
+
+
+def corpus_table(funnel: Mapping[str, int]) -> str:
+    """Returns the funnel as aligned lines: what was read, what went and why, what is left."""
+    return _aligned(_funnel_rows(funnel))
+
+
+def funnel_table(manifest: Manifest) -> str:
+    """Returns the funnel, the vocabulary and the splits as aligned lines."""
+    words = manifest.vocabulary
+    rows = [
+        *_funnel_rows(manifest.funnel),
+        ("  not in the vocabulary", f"-{words.dropped_tokens:,}"),
+        ("words in the vocabulary", f"{words.size:,}"),
+    ]
+    for split in SPLITS:
+        shards = manifest.select(split)
+        rows.append((f"{split} pairs", f"{sum(s.pairs for s in shards):,}"))
+        rows.append((f"{split} MB", f"{sum(s.bytes for s in shards) / _MEGA:,.1f}"))
+    return _aligned(rows)
+
+
+def _funnel_rows(funnel: Mapping[str, int]) -> list[tuple[str, str]]:
+    rows = [("articles read", f"{funnel.get('read', 0):,}")]
+    for name, count in funnel.items():
+        words_of = name.replace(":", ", ").replace("_", " ")
+        if ":" in name:
+            rows.append((f"  {words_of}", f"-{count:,}"))
+        elif name.endswith("_archive"):
+            rows.append((f"  {words_of}s", f"{count:,}"))
+    if SUPERSEDED_EARLIER in funnel:
+        rows.append(("  of earlier ones superseded", f"{funnel[SUPERSEDED_EARLIER]:,}"))
+    return [
+        *rows,
+        ("articles kept", f"{funnel.get('kept', 0):,}"),
+        ("sentences", f"{funnel.get('sentences', 0):,}"),
+        ("tokens", f"{funnel.get('tokens', 0):,}"),
+    ]
+
+
+def _aligned(rows: list[tuple[str, str]]) -> str:
+    width = max(len(name) for name, _ in rows)
+    return "\n".join(f"{name:<{width}}  {value:>14}" for name, value in rows)

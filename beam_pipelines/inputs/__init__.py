@@ -1,0 +1,1 @@
+"""What can be read: archives, article versions, inventories, plain text, cut into work items."""

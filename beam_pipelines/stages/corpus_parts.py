@@ -1,0 +1,308 @@
+"""One work item (an archive, or a handful of loose files) -> its part of the corpus.
+
+A pure function of the input files and the options: a retry, another worker or another engine
+writes the same bytes under the same names, and a part that is finished is not made again.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import BinaryIO
+
+from beam_pipelines.inputs import archives, plain_text
+from beam_pipelines.inputs.slices import Slice
+from beam_pipelines.jats import article_reader
+from beam_pipelines.stages import editions
+from beam_pipelines.stages.corpus_files import CorpusArticle, CorpusWriter, Summary
+from beam_pipelines.stages.heartbeats import Heartbeat
+from beam_pipelines.stages.output import REJECTED, Output
+from beam_pipelines.stages.word_counts import CountsWriter
+from beam_pipelines.text.filters import NO_KEYWORD, Filter
+from beam_pipelines.text.prefilter import may_mention
+from beam_pipelines.text.sentences import sentences
+from beam_pipelines.text.tokenizers import Numbers, Tokenizer, TokenizerKind, tokenizer
+from pmc2vec.storage.files import atomic_file, matches, open_binary, read_text, write_text
+
+
+@dataclass(frozen=True)
+class WorkItem:
+    """Input files, or one slice of an archive, that become one part of the corpus.
+
+    Attributes:
+        index: number of the part; the slices of an archive follow each other.
+        files: (path, size in bytes) of each.
+        slice: which of its documents.
+    """
+
+    index: int
+    files: tuple[tuple[str, int], ...]
+    slice: Slice = Slice()  # noqa: RUF009  # frozen
+
+    @property
+    def name(self) -> str:
+        """Name of the part: `part-00003`."""
+        return f"part-{self.index:05d}"
+
+    @property
+    def catalogue(self) -> str:
+        """Name of the catalogue of its files, one for all slices: that of the first one's part."""
+        return f"part-{self.index - self.slice.index:05d}"
+
+    @property
+    def size(self) -> int:
+        """Bytes of its files, or of the slice."""
+        return sum(self.slice.size_of(size) for _, size in self.files)
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How articles are read.
+
+    Attributes:
+        filter: which articles are kept.
+        sections: kinds of text to take, see `jats.SECTION_NAMES`.
+        tokenizer, lowercase, numbers: see `tokenizers.tokenizer`.
+        max_document_bytes: larger documents are rejected.
+        text_unit: what a block of a plain text file is.
+        welcome: marks of editions (see `editions.MARKS`) that are no reason to leave them out.
+        precheck: whether to pass over articles whose raw text holds no keyword.
+    """
+
+    filter: Filter = field(default_factory=Filter)
+    sections: tuple[article_reader.SectionName, ...] = article_reader.DEFAULT_SECTIONS
+    tokenizer: TokenizerKind = "biomedical"
+    lowercase: bool = True
+    numbers: Numbers = "keep"
+    max_document_bytes: int = archives.MAX_DOCUMENT_BYTES
+    text_unit: plain_text.TextUnit = "line"
+    welcome: tuple[str, ...] = (editions.MANUSCRIPT, editions.HISTORICAL_OCR)
+    precheck: bool = True
+
+    @property
+    def needed(self) -> tuple[article_reader.SectionName, ...]:
+        """Returns the sections to extract: those to keep, and those that keywords count in."""
+        return tuple(dict.fromkeys((*self.sections, *self.filter.keyword_sections)))
+
+    @cached_property
+    def tokenize(self) -> Tokenizer:
+        """From sentences to their tokens."""
+        return tokenizer(self.tokenizer, lowercase=self.lowercase, numbers=self.numbers)
+
+    def cannot_match(self, found: article_reader.ArticleElement) -> bool:
+        """Tells whether the raw text of an article shows that no keyword is in it."""
+        keywords = self.filter.keywords
+        if not (self.precheck and keywords):
+            return False
+        text = article_reader.raw_text(found, self.needed)
+        return not may_mention(text, keywords, self.filter.require)
+
+
+@dataclass(frozen=True)
+class Part:
+    """A finished part: its name and the tokens of each of its row groups."""
+
+    name: str
+    groups: tuple[int, ...]
+
+
+def write_part(
+    item: WorkItem, _resolved: Iterable[int] = (), *, output: Output, reading: Reading
+) -> Part:
+    """Reads one work item and writes its part of the corpus; a finished part is left alone.
+
+    Args:
+        item: what to read; its editions stand in the catalogue.
+        _resolved: not looked at; in Beam it says that what is left out is known.
+        output: the dataset.
+        reading: how articles are read.
+    """
+    left_out = editions.read_left_out(item.catalogue, welcome=reading.welcome, output=output)
+    summary_path = output.path("corpus", f"{item.name}.json")
+    origin = hashlib.sha256(
+        repr((item.files, item.slice, reading, sorted(left_out.items()))).encode()
+    ).hexdigest()
+    done = read_text(summary_path)
+    if done is not None and json.loads(done)["origin"] == origin:
+        return Part(item.name, tuple(Summary.from_json(done).groups))
+    summary = Summary(origin=origin)
+    with ExitStack() as stack:
+        files = (
+            stack.enter_context(atomic_file(output.path(*names)))
+            for names in (
+                ("corpus", f"{item.name}.parquet"),
+                ("counts", f"{item.name}.parquet"),
+                ("corpus", f"{item.name}.{REJECTED}"),
+            )
+        )
+        writer = stack.enter_context(closing(CorpusWriter(next(files), summary)))
+        counter = stack.enter_context(closing(CountsWriter(next(files))))
+        rejected = next(files)
+        heartbeat = output.heartbeat(f"corpus-{item.index:05d}")
+        for found in _read(item, reading, left_out, summary, heartbeat):
+            if found is None:
+                writer.end_group()
+            elif isinstance(found, CorpusArticle):
+                writer.write(found)
+                counter.count_sentences(found.sentences)
+            else:
+                rejected.write(json.dumps(found, ensure_ascii=False).encode() + b"\n")
+    write_text(summary_path, summary.to_json())
+    return Part(item.name, tuple(summary.groups))
+
+
+def _read(
+    item: WorkItem,
+    reading: Reading,
+    left_out: Mapping[str, str],
+    summary: Summary,
+    heartbeat: Heartbeat,
+) -> Iterator[CorpusArticle | dict[str, str] | None]:
+    """Yields kept articles, what was rejected, and None where a row group must begin.
+
+    Counts everything in `summary`.
+    """
+    before = 0
+    for path, size in item.files:
+        archive = path.rsplit("/", 1)[-1]
+        with open_binary(path) as file:
+            if path.endswith(plain_text.SUFFIXES):
+                for text in _read_text(file, archive, reading, summary):
+                    yield text
+                    heartbeat.beat(_beats(summary, before + file.tell()))
+                before += size
+                continue
+            found = archives.documents(file, archive, max_bytes=reading.max_document_bytes)
+            for document in item.slice.documents(found, file.tell, size):
+                if document is None:
+                    yield None
+                    continue
+                place = document.member if path.endswith(archives.ARCHIVE_SUFFIXES) else path
+                if reason := left_out.get(place):
+                    summary.funnel.update({"read": 1, f"dropped:{reason}": 1})
+                else:
+                    for kept in read_document(document, archive, reading, summary):
+                        yield _licensed(kept, path, place)
+                heartbeat.beat(_beats(summary, before + item.slice.done(file.tell(), size)))
+        before += size
+    heartbeat.beat(_beats(summary, item.size), last=True)
+
+
+def _licensed(
+    found: CorpusArticle | dict[str, str], path: str, place: str
+) -> CorpusArticle | dict[str, str]:
+    """Returns the article with the licence that stands beside it, where its XML names none."""
+    if isinstance(found, dict) or found.article.licence:
+        return found
+    licence = editions.licences(path).get(place, "")
+    return replace(found, article=replace(found.article, licence=licence))
+
+
+def _read_text(
+    file: BinaryIO, name: str, reading: Reading, summary: Summary
+) -> Iterator[CorpusArticle | dict[str, str]]:
+    """Yields the kept articles of a text file, and at the end that it is damaged, if it is."""
+    found = plain_text.articles(file, name, reading.text_unit)
+    while True:
+        try:
+            article = next(found, None)
+        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+            damage = archives.Damage(name, "damaged_member", str(error))
+            yield from read_document(damage, name, reading, summary)
+            return
+        if article is None:
+            return
+        yield from _kept(article, name, name, reading, summary)
+
+
+def _beats(summary: Summary, size: int) -> dict[str, int]:
+    return {"bytes": size} | {name: summary.funnel[name] for name in ("read", "kept", "xml_bytes")}
+
+
+def read_document(
+    document: archives.Document | archives.Damage, archive: str, reading: Reading, summary: Summary
+) -> Iterator[CorpusArticle | dict[str, str]]:
+    """Yields the kept articles of one document, or why it was rejected.
+
+    Adds to the funnel such that `read` is `kept` plus every reason; a damaged archive, which is
+    no article, is counted apart.
+    """
+    funnel = summary.funnel
+    place = {"archive": archive, "member": document.member}
+    if isinstance(document, archives.Damage):
+        is_article = bool(document.member)
+        funnel["read"] += is_article
+        funnel[f"rejected:{document.reason}" if is_article else document.reason] += 1
+        yield place | {"reason": document.reason, "detail": document.detail}
+        return
+    funnel["xml_bytes"] += len(document.data)
+    try:
+        found = article_reader.elements(document.data, document.member)
+    except article_reader.RejectedError as error:
+        funnel.update({"read": 1, f"rejected:{error.reason}": 1})
+        yield place | {"reason": error.reason, "detail": error.detail}
+        return
+    for element in found:
+        if reading.cannot_match(element):
+            funnel.update({"read": 1, f"dropped:{NO_KEYWORD}": 1})
+            continue
+        article = article_reader.read(element, reading.needed)
+        yield from _kept(article, archive, document.member, reading, summary)
+
+
+def _kept(
+    article: article_reader.Article, archive: str, member: str, reading: Reading, summary: Summary
+) -> Iterator[CorpusArticle]:
+    summary.funnel["read"] += 1
+    if reason := reading.filter.reason(article):
+        summary.funnel[f"dropped:{reason}"] += 1
+    else:
+        yield tokenized(article, archive, member, reading)
+
+
+def tokenized(
+    article: article_reader.Article, archive: str, member: str, reading: Reading
+) -> CorpusArticle:
+    """Returns an article's sentences as tokens; sentences without a token are left out."""
+    found = [
+        (section.name, sentence)
+        for section in article.sections
+        if section.name in reading.sections
+        for block in section.blocks
+        for sentence in sentences(block)
+    ]
+    tokens = reading.tokenize([sentence for _, sentence in found])
+    kept = [(name, words) for (name, _), words in zip(found, tokens, strict=True) if words]
+    return CorpusArticle(article, archive, member, [n for n, _ in kept], [w for _, w in kept])
+
+
+def sorted_parts(parts: Iterable[Part]) -> list[Part]:
+    """Returns parts by name: an engine gives them in any order."""
+    return sorted(parts, key=lambda part: part.name)
+
+
+def total(parts: Iterable[Part], output: Output) -> Summary:
+    """Returns the sum of the parts' summaries."""
+    whole = Summary()
+    for part in sorted_parts(parts):
+        summary = Summary.from_json(
+            read_text(output.corpus_path("corpus", f"{part.name}.json")) or "{}"
+        )
+        whole.funnel.update(summary.funnel)
+        whole.licences.update(summary.licences)
+    return whole
+
+
+def finished_parts(output: Output) -> list[Part]:
+    """Returns the parts of a corpus on disk, by name."""
+    parts = []
+    for path, _ in matches(output.corpus_path("corpus", "part-*.json")):
+        name = path.rsplit("/", 1)[-1].removesuffix(".json")
+        parts.append(Part(name, tuple(Summary.from_json(read_text(path) or "{}").groups)))
+    return sorted_parts(parts)

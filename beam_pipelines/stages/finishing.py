@@ -1,0 +1,196 @@
+"""What makes a stage finished: corpus.json for the corpus, manifest.json for the dataset.
+
+corpus.json is written when every part is, and manifest.json last of all, each at once. Beside the
+corpus stand rejected.jsonl, one line for each document that could not be read, and SOURCES.tsv,
+which may be published with vectors: the articles that they were made from, with their licences;
+those of an increment come after those of the datasets before. superseded.tsv lists the articles of
+earlier datasets of which the increment has a newer edition: what was learned of them stays learned.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from beam_pipelines.stages import editions, history
+from beam_pipelines.stages.corpus_parts import Part, sorted_parts, total
+from beam_pipelines.stages.output import REJECTED, SOURCES, SUPERSEDED, Output
+from beam_pipelines.stages.shards import Sampling
+from pmc2vec.dataset import records
+from pmc2vec.dataset.manifest import CORPUS, NAME, Manifest, Shard, VocabularyFile
+from pmc2vec.errors import UserError
+from pmc2vec.storage.files import atomic_file, join, open_binary, read_text, remove, write_text
+
+CORPUS_FORMAT = "pmc2vec corpus"
+CORPUS_VERSION = 1
+SUPERSEDED_EARLIER = "superseded_earlier"
+"""In an increment's funnel: articles of earlier datasets of which it has a newer edition."""
+
+_SOURCE_COLUMNS = ("article_id", "licence", "archive", "member")
+_SOURCES_HEADER = b"pmcid\tlicence\tsource\n"
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """A finished corpus.
+
+    Attributes:
+        parts: names of its parts with the tokens of their row groups.
+        funnel: articles read, rejected and dropped by reason, kept; sentences, tokens.
+        licences: kept articles by licence.
+        config: the options that made it.
+        inputs: each input file and its size in bytes.
+    """
+
+    parts: tuple[Part, ...]
+    funnel: dict[str, int]
+    licences: dict[str, int]
+    config: dict[str, Any]
+    inputs: tuple[tuple[str, int], ...]
+
+
+def write_corpus(
+    parts: Sequence[Part],
+    *,
+    output: Output,
+    config: dict[str, Any],
+    inputs: tuple[tuple[str, int], ...],
+    code_version: str,
+) -> int:
+    """Writes what stands beside the corpus and then corpus.json; returns the articles kept."""
+    summary = total(parts, output)
+    ordered = sorted_parts(parts)
+    with atomic_file(output.path(REJECTED)) as rejected:
+        for part in ordered:
+            lines = read_text(output.path("corpus", f"{part.name}.{REJECTED}")) or ""
+            rejected.write(lines.encode())
+    _write_sources(ordered, output)
+    history.write_inputs(inputs, output=output)
+    if output.since is not None:
+        summary.funnel[SUPERSEDED_EARLIER] = _write_superseded(output.since, output)
+    facts = {
+        "format": CORPUS_FORMAT,
+        "version": CORPUS_VERSION,
+        "code_version": code_version,
+        "parts": {part.name: part.groups for part in ordered},
+        "funnel": dict(sorted(summary.funnel.items())),
+        "licences": dict(summary.licences.most_common()),
+        "config": config,
+        "inputs": inputs,
+    }
+    write_text(output.path(CORPUS), json.dumps(facts, indent=1, ensure_ascii=False) + "\n")
+    return summary.funnel["kept"]
+
+
+def _write_sources(parts: Iterable[Part], output: Output) -> None:
+    with atomic_file(output.path(SOURCES)) as sources:
+        sources.write(_SOURCES_HEADER)
+        sources.writelines(_earlier_sources(output.since))
+        for part in parts:
+            with open_binary(output.path("corpus", f"{part.name}.parquet")) as file:
+                for batch in pq.ParquetFile(file).iter_batches(columns=list(_SOURCE_COLUMNS)):
+                    for row in zip(*(column.to_pylist() for column in batch.columns), strict=True):
+                        article, licence, archive, member = row
+                        source = member if archive == member else f"{archive}/{member}"
+                        sources.write(f"{article}\t{licence}\t{source}\n".encode())
+
+
+def _earlier_sources(since: str | None) -> Iterator[bytes]:
+    """Yields the rows of an earlier dataset's SOURCES.tsv."""
+    if since is not None:
+        with open_binary(join(since, SOURCES)) as sources:
+            yield from itertools.islice(sources, 1, None)
+
+
+def _write_superseded(since: str, output: Output) -> int:
+    """Writes superseded.tsv; returns how many articles are in it."""
+    ids = {pmcid.encode() for pmcid in editions.read_superseded(output)}
+    found = {row.partition(b"\t")[0]: row for row in _earlier_sources(since)
+             if row.partition(b"\t")[0] in ids}  # fmt: skip
+    with atomic_file(output.path(SUPERSEDED)) as file:
+        file.writelines((_SOURCES_HEADER, *found.values()))
+    return len(found)
+
+
+def read_corpus(output: Output) -> Corpus:
+    """Returns the corpus that the output uses.
+
+    Raises:
+        UserError: there is none, it is not finished, or of another version.
+    """
+    path = output.corpus_path(CORPUS)
+    text = read_text(path)
+    if text is None:
+        raise UserError(f"{path}: no finished corpus; build it with --stop_after corpus")
+    known = json.loads(text)
+    if (known.get("format"), known.get("version")) != (CORPUS_FORMAT, CORPUS_VERSION):
+        raise UserError(f"{path}: not a corpus of this version of pmc2vec; build it again")
+    return Corpus(
+        parts=tuple(Part(name, tuple(groups)) for name, groups in known["parts"].items()),
+        funnel=known["funnel"],
+        licences=known["licences"],
+        config=known["config"],
+        inputs=tuple((path, size) for path, size in known["inputs"]),
+    )
+
+
+def write_manifest(
+    file: VocabularyFile,
+    shards: Iterable[Shard],
+    _corpus: Sequence[int] = (),
+    *,
+    output: Output,
+    sampling: Sampling,
+    config: dict[str, Any],
+    code_version: str,
+) -> bool:
+    """Writes manifest.json; a dataset without anything to train on gets none.
+
+    Args:
+        file: the vocabulary's.
+        shards: all of them, in any order.
+        _corpus: not looked at; in Beam it says that corpus.json is written.
+        output: the dataset.
+        sampling: how records were drawn.
+        config: the options, for the manifest.
+        code_version: of pmc2vec.
+
+    Returns:
+        Whether there is anything to train on.
+    """
+    corpus = read_corpus(output)
+    made = tuple(sorted(shards, key=lambda shard: (shard.split, shard.name)))
+    if not any(shard.pairs for shard in made if shard.split == records.TRAIN):
+        return False
+    manifest = Manifest(
+        shape=sampling.shape,
+        shards=made,
+        vocabulary=file,
+        funnel=corpus.funnel,
+        licences=corpus.licences,
+        config=config,
+        inputs=corpus.inputs,
+        code_version=code_version,
+        since=_since(output.since) if output.since else None,
+    )
+    history.gather(output)
+    for pattern in ("counts/merged-*", "pairs-*/*", "phrased/*", "catalogue/*"):
+        remove(output.path(pattern))
+    write_text(output.path(NAME), manifest.to_json())
+    return True
+
+
+def _since(dataset: str) -> dict[str, Any]:
+    """Returns what the manifest of an increment says of the dataset before."""
+    manifest = read_text(join(dataset, NAME)) or ""
+    return {
+        "dataset": dataset,
+        "manifest_sha256": hashlib.sha256(manifest.encode()).hexdigest(),
+        "inputs": len(history.read_inputs(dataset)),
+    }

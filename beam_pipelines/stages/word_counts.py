@@ -1,0 +1,187 @@
+"""Words of the corpus, counted: per part, then merged by partition, then ranked.
+
+Counts go through files: a word's hash names one of PARTITIONS partitions, which is merged over all
+parts by one worker that reads nothing else. Memory is bounded by the words of one partition.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import zlib
+from collections.abc import Iterable, Iterator
+from typing import BinaryIO
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from beam_pipelines.stages import history
+from beam_pipelines.stages.output import Output
+from pmc2vec.dataset import vocabulary
+from pmc2vec.dataset.manifest import VocabularyFile
+from pmc2vec.storage.files import atomic_file, join, open_binary, write_text
+
+COUNTS_SCHEMA = pa.schema([("word", pa.string()), ("count", pa.int64())])
+
+PARTITIONS = 32
+"""Row groups of a counts file: a word stands in the one that its hash names."""
+
+SPILL_WORDS = 1 << 20
+"""Rows of counts that a worker holds before it adds them up, and writes them if half remain."""
+
+WAITING_SENTENCES = 1 << 14
+"""Sentences that are counted at once."""
+
+
+class CountsWriter:
+    """Counts the words of one part and writes them, spilling where there are many.
+
+    Row group i holds words of partition i mod PARTITIONS: a merge reads only the row groups of
+    its own partition, from every part.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._writer = pq.ParquetWriter(file, COUNTS_SCHEMA, compression="zstd")
+        self._tables: list[pa.Table] = []
+        self._waiting: list[str] = []
+        self._rows = 0
+
+    def count_sentences(self, sentences: Iterable[str]) -> None:
+        """Counts the tokens of sentences, which single spaces hold apart."""
+        self._waiting += sentences
+        if len(self._waiting) >= WAITING_SENTENCES:
+            self._count_waiting()
+
+    def _count_waiting(self) -> None:
+        if self._waiting:
+            self.count(pc.split_pattern(pa.array(self._waiting, pa.string()), " ").flatten())
+        self._waiting = []
+
+    def count(self, words: pa.Array) -> None:
+        """Counts words ([n] string), each as often as it occurs."""
+        found, number = pc.value_counts(words).flatten()
+        self._tables.append(pa.table({"word": found, "count": number}, COUNTS_SCHEMA))
+        self._rows += len(found)
+        if self._rows >= SPILL_WORDS:
+            self._tables = [_summed(self._tables)]
+            self._rows = self._tables[0].num_rows
+        if self._rows >= SPILL_WORDS // 2:
+            self._spill()
+
+    def _spill(self) -> None:
+        counted = _summed(self._tables).sort_by("word")
+        hashes = [zlib.crc32(word.encode()) for word in counted["word"].to_pylist()]
+        partitions = np.array(hashes, np.uint32) % PARTITIONS
+        for partition in range(PARTITIONS):
+            table = counted.filter(pa.array(partitions == partition))
+            # An empty row group would not be written, and the next ones would take its place.
+            self._writer.write_table(table if table.num_rows else _PLACEHOLDER)
+        self._tables, self._rows = [], 0
+
+    def close(self) -> None:
+        """Writes what is still in memory, and the footer."""
+        self._count_waiting()
+        if self._rows:
+            self._spill()
+        self._writer.close()
+
+
+_PLACEHOLDER = pa.table({"word": [""], "count": [0]}, schema=COUNTS_SCHEMA)
+
+
+def merge_counts(files: Iterable[BinaryIO], partition: int) -> pa.Table:
+    """Returns word and count of every word of one partition, over all parts, sorted by word."""
+    tables = [COUNTS_SCHEMA.empty_table()]
+    for file in files:
+        reader = pq.ParquetFile(file)
+        groups = range(partition, reader.num_row_groups, PARTITIONS)
+        tables.append(reader.read_row_groups(list(groups)))
+        if sum(table.num_rows for table in tables[1:]) > 4 * max(SPILL_WORDS, tables[0].num_rows):
+            tables = [_summed(tables)]
+    return _summed(tables).sort_by("word")
+
+
+def _summed(tables: list[pa.Table]) -> pa.Table:
+    grouped = pa.concat_tables(tables).group_by("word").aggregate([("count", "sum")])
+    found = pa.table({"word": grouped["word"], "count": grouped["count_sum"]}, COUNTS_SCHEMA)
+    return found.filter(pc.field("count") > 0)
+
+
+def merge_partition(
+    partition: int,
+    parts: Iterable[str],
+    *,
+    counted: str,
+    output: Output,
+    folder: str,
+    min_count: int,
+    words: bool = False,
+) -> tuple[int, int]:
+    """Writes the words of one partition that are frequent enough, over all parts.
+
+    Args:
+        partition: 0 to PARTITIONS - 1.
+        parts: names of the parts, in any order.
+        counted: path of the folder with the counts of the parts.
+        output: the dataset.
+        folder: where in it the merged counts go.
+        min_count: fewer occurrences and a word is dropped.
+        words: these are the words of the vocabulary: add what an earlier dataset counted, and keep
+            all counts for a later one.
+
+    Returns:
+        The number of distinct words that are not, and of their tokens.
+    """
+    paths = (join(counted, f"{part}.parquet") for part in sorted(parts))
+    merged = merge_counts(_opened(paths), partition)
+    if words:
+        earlier = history.before(history.WORDS, partition, output=output)
+        merged = _summed([merged, *earlier]).sort_by("word")
+        history.write(history.WORDS, partition, merged, output=output)
+    frequent = merged.filter(pc.field("count") >= min_count)
+    with atomic_file(output.path(folder, f"merged-{partition:05d}.parquet")) as file:
+        pq.write_table(frequent, file)
+    dropped = int(pc.sum(merged["count"]).as_py() or 0)
+    dropped -= int(pc.sum(frequent["count"]).as_py() or 0)
+    return merged.num_rows - frequent.num_rows, dropped
+
+
+def _opened(paths: Iterable[str]) -> Iterator[BinaryIO]:
+    """Yields each file, open until the next: there may be more than a process may hold open."""
+    for path in paths:
+        with open_binary(path) as file:
+            yield file
+
+
+def read_merged(output: Output, folder: str) -> pa.Table:
+    """Returns word and count of all partitions that `merge_partition` wrote."""
+    paths = (output.path(folder, f"merged-{p:05d}.parquet") for p in range(PARTITIONS))
+    return pa.concat_tables([pq.read_table(file) for file in _opened(paths)])
+
+
+def write_vocabulary(
+    dropped: Iterable[tuple[int, int]],
+    *,
+    output: Output,
+    folder: str,
+    min_count: int,
+    max_final_vocab: int | None,
+) -> VocabularyFile:
+    """Writes vocabulary.tsv from all partitions; `dropped` is what `merge_partition` returned."""
+    merged = read_merged(output, folder)
+    counts = merged["count"].to_numpy().astype(np.int64)
+    ranked = vocabulary.rank(
+        merged["word"].to_pylist(), counts, min_count=min_count, max_final_vocab=max_final_vocab
+    )
+    text = vocabulary.to_tsv(ranked)
+    write_text(output.path(vocabulary.NAME), text)
+    words, count = (sum(column) for column in zip(*dropped, strict=True))
+    return VocabularyFile(
+        name=vocabulary.NAME,
+        size=len(ranked),
+        sha256=hashlib.sha256(text.encode()).hexdigest(),
+        tokens=ranked.tokens,
+        dropped_words=words + len(counts) - len(ranked),
+        dropped_tokens=count + int(counts.sum()) - ranked.tokens,
+    )

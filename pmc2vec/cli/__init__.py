@@ -1,0 +1,1 @@
+"""What every command shares: options, console output, logging, exit codes, signals, metrics."""

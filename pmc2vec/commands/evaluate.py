@@ -1,0 +1,183 @@
+"""`pmc2vec evaluate`: how well vectors agree with people, on word pairs and on analogies.
+
+Figures are those of gensim's `evaluate_word_pairs` and `evaluate_word_analogies`, whose conventions
+are the defaults here.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tyro.conf import Positional
+
+from pmc2vec.cli.options import parse
+from pmc2vec.cli.tables import number, print_json, print_table
+from pmc2vec.vectors.evaluation import (
+    AnalogySection,
+    WordPairScore,
+    accuracy,
+    is_analogies,
+    read_analogies,
+    read_pairs,
+)
+from pmc2vec.vectors.word_vectors import Method, Vectors
+
+
+@dataclass(frozen=True)
+class EvaluateConfig:
+    """Options of `pmc2vec evaluate`."""
+
+    files: Positional[tuple[Path, ...]]
+    """Word pairs with scores, tab-separated; or analogies in Google's format."""
+
+    vectors: Path
+    """A workdir, or a file of word vectors."""
+
+    restrict_vocab: int | None = 300_000
+    """Know only so many words, from the first, which are the most frequent."""
+
+    case_insensitive: bool = True
+    """Compare words in upper case."""
+
+    dummy4unknown: bool = False
+    """Count unknown words as cosine 0, or a wrong answer, and do not leave them out."""
+
+    phrases: bool = False
+    """An entry of several words that is unknown is the mean of their vectors."""
+
+    method: Method = "3cosadd"
+    """How to answer analogies; see `pmc2vec analogy`."""
+
+    json: bool = False
+    """Print JSON: for each file its scores."""
+
+    def __post_init__(self) -> None:
+        """Raises ValueError where there is nothing to compare with."""
+        if not self.files:
+            raise ValueError("no file of word pairs or analogies is given; name one or several")
+        if self.restrict_vocab is not None and self.restrict_vocab < 1:
+            raise ValueError(f"--restrict_vocab must be at least 1, not {self.restrict_vocab}")
+
+
+Sections = list[AnalogySection]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs `pmc2vec evaluate` and returns its exit status."""
+    config = parse(
+        EvaluateConfig,
+        argv,
+        prog="pmc2vec evaluate",
+        description="Compare cosines with people's scores of word pairs, or answer analogies.",
+        examples=[
+            "pmc2vec evaluate pairs.tsv --vectors run",
+            "pmc2vec evaluate pairs.tsv --vectors run --phrases --json",
+            "pmc2vec evaluate questions-words.txt --vectors run --restrict_vocab 30000",
+        ],
+    )
+    for path in config.files:  # Damaged files are told before the vectors are loaded.
+        read_analogies(path) if is_analogies(path) else read_pairs(path)
+    vectors = Vectors.load(config.vectors)
+    scores = {path: _score(vectors, path, config) for path in config.files}
+    if config.json:
+        print_json({str(path): _facts(score) for path, score in scores.items()})
+        return 0
+    pairs = {path: score for path, score in scores.items() if isinstance(score, WordPairScore)}
+    answered = {path: score for path, score in scores.items() if isinstance(score, list)}
+    if pairs:
+        header = ("file", "spearman", "95% interval", "pearson", "95% interval", "covered")
+        print_table(header, [_pair_row(path, score) for path, score in pairs.items()])
+        _advise(pairs, config)
+    if pairs and answered:
+        print()
+    if answered:
+        table = [row for path, sections in answered.items() for row in _rows(path, sections)]
+        print_table(("file", "section", "accuracy", "correct", "asked"), table, grouped=True)
+    return 0
+
+
+def _score(vectors: Vectors, path: Path, config: EvaluateConfig) -> WordPairScore | Sections:
+    if is_analogies(path):
+        return vectors.evaluate_word_analogies(
+            path,
+            restrict_vocab=config.restrict_vocab,
+            case_insensitive=config.case_insensitive,
+            dummy4unknown=config.dummy4unknown,
+            method=config.method,
+        )[1]
+    return vectors.evaluate_word_pairs(
+        path,
+        restrict_vocab=config.restrict_vocab,
+        case_insensitive=config.case_insensitive,
+        dummy4unknown=config.dummy4unknown,
+        phrases=config.phrases,
+    )
+
+
+def _pair_row(path: Path, score: WordPairScore) -> tuple[str, ...]:
+    return (
+        str(path),
+        f"{score.spearman:.3f}",
+        _interval(score.spearman_interval),
+        f"{score.pearson:.3f}",
+        _interval(score.pearson_interval),
+        f"{score.covered}/{score.total}",
+    )
+
+
+def _interval(ends: tuple[float, float]) -> str:
+    return f"{ends[0]:.3f} to {ends[1]:.3f}"
+
+
+def _rows(path: Path, sections: Sections) -> list[tuple[str, ...]]:
+    return [
+        (
+            str(path),
+            section["section"],
+            f"{accuracy(section):.4f}",
+            str(len(section["correct"])),
+            str(len(section["correct"]) + len(section["incorrect"])),
+        )
+        for section in sections
+    ]
+
+
+def _facts(score: WordPairScore | Sections) -> dict[str, Any]:
+    """Returns a score for JSON."""
+    if isinstance(score, WordPairScore):
+        return {
+            "spearman": number(score.spearman, 6),
+            "spearman_interval": [number(end, 6) for end in score.spearman_interval],
+            "pearson": number(score.pearson, 6),
+            "pearson_interval": [number(end, 6) for end in score.pearson_interval],
+            "covered": score.covered,
+            "total": score.total,
+        }
+    return {
+        "accuracy": round(accuracy(score[-1]), 6),
+        "sections": [
+            {
+                "section": section["section"],
+                "accuracy": round(accuracy(section), 6),
+                "correct": len(section["correct"]),
+                "asked": len(section["correct"]) + len(section["incorrect"]),
+            }
+            for section in score
+        ],
+    }
+
+
+def _advise(pairs: dict[Path, WordPairScore], config: EvaluateConfig) -> None:
+    """Says on stderr where entries of several words were left out, and what would take them."""
+    for path, score in pairs.items():
+        several = sum(" " in a or " " in b for a, b, _ in read_pairs(path))
+        if several and score.covered < score.total and not config.phrases:
+            print(
+                f"pmc2vec evaluate: {path}: {several} pairs have an entry of several words; "
+                "--phrases takes the mean of their vectors",
+                file=sys.stderr,
+            )

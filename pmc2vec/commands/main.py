@@ -1,0 +1,204 @@
+"""The console script: `pmc2vec <command> [options]`, a table of commands and nothing more.
+
+A command's module is imported when the command is run and not before, so `pmc2vec build --help`
+loads no TensorFlow and `pmc2vec train` no Beam. Each module's `main(argv) -> int` has its own
+options.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from importlib import import_module
+from types import MappingProxyType
+
+from pmc2vec import __version__
+from pmc2vec.cli import garbage_collection
+from pmc2vec.cli.exit_codes import run
+from pmc2vec.errors import UserError
+
+USAGE_ERROR = 2
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command of the console script.
+
+    Attributes:
+        target: where its program is, as `module:function`.
+        summary: what it does, in a line.
+        options: where its options are, as `module:dataclass`.
+    """
+
+    target: str
+    summary: str
+    options: str
+
+
+COMMANDS: Mapping[str, Command] = MappingProxyType(
+    {
+        "demo": Command(
+            "pmc2vec.commands.demo:main",
+            "All of it on made-up articles, in two minutes",
+            "pmc2vec.commands.demo:DemoConfig",
+        ),
+        "sample": Command(
+            "pmc2vec.commands.sample:main",
+            "Make PMC archives of made-up articles",
+            "pmc2vec.commands.sample:SampleConfig",
+        ),
+        "build": Command(
+            "beam_pipelines.build:main",
+            "Turn articles, or any text, into a dataset",
+            "beam_pipelines.config:BuildConfig",
+        ),
+        "train": Command(
+            "trainer.task:main",
+            "Train word vectors on a dataset",
+            "trainer.config:TrainConfig",
+        ),
+        "update": Command(
+            "pmc2vec.commands.update:main",
+            "Build and train on what is new, and publish it",
+            "pmc2vec.commands.update:UpdateConfig",
+        ),
+        "tensorboard": Command(
+            "pmc2vec.commands.tensorboard:main",
+            "See a run, or several, in the browser",
+            "pmc2vec.commands.tensorboard:TensorboardConfig",
+        ),
+        "neighbours": Command(
+            "pmc2vec.commands.query:neighbours_main",
+            "List the words nearest to a word",
+            "pmc2vec.commands.query:NeighboursConfig",
+        ),
+        "analogy": Command(
+            "pmc2vec.commands.query:analogy_main",
+            "Finish a is to b as c is to ...",
+            "pmc2vec.commands.query:AnalogyConfig",
+        ),
+        "similarity": Command(
+            "pmc2vec.commands.query:similarity_main",
+            "Print the cosine of two words",
+            "pmc2vec.commands.query:SimilarityConfig",
+        ),
+        "odd-one-out": Command(
+            "pmc2vec.commands.query:odd_one_out_main",
+            "Find the word unlike the others",
+            "pmc2vec.commands.query:OddOneOutConfig",
+        ),
+        "evaluate": Command(
+            "pmc2vec.commands.evaluate:main",
+            "Compare with people: word pairs, analogies",
+            "pmc2vec.commands.evaluate:EvaluateConfig",
+        ),
+        "plot": Command(
+            "pmc2vec.commands.plot:main",
+            "Draw words as a picture",
+            "pmc2vec.commands.plot:PlotConfig",
+        ),
+        "export": Command(
+            "pmc2vec.vectors.export:main",
+            "Write a run's vectors in other formats",
+            "pmc2vec.vectors.export:ExportConfig",
+        ),
+        "inspect": Command(
+            "pmc2vec.commands.inspect:main",
+            "Check a dataset or a run, and say what it holds",
+            "pmc2vec.commands.inspect:InspectConfig",
+        ),
+        "completion": Command(
+            "pmc2vec.commands.completion:main",
+            "Print what makes your shell complete all this",
+            "pmc2vec.commands.completion:CompletionConfig",
+        ),
+    }
+)
+
+EXAMPLES = (
+    "pmc2vec demo",
+    "pmc2vec build --input 'bulk/*.tar.gz' --output dataset --keywords cancer melanoma",
+    "pmc2vec train --dataset dataset --workdir run",
+    "pmc2vec neighbours melanoma insulin --vectors run",
+)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command that `argv` names and returns its exit status.
+
+    Args:
+        argv: the words after `pmc2vec`; `sys.argv[1:]` where None.
+    """
+    return run(lambda: _dispatch(list(sys.argv[1:] if argv is None else argv)))
+
+
+def overview() -> str:
+    """Returns what `pmc2vec --help` prints."""
+    width = max(map(len, COMMANDS))
+    return "\n".join(
+        [
+            "usage: pmc2vec <command> [options]",
+            "",
+            "Word vectors from PubMed Central.",
+            "",
+            "commands:",
+            *(f"  {name:{width}}  {command.summary}" for name, command in COMMANDS.items()),
+            "",
+            "examples:",
+            *(f"  {example}" for example in EXAMPLES),
+            "",
+            "pmc2vec <command> --help lists the options of a command. Each takes two more:",
+            "--quiet (no progress) and --verbose (what engines say, where an error comes from).",
+        ]
+    )
+
+
+def unknown(name: str) -> str:
+    """Returns the line about a command that does not exist.
+
+    >>> unknown("trian")
+    "pmc2vec: error: no command 'trian'; did you mean 'train'? (pmc2vec --help lists them)"
+    """
+    close = get_close_matches(name, COMMANDS, n=1)
+    hint = f"; did you mean {close[0]!r}?" if close else ""
+    return f"pmc2vec: error: no command {name!r}{hint} (pmc2vec --help lists them)"
+
+
+def load(name: str) -> Callable[[Sequence[str]], int]:
+    """Returns the program of the command `name`, imported now.
+
+    Raises:
+        UserError: a package that the command needs is not installed.
+    """
+    module, _, function = COMMANDS[name].target.partition(":")
+    try:
+        with garbage_collection.not_sought():
+            program: Callable[[Sequence[str]], int] = getattr(import_module(module), function)
+    except ModuleNotFoundError as error:
+        missing = (error.name or "").partition(".")[0]
+        if missing in {"", "beam_pipelines", "trainer", "pmc2vec"}:
+            raise
+        raise UserError(
+            f"{name} needs {missing}, which is not installed; "
+            "pip install 'pmc2vec[beam,trainer]' installs what both halves need"
+        ) from error
+    return program
+
+
+def _dispatch(words: Sequence[str]) -> int:
+    name, *rest = words or ["--help"]
+    if name in {"-h", "--help", "help"}:
+        print(overview())
+        return 0
+    if name in {"-V", "--version"}:
+        print(f"pmc2vec {__version__}")
+        return 0
+    if name not in COMMANDS:
+        print(unknown(name), file=sys.stderr)
+        return USAGE_ERROR
+    # TensorFlow reads it when it is loaded: its start-up notes are no news to anyone.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    return load(name)(rest)

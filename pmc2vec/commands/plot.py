@@ -1,0 +1,161 @@
+"""`pmc2vec plot`: words on a plane, near each other where their vectors are.
+
+Unit vectors are projected, so that distance on the picture stands for cosine. The same command
+gives the same picture: PCA has no chance in it, t-SNE a fixed seed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from tyro.conf import Positional
+
+from pmc2vec.cli.options import parse
+from pmc2vec.vectors.optional_packages import load
+from pmc2vec.vectors.vector_files import replacing
+from pmc2vec.vectors.word_vectors import Vectors
+
+Method = Literal["pca", "tsne"]
+
+SUFFIXES = (".png", ".svg")
+TITLES: dict[Method, str] = {"pca": "PCA", "tsne": "t-SNE"}
+
+_INCHES = (10.0, 8.0)
+_DOTS_PER_INCH = 150
+_ASKED, _OTHER = "#0b4f6c", "#8a8f98"
+
+
+@dataclass(frozen=True)
+class PlotConfig:
+    """Options of `pmc2vec plot`."""
+
+    words: Positional[tuple[str, ...]]
+    """Words to show."""
+
+    vectors: Path
+    """A workdir, or a file of word vectors."""
+
+    output: Path = Path("words.png")
+    """Picture to write: .png or .svg."""
+
+    neighbours: int = 0
+    """Show so many neighbours of each word too, in grey."""
+
+    method: Method = "pca"
+    """The two directions of greatest variance; or t-SNE, which keeps neighbours together."""
+
+    def __post_init__(self) -> None:
+        """Raises ValueError where there is nothing to draw, or no such picture."""
+        if not self.words or len(set(self.words)) + self.neighbours < 3:
+            raise ValueError("a picture needs three words or more; name them or add --neighbours")
+        if self.neighbours < 0:
+            raise ValueError(f"--neighbours must not be negative, but is {self.neighbours}")
+        if self.output.suffix not in SUFFIXES:
+            raise ValueError(f"--output {self.output}: name a picture, .png or .svg")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs `pmc2vec plot` and returns its exit status; prints the picture's path."""
+    config = parse(
+        PlotConfig,
+        argv,
+        prog="pmc2vec plot",
+        description="Draw words on a plane, near each other where their vectors are.",
+        examples=[
+            "pmc2vec plot melanoma lymphoma insulin glucagon --vectors run",
+            "pmc2vec plot melanoma insulin --neighbours 20 --vectors run --output words.svg",
+        ],
+    )
+    vectors = Vectors.load(config.vectors)
+    words = shown(vectors, config.words, config.neighbours)
+    places = projected(vectors[words], config.method)
+    draw(config.output, words, places, asked=set(config.words), title=TITLES[config.method])
+    print(config.output)
+    return 0
+
+
+def shown(vectors: Vectors, asked: Sequence[str], neighbours: int) -> list[str]:
+    """Returns the words to draw, each once: those asked for, then the neighbours of each."""
+    words = dict.fromkeys(asked)
+    if neighbours:
+        for word in asked:
+            words.update(
+                dict.fromkeys(near for near, _ in vectors.most_similar(word, topn=neighbours))
+            )
+    for word in words:
+        vectors.get_index(word)
+    return list(words)
+
+
+def projected(matrix: NDArray[np.float32], method: Method) -> NDArray[np.float64]:
+    """Returns a place on the plane, [n, 2], for each row of [n, D].
+
+    Raises:
+        UserError: t-SNE needs scikit-learn, which is not installed.
+    """
+    rows = matrix.astype(np.float64)
+    rows /= np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), np.finfo(np.float64).tiny)
+    if method == "tsne":
+        manifold = load("sklearn.manifold", extra="plot", purpose="--method tsne")
+        # As many neighbours as van der Maaten and Hinton advise, or what so few words allow.
+        tsne = manifold.TSNE(
+            perplexity=min(30.0, (len(rows) - 1) / 3), init="pca", random_state=0, metric="cosine"
+        )
+        return np.asarray(tsne.fit_transform(rows), np.float64)
+    centred = rows - rows.mean(axis=0)
+    left, scales, _ = np.linalg.svd(centred, full_matrices=False)
+    places = np.zeros((len(rows), 2))
+    places[:, : len(scales)] = (left * scales)[:, :2]
+    # A direction and its opposite are as good: the farthest word is to the right, and above.
+    signs = np.sign(places[np.abs(places).argmax(axis=0), [0, 1]])
+    return places * np.where(signs < 0, -1.0, 1.0)
+
+
+def draw(
+    path: Path,
+    words: Sequence[str],
+    places: NDArray[np.float64],
+    *,
+    asked: set[str],
+    title: str,
+) -> None:
+    """Writes the picture, in the format that the path's suffix names.
+
+    Args:
+        path: file, .png or .svg.
+        words: n words.
+        places: [n, 2] of each.
+        asked: those drawn in colour; the others are grey.
+        title: above the picture.
+
+    Raises:
+        UserError: matplotlib is not installed.
+    """
+    matplotlib = load("matplotlib", extra="plot", purpose="pmc2vec plot")
+    figures = load("matplotlib.figure", extra="plot", purpose="pmc2vec plot")
+    # Letters stay letters in an SVG, and its names do not change from one run to the next.
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "pmc2vec"}):
+        figure = figures.Figure(figsize=_INCHES, layout="constrained")
+        axes = figure.add_subplot()
+        for word, (x, y) in zip(words, places.tolist(), strict=True):
+            colour = _ASKED if word in asked else _OTHER
+            axes.plot(x, y, "o", color=colour, markersize=6 if word in asked else 3)
+            # As it is: "$" would begin a formula.
+            axes.annotate(
+                word, (x, y), xytext=(5, 3), textcoords="offset points", color=colour,
+                fontsize=11 if word in asked else 8, parse_math=False,
+            )  # fmt: skip
+        axes.set_title(f"{len(words)} words, {title} of unit vectors", fontsize=10)
+        axes.margins(0.12)
+        axes.set_aspect("equal", adjustable="datalim")
+        axes.set(xticks=[], yticks=[])
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(path) as file:
+            kind = path.suffix.removeprefix(".")
+            metadata = {"Date": None} if kind == "svg" else {"Software": None}
+            figure.savefig(file, format=kind, dpi=_DOTS_PER_INCH, metadata=metadata)

@@ -1,0 +1,127 @@
+"""`pmc2vec tensorboard`: TensorBoard on a run, or on a folder of runs to compare.
+
+It starts TensorBoard's own server, tells its address, and ends with Ctrl-C. Nothing is fetched
+from anywhere else, and unless --host says so nobody else can connect.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import logging
+import signal
+import sys
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pmc2vec.cli import exit_codes, options
+from pmc2vec.errors import UserError
+from trainer.distribution.devices import load_tensorflow
+
+PROG = "pmc2vec tensorboard"
+
+
+@dataclass(frozen=True)
+class TensorboardConfig:
+    """Options of `pmc2vec tensorboard`."""
+
+    workdir: Path
+    """A workdir of `pmc2vec train`, or a folder of several."""
+
+    port: int | None = None
+    """Port to listen on, 0 for any that is free; by default 6006, or the next that is free."""
+
+    host: str = "localhost"
+    """Address to listen on; 0.0.0.0 shows it to whoever can reach this machine."""
+
+    def __post_init__(self) -> None:
+        """Raises ValueError where there is no such port."""
+        if self.port is not None and not 0 <= self.port < 1 << 16:
+            raise ValueError(f"--port {self.port}: must be from 0 to 65535")
+
+
+def log_folder(workdir: Path) -> str:
+    """Returns the folder to show: the workdir, or where its options say that the logs are.
+
+    Raises:
+        UserError: there is nothing to show.
+    """
+    if not workdir.is_dir():
+        raise UserError(f"{workdir}: no such folder; give --workdir what pmc2vec train wrote")
+    if next(workdir.rglob("*tfevents*"), None) is not None:
+        return str(workdir)
+    elsewhere = _log_dir(workdir / "config.json")
+    if elsewhere and ("://" in elsewhere or next(Path(elsewhere).rglob("*tfevents*"), None)):
+        return elsewhere
+    raise UserError(
+        f"{workdir}: no TensorBoard files in it; give --workdir what pmc2vec train wrote, "
+        "or a folder of such"
+    )
+
+
+def launch(folder: str, *, port: int | None, host: str) -> str:
+    """Starts TensorBoard in the background of this process, and returns its address.
+
+    Args:
+        folder: of event files, however deep.
+        port: to listen on, 0 for any; None for 6006 or the next that is free.
+        host: address to listen on.
+
+    Raises:
+        UserError: it cannot listen there.
+    """
+    from tensorboard import program
+
+    board = program.TensorBoard()
+    words = ["--logdir", folder, "--host", host, "--reload_interval", "5"]
+    words += ["--port", "default" if port is None else str(port)]
+    board.configure(argv=["", *words])
+    logging.getLogger("tensorboard").setLevel(logging.ERROR)  # Its warnings are to its authors.
+    try:
+        with contextlib.redirect_stderr(io.StringIO()):  # An advertisement; failures are raised.
+            return str(board.launch())
+    except program.TensorBoardServerException as error:
+        raise UserError(f"{str(error).rstrip('.')}; give another --port or --host") from error
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs `pmc2vec tensorboard`; Ctrl-C and SIGTERM end it with status 0."""
+    config = options.parse(
+        TensorboardConfig,
+        argv,
+        prog=PROG,
+        description="Show runs in the browser: curves, neighbours, corpus, projector.",
+        examples=[
+            "pmc2vec tensorboard --workdir run",
+            "pmc2vec tensorboard --workdir runs --port 0",
+        ],
+    )
+    return exit_codes.run(lambda: _command(config))
+
+
+def _command(config: TensorboardConfig) -> int:
+    folder = log_folder(config.workdir)
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    address = launch(folder, port=config.port, host=config.host)
+    print(f"{config.workdir}: {address} (Ctrl-C ends it)", flush=True)
+    load_tensorflow()  # Before the projector does, which would not be silent about it.
+    stop.wait()
+    return 0
+
+
+def _log_dir(path: Path) -> str | None:
+    try:
+        found: Any = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return None
+    return found.get("log_dir") if isinstance(found, dict) else None
+
+
+if __name__ == "__main__":
+    sys.exit(main())

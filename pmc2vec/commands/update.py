@@ -1,0 +1,258 @@
+"""`pmc2vec update`: what is new becomes the next release of word vectors.
+
+    pmc2vec update --input 'bulk/*.tar.gz' --root service --build --keywords melanoma --train --epochs 3
+
+The first release is built from all input and trained from the start. Each later one is built from
+the input files that no release has read (`build --since`), and its training starts from the
+vectors of the one before (`train --init_from`). It is published when all of it is there. Killed at
+any moment, the same command goes on: `build` and `train` do, and `releases` tells where.
+"""  # noqa: E501  # A command is there to be copied.
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pmc2vec.cli import exit_codes, log_lines, metrics_server, options, verbosity
+from pmc2vec.cli.progress import console
+from pmc2vec.cli.verbosity import LogFormat
+from pmc2vec.commands.releases import CURRENT, Releases
+
+if TYPE_CHECKING:
+    from beam_pipelines.config import BuildConfig
+    from pmc2vec.dataset.manifest import Manifest
+    from trainer.config import TrainConfig
+    from trainer.task import TrainSummary
+
+PROG = "pmc2vec update"
+DATASET = "dataset"
+SECTIONS = ("--build", "--train", "--")
+"""After these words stand the options of another program."""
+
+_DECIDED = {
+    "build": ("since", "stop_after", "overwrite", "metrics_port"),
+    "train": ("checkpoint_dir", "log_dir", "metrics_port"),
+}
+"""Options of build and train that are not for the user to give here, beside their folders."""
+
+
+@dataclass(frozen=True)
+class UpdateConfig:
+    """Options of `pmc2vec update`; after --build stand those of build, after --train of train."""
+
+    input: tuple[str, ...]
+    """Archives, files, folders and globs, old and new: what no release has read is read."""
+    root: Path
+    """Folder of the releases, on this machine; ROOT/current is the last one."""
+    keep: int = 3
+    """Last releases that are kept."""
+    metrics_port: int | None = None
+    """Tell Prometheus how far it is, at http://...:PORT/metrics; and /healthz, whether it moves."""
+    log_format: LogFormat = "text"
+    """What is said on stderr: lines of text, or of JSON."""
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for options that cannot mean anything."""
+        if self.keep < 1:
+            raise ValueError(f"--keep {self.keep}: must be at least 1")
+        if not self.input:
+            raise ValueError("--input is empty")
+        if ":/" in str(self.root):
+            raise ValueError(f"--root {self.root}: must be a folder of this machine")
+
+
+@dataclass(frozen=True)
+class Release:
+    """A release that was made.
+
+    Attributes:
+        folder: where it is.
+        manifest: of its dataset.
+        training: what came out of its training.
+    """
+
+    folder: Path
+    manifest: Manifest
+    training: TrainSummary
+
+
+def update(
+    config: UpdateConfig,
+    build: BuildConfig,
+    train: TrainConfig,
+    beam_flags: Sequence[str] = (),
+    *,
+    quiet: bool = True,
+) -> Release | None:
+    """Makes and publishes a release of what is new, and returns it; None where nothing is.
+
+    Args:
+        config: the options.
+        build: how datasets are built; input and folders are replaced.
+        train: how vectors are trained; folders are replaced. `init_from` is for the first release.
+        beam_flags: Beam's own options.
+        quiet: show no progress of the build.
+
+    Raises:
+        UserError: as `build` and `train`; the root is not usable.
+    """
+    from beam_pipelines.stages.increments import NothingNewError
+
+    releases = Releases(config.root)
+    log_lines.begin(config.log_format)
+    with metrics_server.served(config.metrics_port), releases.claimed():
+        last = releases.current()
+        releases.remove_before(last - config.keep + 1)  # Where an update was killed before it.
+        build = replace(build, input=config.input, log_format=config.log_format)
+        train = replace(train, log_format=config.log_format)
+        try:
+            made = _made(releases, last + 1, build, train, beam_flags, quiet=quiet)
+        except NothingNewError as error:
+            console().print(f"update: {error}", markup=False, soft_wrap=True)
+            return None
+        releases.publish(last + 1)
+        releases.remove_before(last + 2 - config.keep)
+        return made
+
+
+def _made(
+    releases: Releases,
+    number: int,
+    build: BuildConfig,
+    train: TrainConfig,
+    beam_flags: Sequence[str],
+    *,
+    quiet: bool,
+) -> Release:
+    """Builds and trains a release, or goes on with it; the one before it is published."""
+    from trainer.task import train as trained
+
+    folder = releases.folder(number)
+    build = replace(build, output=str(folder / DATASET))
+    train = replace(train, dataset=build.output, workdir=folder)
+    if number > 1:
+        before = releases.folder(number - 1)
+        build = replace(build, since=str(before / DATASET))
+        train = replace(train, init_from=before)
+    return Release(folder, _built(build, beam_flags, quiet=quiet), trained(train))
+
+
+def _built(config: BuildConfig, beam_flags: Sequence[str], *, quiet: bool) -> Manifest:
+    """Builds the dataset; one that is finished is taken as it is, whatever came in since then."""
+    from beam_pipelines.build import OtherInputError, build
+    from beam_pipelines.stages.increments import NothingNewError
+    from pmc2vec.dataset.manifest import NAME, from_json
+
+    finished = Path(config.output, NAME)
+    try:
+        return build(config, beam_flags, quiet=quiet)
+    except (OtherInputError, NothingNewError) as error:
+        if finished.is_file():
+            return from_json(finished.read_text(encoding="utf-8"), str(finished))
+        if isinstance(error, NothingNewError):
+            raise
+    return build(replace(config, overwrite=True), beam_flags, quiet=quiet)
+
+
+# --- the command -------------------------------------------------------------------------------
+
+
+def sections(words: Sequence[str]) -> dict[str, list[str]]:
+    """Returns the words before and after each of SECTIONS; what follows `--` is Beam's.
+
+    >>> sections(["--root", "r", "--train", "--epochs", "3", "--", "--runner=FlinkRunner"])
+    {'': ['--root', 'r'], '--build': [], '--train': ['--epochs', '3'], '--': ['--runner=FlinkRunner']}
+    """  # noqa: E501  # Output of a doctest.
+    found: dict[str, list[str]] = {"": [], **{section: [] for section in SECTIONS}}
+    at = ""
+    for word in words:
+        if word in SECTIONS and at != "--":
+            at = word
+        else:
+            found[at].append(word)
+    return found
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs `pmc2vec update`; nothing new is no failure."""
+    words = sections(list(sys.argv[1:] if argv is None else argv))
+    config = options.parse(
+        UpdateConfig, words[""], prog=PROG,
+        description="Build and train on what is new, and publish it. After --build and --train "
+        "stand their options.",
+        examples=(
+            "pmc2vec update --input 'bulk/*.tar.gz' --root service",
+            "pmc2vec update --input bulk --root service --build --min_count 10 --train --epochs 3",
+            "pmc2vec update --input bulk --root service -- --direct_num_workers=4",
+            "pmc2vec neighbours melanoma --vectors service/current",
+        ),
+        json_result=True,
+    )  # fmt: skip
+    build, train = _plans(config, words)
+    return exit_codes.run(lambda: _command(config, build, train, words["--"]))
+
+
+def _plans(config: UpdateConfig, words: dict[str, list[str]]) -> tuple[BuildConfig, TrainConfig]:
+    """Returns the options of build and train, checked before anything is done."""
+    from beam_pipelines.config import BuildConfig
+    from beam_pipelines.runner import unknown_options
+    from trainer.config import TrainConfig
+
+    shared = [word for word in words[""] if word in verbosity.FLAGS]
+    shared.append(f"--log_format={config.log_format}")
+    places = {
+        "build": [*words["--build"], "--input", *config.input, "--output", str(config.root)],
+        "train": [*words["--train"], "--dataset", str(config.root), "--workdir", str(config.root)],
+    }
+    build = options.parse(
+        BuildConfig, [*places["build"], *shared], prog="pmc2vec build", description="",
+        json_result=True,
+    )  # fmt: skip
+    train = options.parse(
+        TrainConfig, [*places["train"], *shared], prog="pmc2vec train", description="",
+        json_result=True,
+    )  # fmt: skip
+    for name, plan in (("build", build), ("train", train)):
+        if given := [option for option in _DECIDED[name] if getattr(plan, option)]:
+            options.refuse(PROG, f"--{given[0]} is not for --{name} to say: update decides it")
+    if unknown := unknown_options(words["--"]):
+        options.refuse(PROG, f"Beam knows no option {' '.join(unknown)}")
+    return build, train
+
+
+def _command(
+    config: UpdateConfig, build: BuildConfig, train: TrainConfig, beam_flags: Sequence[str]
+) -> int:
+    made = update(config, build, train, beam_flags, quiet=verbosity.asked.quiet)
+    if verbosity.asked.json:
+        print(json.dumps(_facts(made), ensure_ascii=False))
+    elif made is not None:
+        from beam_pipelines.build_progress import funnel_table
+        from trainer.task import told
+
+        print(funnel_table(made.manifest))
+        print("\n".join(told(made.training)[:-1]))
+        print(f"\n{config.root / CURRENT}: now {made.folder.name}")
+    return 0
+
+
+def _facts(made: Release | None) -> dict[str, Any]:
+    """Returns what came out, for --json."""
+    if made is None:
+        return {"release": None}
+    return {
+        "release": str(made.folder),
+        "since": made.manifest.since,
+        "funnel": dict(made.manifest.funnel),
+        "words": made.training.words,
+        "loss": made.training.loss,
+        "validation_loss": made.training.validation_loss,
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,237 @@
+"""The contract between the Beam job and the trainer: file names, record encoding, manifest.
+
+Every name that both halves must agree on stands here once. A record is one `tf.train.Example` with
+three bytes features, framed as TFRecord, so that any TFRecord tool can open a shard; it is written
+and read here without TensorFlow and without protobuf. Sources: the TFRecord framing and masked
+CRC-32C (TensorFlow, `core/lib/io/record_writer.h`), and the protocol buffer wire format for
+`Example{1: Features{1: map<string, Feature{1: BytesList{1: bytes}}}}`.
+
+    >>> record = Record(np.array([4, 2], "<i4"), np.array([129, 1], "u1"), np.array([7], "<i4"))
+    >>> decode_record(encode_record(record)).tokens.tolist()
+    [4, 2]
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import BinaryIO
+
+import google_crc32c
+import numpy as np
+from numpy.typing import NDArray
+
+from pmc2vec.errors import UserError
+
+TRAIN = "train"
+VALIDATION = "validation"
+SPLITS = (TRAIN, VALIDATION)
+
+TOKENS = "tokens"
+WINDOWS = "windows"
+NEGATIVES = "negatives"
+FEATURES = (TOKENS, WINDOWS, NEGATIVES)
+
+PADDING = -1
+"""Stands in `tokens` where the last record of a shard has no more tokens."""
+
+WINDOW_BITS = 0x7F
+SENTENCE_START = 0x80
+
+
+@dataclass(frozen=True)
+class RecordShape:
+    """What a reader must know to cut a record into blocks; part of the manifest.
+
+    Attributes:
+        length: T, tokens in a record.
+        block: S, tokens that share their negatives; divides `length`.
+        block_negatives: K, negatives of a block.
+        window: the largest window; not above `block`, so that a halo spans one neighbouring block.
+        negative: noise words per pair in the loss; each of the K counts `negative / K` times.
+    """
+
+    length: int
+    block: int
+    block_negatives: int
+    window: int
+    negative: int
+
+    def __post_init__(self) -> None:
+        """Raises ValueError where no record could have this shape."""
+        if min(self.length, self.block, self.block_negatives, self.window, self.negative) < 1:
+            raise ValueError(f"every size of a record must be at least 1: {self}")
+        if self.length % self.block:
+            raise ValueError(f"length {self.length} must be a multiple of block {self.block}")
+        if self.window > min(self.block, WINDOW_BITS):
+            raise ValueError(
+                f"window {self.window} must not exceed block {self.block} or {WINDOW_BITS}"
+            )
+
+    @property
+    def blocks(self) -> int:
+        """Blocks in a record, T / S."""
+        return self.length // self.block
+
+    @property
+    def negatives(self) -> int:
+        """Negatives in a record, T / S * K."""
+        return self.blocks * self.block_negatives
+
+
+@dataclass(frozen=True, eq=False)
+class Record:
+    """One run of tokens with the windows and negatives drawn for it.
+
+    Attributes:
+        tokens: [T] int32, consecutive kept word ids; `PADDING` after the end.
+        windows: [T] uint8, drawn window in the low 7 bits, high bit where a sentence starts.
+        negatives: [T / S * K] int32, word ids from the noise distribution, K for each block.
+    """
+
+    tokens: NDArray[np.int32]
+    windows: NDArray[np.uint8]
+    negatives: NDArray[np.int32]
+
+
+def shard_name(split: str, index: int, count: int) -> str:
+    """Returns a shard's file name: `train-00003-of-00016.tfrecord`."""
+    return f"{split}-{index:05d}-of-{count:05d}.tfrecord"
+
+
+# --- the wire format ---------------------------------------------------------------------------
+
+
+def _varint(value: int) -> bytes:
+    out = bytearray()
+    while value > 0x7F:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    out.append(value)
+    return bytes(out)
+
+
+def _field(number: int, payload: bytes) -> bytes:
+    return _varint(number << 3 | 2) + _varint(len(payload)) + payload
+
+
+def _feature(name: str, value: bytes) -> bytes:
+    bytes_list = _field(1, _field(1, value))
+    return _field(1, _field(1, name.encode()) + _field(2, bytes_list))
+
+
+@lru_cache(maxsize=64)
+def _heads(sizes: tuple[int, ...]) -> tuple[bytes, ...]:
+    """Returns what stands before each feature's value in a record with values of such sizes."""
+    features = [_feature(name, bytes(n)) for name, n in zip(FEATURES, sizes, strict=True)]
+    whole = _field(1, b"".join(features))
+    before = whole[: len(whole) - sum(map(len, features))]
+    first, *others = (part[: len(part) - n] for part, n in zip(features, sizes, strict=True))
+    return before + first, *others
+
+
+def encode_record(record: Record) -> bytes:
+    """Returns the record as a serialized `tf.train.Example`; arrays as little-endian bytes."""
+    tokens = np.asarray(record.tokens, "<i4").tobytes()
+    windows = np.asarray(record.windows, "u1").tobytes()
+    negatives = np.asarray(record.negatives, "<i4").tobytes()
+    heads = _heads((len(tokens), len(windows), len(negatives)))
+    return b"".join((heads[0], tokens, heads[1], windows, heads[2], negatives))
+
+
+def _read_varint(data: bytes, at: int) -> tuple[int, int]:
+    value = shift = 0
+    while True:
+        byte = data[at]
+        value |= (byte & 0x7F) << shift
+        at += 1
+        if byte < 0x80:
+            return value, at
+        shift += 7
+
+
+def _fields(data: bytes) -> Iterator[tuple[int, bytes]]:
+    """Yields (number, payload) of each length-delimited field."""
+    at = 0
+    while at < len(data):
+        key, at = _read_varint(data, at)
+        if key & 7 != 2:
+            raise ValueError(f"wire type {key & 7} at byte {at} is not length-delimited")
+        size, at = _read_varint(data, at)
+        if at + size > len(data):
+            raise ValueError(f"field {key >> 3} at byte {at} runs past the end")
+        yield key >> 3, data[at : at + size]
+        at += size
+
+
+def _only(data: bytes) -> bytes:
+    return next((payload for number, payload in _fields(data) if number == 1), b"")
+
+
+def decode_record(data: bytes) -> Record:
+    """Returns the record of a serialized `tf.train.Example`; the twin of `encode_record`.
+
+    Raises:
+        ValueError: it is no Example, or one of the three features is missing.
+    """
+    found: dict[str, bytes] = {}
+    try:
+        for _, entry in _fields(_only(data)):
+            pair = dict(_fields(entry))
+            found[pair[1].decode()] = _only(_only(pair[2]))
+    except (IndexError, KeyError, UnicodeDecodeError) as error:
+        raise ValueError(f"not a tf.train.Example: {error!r}") from error
+    missing = [name for name in FEATURES if name not in found]
+    if missing:
+        raise ValueError(f"the Example lacks {', '.join(missing)}; it has {sorted(found)}")
+    return Record(
+        np.frombuffer(found[TOKENS], "<i4"),
+        np.frombuffer(found[WINDOWS], "u1"),
+        np.frombuffer(found[NEGATIVES], "<i4"),
+    )
+
+
+# --- TFRecord framing --------------------------------------------------------------------------
+
+
+def _masked_crc(data: bytes) -> int:
+    crc = int(google_crc32c.value(data))
+    return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
+
+
+def frame(data: bytes) -> bytes:
+    """Returns `data` framed as one TFRecord: length, its CRC, data, its CRC."""
+    length = struct.pack("<Q", len(data))
+    return b"".join(
+        (length, struct.pack("<I", _masked_crc(length)), data, struct.pack("<I", _masked_crc(data)))
+    )
+
+
+def read_frames(file: BinaryIO, where: str) -> Iterator[bytes]:
+    """Yields the payload of each TFRecord in `file`.
+
+    Raises:
+        UserError: the file ends inside a record or a CRC is wrong; names `where` and the byte.
+    """
+    at = 0
+    while header := file.read(12):
+        length = struct.unpack("<Q", header[:8])[0] if len(header) == 12 else 0
+        if len(header) < 12 or struct.unpack("<I", header[8:])[0] != _masked_crc(header[:8]):
+            raise UserError(f"{where}: damaged record header at byte {at}; build the dataset again")
+        body = file.read(length + 4)
+        if len(body) < length + 4 or struct.unpack("<I", body[-4:])[0] != _masked_crc(body[:-4]):
+            raise UserError(f"{where}: damaged record at byte {at}; build the dataset again")
+        yield body[:-4]
+        at += 12 + length + 4
+
+
+def read_shard(file: BinaryIO, where: str) -> Iterator[Record]:
+    """Yields the records of a shard; errors as in `read_frames`."""
+    return map(decode_record, read_frames(file, where))
+
+
+def shard_bytes(records: Iterable[Record]) -> Iterator[bytes]:
+    """Yields the framed bytes of each record, ready to be written one after the other."""
+    return (frame(encode_record(record)) for record in records)

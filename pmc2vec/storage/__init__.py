@@ -1,0 +1,1 @@
+"""The one door to files: literal paths, patterns, atomic writes, locks."""

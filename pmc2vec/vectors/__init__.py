@@ -1,0 +1,1 @@
+"""Word vectors, the product: load, save, ask, evaluate. Needs NumPy only."""

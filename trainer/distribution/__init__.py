@@ -1,0 +1,1 @@
+"""Where a step runs: one device, several in step, several that are averaged."""

@@ -1,0 +1,223 @@
+"""Which devices train, as a `tf.distribute` strategy; and TensorFlow without its start-up notes.
+
+Several processes train together where TF_CONFIG names them all, as Vertex AI and Kubeflow set it:
+
+    {"cluster": {"worker": ["host0:2222", "host1:2222"]}, "task": {"type": "worker", "index": 0}}
+
+The chief, or the first worker where there is none, writes what comes out; the others read its
+checkpoints, so `--checkpoint_dir` must be a folder that all of them see.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pmc2vec.cli import garbage_collection
+from pmc2vec.errors import UserError
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+
+TF_CONFIG = "TF_CONFIG"
+
+_KERAS = "TF_USE_LEGACY_KERAS"
+
+_QUOTA = Path("/sys/fs/cgroup/cpu.max")  # "150000 100000": microseconds of CPU in so many.
+
+_TRAINING = ("chief", "worker")  # Kinds of tasks, in the order in which TensorFlow numbers them.
+
+
+@dataclass(frozen=True)
+class Worker:
+    """One of the processes that train together.
+
+    Attributes:
+        index: from 0.
+        count: how many they are.
+    """
+
+    index: int = 0
+    count: int = 1
+
+    @property
+    def chief(self) -> bool:
+        """Whether this process writes what comes out."""
+        return self.index == 0
+
+
+ALONE = Worker()
+
+
+def this_worker() -> Worker:
+    """Returns which worker TF_CONFIG says that this process is.
+
+    >>> os.environ["TF_CONFIG"] = (
+    ...     '{"cluster": {"chief": ["a:1"], "worker": ["b:1", "c:1"]},'
+    ...     ' "task": {"type": "worker", "index": 1}}'
+    ... )
+    >>> this_worker()
+    Worker(index=2, count=3)
+    >>> del os.environ["TF_CONFIG"]
+
+    Raises:
+        UserError: it is not of the form above, or this task is none that trains.
+    """
+    text = os.environ.get(TF_CONFIG)
+    if not text:
+        return ALONE
+    try:
+        config = json.loads(text)
+        tasks = {kind: len(config.get("cluster", {}).get(kind, ())) for kind in _TRAINING}
+        kind = config.get("task", {}).get("type", "worker")
+        index = int(config.get("task", {}).get("index", 0))
+    except (AttributeError, TypeError, ValueError) as error:
+        raise UserError(
+            f"TF_CONFIG: not of the form that TensorFlow gives it ({error}); unset or mend it"
+        ) from error
+    count = sum(tasks.values())
+    if count < 2:
+        return ALONE
+    if kind not in tasks or not 0 <= index < tasks[kind]:
+        raise UserError(
+            f"TF_CONFIG: task {kind} {index} is none of {tasks['chief']} chiefs and "
+            f"{tasks['worker']} workers; only those train"
+        )
+    return Worker(index + (tasks["chief"] if kind == "worker" else 0), count)
+
+
+def cores(quota: Path = _QUOTA) -> int:
+    """Returns how many cores this process may use, by its affinity and by its container's limit.
+
+    Args:
+        quota: the file in which Linux says what the container may use.
+    """
+    affinity = getattr(os, "sched_getaffinity", None)  # Linux has it.
+    count = len(affinity(0)) if affinity else os.cpu_count() or 1
+    try:
+        limit, period = quota.read_text().split()
+    except (OSError, ValueError):
+        return count
+    return count if limit == "max" else max(1, min(count, int(limit) // int(period)))
+
+
+def load_tensorflow() -> None:
+    """Loads TensorFlow, silently, and without Keras until somebody asks for `tf.keras`.
+
+    Its libraries print lines before they read TF_CPP_MIN_LOG_LEVEL, among them an "error" on every
+    machine without a GPU. And it loads Keras at once, which takes as long as itself where there are
+    Matplotlib and scikit-learn.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    with _silence(), _without_keras(), garbage_collection.not_sought():
+        import tensorflow as tf
+
+        tf.config.list_physical_devices()
+
+
+def strategy(devices: int | None = None) -> tf.distribute.Strategy:
+    """Returns the strategy that trains on all GPUs, or on the CPU where there is none.
+
+    One device needs no mirrors and gets TensorFlow's default strategy. In a cluster it waits for
+    the other processes.
+
+    Args:
+        devices: of this process; None for all GPUs, or one CPU device. Several CPU devices share
+            the same cores: they are for trying out what several GPUs would do.
+
+    Raises:
+        UserError: there are not so many.
+    """
+    import tensorflow as tf
+
+    gpus = tf.config.list_physical_devices("GPU")
+    count = devices or max(len(gpus), 1)
+    if gpus and count > len(gpus):
+        raise UserError(f"--devices {count}, but this machine has {len(gpus)} GPUs; lower it")
+    with contextlib.suppress(RuntimeError):  # TensorFlow has started: as its user has set it up.
+        for gpu in gpus:
+            tf.config.experimental.set_memory_growth(gpu, enable=True)
+    if this_worker().count > 1:
+        return _connected(gpus[:count], count)
+    if count == 1:
+        return tf.distribute.get_strategy()
+    if not gpus:
+        _split_cpu(count)
+    kind = "GPU" if gpus else "CPU"
+    return tf.distribute.MirroredStrategy([f"{kind}:{at}" for at in range(count)])
+
+
+def _connected(gpus: list[tf.config.PhysicalDevice], count: int) -> tf.distribute.Strategy:
+    """Returns the strategy of a cluster, once all its processes are there."""
+    import tensorflow as tf
+
+    if gpus:
+        tf.config.set_visible_devices(gpus, "GPU")
+    elif count > 1:
+        raise UserError(f"--devices {count}: in a cluster without GPUs each process has one device")
+    try:
+        return tf.distribute.MultiWorkerMirroredStrategy()
+    except (RuntimeError, ValueError, tf.errors.OpError) as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise UserError(
+            f"TF_CONFIG: the cluster does not come together ({reason}); "
+            "start all its processes again"
+        ) from error
+
+
+def _split_cpu(count: int) -> None:
+    """Makes `count` logical devices of the CPU; TensorFlow allows it once, and early."""
+    import tensorflow as tf
+
+    (cpu,) = tf.config.list_physical_devices("CPU")
+    try:
+        tf.config.set_logical_device_configuration(
+            cpu, [tf.config.LogicalDeviceConfiguration()] * count
+        )
+    except RuntimeError as error:
+        if len(tf.config.list_logical_devices("CPU")) < count:
+            raise UserError(
+                f"--devices {count}: TensorFlow has started with fewer CPU devices in this process"
+            ) from error
+
+
+@contextlib.contextmanager
+def _without_keras() -> Iterator[None]:
+    """Makes TensorFlow look for the Keras of old, if it is loaded inside, and not find it.
+
+    It asks for the variable again when `tf.keras` is first used.
+    """
+    before = os.environ.get(_KERAS)
+    os.environ.setdefault(_KERAS, "1")
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[_KERAS]
+
+
+@contextlib.contextmanager
+def _silence() -> Iterator[None]:
+    """Holds back what is written to stderr, and shows it only if the work inside fails."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with tempfile.TemporaryFile() as held:
+        os.dup2(held.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            os.dup2(kept, 2)
+            held.seek(0)
+            os.write(2, held.read())
+            raise
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)

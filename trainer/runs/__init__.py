@@ -1,1 +1,0 @@
-"""What surrounds the steps of a training: where it starts from, how it fails, how good it is."""
