@@ -14,9 +14,9 @@ import signal
 import sys
 from pathlib import Path
 
-from pmc2vec.cli import garbage_collection
+from pmc2vec import machine
 
-with garbage_collection.not_sought():
+with machine.garbage_collection_paused():
     from apache_beam.runners.worker import sdk_worker_main
 
 _PR_SET_PDEATHSIG = 1  # prctl(2), Linux
@@ -25,7 +25,7 @@ if __name__ == "__main__":
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     logging.disable(logging.CRITICAL)
-    garbage_collection.not_sought_at_exit()
+    machine.skip_garbage_collection_at_exit()
     with Path(os.devnull).open("w") as nowhere:
         sys.stderr = nowhere
         sdk_worker_main.main(sys.argv)

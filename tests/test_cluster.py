@@ -26,7 +26,7 @@ import os
 import signal
 import sys
 from pmc2vec.cli.exit_codes import run
-from trainer.distribution.devices import load_tensorflow
+from pmc2vec.machine import load_tensorflow
 
 load_tensorflow()
 from trainer import task

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from tests.datasets import topic_articles, write_dataset
-from trainer.distribution.devices import cores
 
 ROOT = Path(__file__).parent.parent
 
@@ -30,7 +29,8 @@ def run(code: str, *words: object) -> str:
 HEAD = """
 import sys
 import numpy as np
-from trainer.distribution.devices import load_tensorflow, strategy
+from pmc2vec.machine import load_tensorflow
+from trainer.distribution.devices import strategy
 
 load_tensorflow()
 import tensorflow as tf
@@ -119,7 +119,7 @@ import signal
 import sys
 from pathlib import Path
 from trainer.config import TrainConfig
-from trainer.distribution.devices import load_tensorflow
+from pmc2vec.machine import load_tensorflow
 
 load_tensorflow()
 from trainer.distribution.replicas import Replicas
@@ -168,14 +168,3 @@ def test_it_learns_and_stopped_and_continued_the_tables_are_the_same(
     dataset, tmp_path, devices, sync_every
 ):
     assert run(TRAINING, dataset, tmp_path, devices, sync_every).endswith("equal\n")
-
-
-@pytest.mark.parametrize(
-    ("quota", "expected"),
-    [("max 100000", 8), ("250000 100000", 2), ("50000 100000", 1), ("1600000 100000", 8), ("?", 8)],
-)
-def test_cores_are_those_of_the_container(monkeypatch, tmp_path, quota, expected):
-    monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(8)))
-    (tmp_path / "cpu.max").write_text(f"{quota}\n")
-    assert cores(tmp_path / "cpu.max") == expected
-    assert cores(tmp_path / "none") == 8

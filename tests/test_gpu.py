@@ -62,7 +62,7 @@ def test_it_learns_and_a_finished_training_goes_on(dataset, tmp_path):
 SHARED = """
 import sys
 import numpy as np
-from trainer.distribution.devices import load_tensorflow
+from pmc2vec.machine import load_tensorflow
 
 load_tensorflow()
 import tensorflow as tf

@@ -295,7 +295,8 @@ def test_a_training_loads_keras_only_when_it_is_asked_for(dataset, tmp_path):
 TWO_DEVICES = """
 import sys
 import numpy as np
-from trainer.distribution.devices import load_tensorflow, strategy
+from pmc2vec.machine import load_tensorflow
+from trainer.distribution.devices import strategy
 
 load_tensorflow()
 import tensorflow as tf

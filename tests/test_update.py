@@ -207,7 +207,7 @@ import signal
 import sys
 from pmc2vec.cli import exit_codes
 import beam_pipelines.build
-from trainer.distribution.devices import load_tensorflow
+from pmc2vec.machine import load_tensorflow
 
 load_tensorflow()
 import trainer.loop

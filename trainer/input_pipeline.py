@@ -41,9 +41,10 @@ from pmc2vec.dataset.records import (
     RecordShape,
 )
 from pmc2vec.errors import UserError
+from pmc2vec.machine import available_cores
 from trainer import redrawing
 from trainer.dataset_reader import Dataset, damage, open_dataset, shards_of
-from trainer.distribution.devices import ALONE, Worker, cores
+from trainer.distribution.devices import ALONE, Worker
 
 __all__ = [
     "Batch", "Dataset", "damage", "open_dataset", "pair_dataset", "training_batches",
@@ -64,7 +65,7 @@ PIECE = 64
 GROUP = 50
 """Batches that are parsed together, unless they hold more than SHUFFLE_RECORDS records."""
 
-PARSERS = max(1, min(8, cores() // 4))
+PARSERS = max(1, min(8, available_cores() // 4))
 """Groups that are parsed at the same time; one where the step has few cores for itself."""
 
 PREFETCH = 16
@@ -214,7 +215,7 @@ def pair_dataset(
         label = tf.one_hot(tf.zeros_like(target), 1 + negatives, dtype=tf.int64)
         return tf.nest.map_structure(lambda part: tf.gather(part, order), ((target, words), label))
 
-    pairs = batches.enumerate().map(expand, num_parallel_calls=cores())
+    pairs = batches.enumerate().map(expand, num_parallel_calls=available_cores())
     shards = dataset.shards(epoch) if split == TRAIN else dataset.manifest.select(split)
     count = sum(shard.pairs for shard in shards) // batch_size
     whole = pairs.rebatch(batch_size, drop_remainder=True)

@@ -28,10 +28,11 @@ from pmc2vec.cli.exit_codes import run
 from pmc2vec.cli.options import parse
 from pmc2vec.cli.progress import clock_time, console
 from pmc2vec.cli.signals import stop_request
+from pmc2vec.machine import load_tensorflow
 from pmc2vec.vectors.export import write_vectors
 from trainer import word_pair_scores
 from trainer.config import TrainConfig
-from trainer.distribution.devices import Worker, load_tensorflow, strategy, this_worker
+from trainer.distribution.devices import Worker, strategy, this_worker
 from trainer.workdir import EXPORTS, PROVENANCE, claim, exported, record_options, write_json
 
 if TYPE_CHECKING:

@@ -23,7 +23,8 @@ import traceback
 from collections.abc import Callable, Iterator
 from types import FrameType
 
-from pmc2vec.cli import garbage_collection, log_lines, verbosity
+from pmc2vec import machine
+from pmc2vec.cli import log_lines, verbosity
 from pmc2vec.errors import UserError
 
 FAILED = 1
@@ -55,7 +56,7 @@ def run(program: Callable[[], int]) -> int:
     Args:
         program: returns its exit status, and has its arguments already.
     """
-    garbage_collection.not_sought_at_exit()
+    machine.skip_garbage_collection_at_exit()
     try:
         with _heard():
             status = program()

@@ -15,8 +15,7 @@ from difflib import get_close_matches
 from importlib import import_module
 from types import MappingProxyType
 
-from pmc2vec import __version__
-from pmc2vec.cli import garbage_collection
+from pmc2vec import __version__, machine
 from pmc2vec.cli.exit_codes import run
 from pmc2vec.errors import UserError
 
@@ -175,7 +174,7 @@ def load(name: str) -> Callable[[Sequence[str]], int]:
     """
     module, _, function = COMMANDS[name].target.partition(":")
     try:
-        with garbage_collection.not_sought():
+        with machine.garbage_collection_paused():
             program: Callable[[Sequence[str]], int] = getattr(import_module(module), function)
     except ModuleNotFoundError as error:
         missing = (error.name or "").partition(".")[0]

@@ -20,7 +20,7 @@ from typing import Any
 
 from pmc2vec.cli import exit_codes, options
 from pmc2vec.errors import UserError
-from trainer.distribution.devices import load_tensorflow
+from pmc2vec.machine import load_tensorflow
 
 PROG = "pmc2vec tensorboard"
 

@@ -19,10 +19,10 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from pmc2vec.machine import available_cores
 from trainer.batch_groups import Groups, no_batches
 from trainer.cpu_kernels import arrays, kernels
 from trainer.cpu_kernels.llvm_intrinsics import HAS_BFLOAT16
-from trainer.distribution.devices import cores
 from trainer.input_pipeline import Batch
 from trainer.model import SkipGram
 from trainer.optimizers import Slots
@@ -62,7 +62,7 @@ class NativeSteps:
         # whatever they wait for. OpenMP looks at this when the first kernel runs.
         if "OMP_WAIT_POLICY" not in os.environ:
             os.environ.setdefault("GOMP_SPINCOUNT", "1000")
-        self.cores = min(cores(), numba.config.NUMBA_NUM_THREADS)
+        self.cores = min(available_cores(), numba.config.NUMBA_NUM_THREADS)
         self._model, self._slots = model, slots
         self.bfloat16 = mixed_precision and HAS_BFLOAT16
         size, unit = model.target.shape[1], 2 if self.bfloat16 else 1

@@ -1,4 +1,4 @@
-"""Which devices train, as a `tf.distribute` strategy; and TensorFlow without its start-up notes.
+"""Which devices train, as a `tf.distribute` strategy.
 
 Several processes train together where TF_CONFIG names them all, as Vertex AI and Kubeflow set it:
 
@@ -13,14 +13,9 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import sys
-import tempfile
-from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pmc2vec.cli import garbage_collection
 from pmc2vec.errors import UserError
 
 if TYPE_CHECKING:
@@ -28,10 +23,6 @@ if TYPE_CHECKING:
 
 
 TF_CONFIG = "TF_CONFIG"
-
-_KERAS = "TF_USE_LEGACY_KERAS"
-
-_QUOTA = Path("/sys/fs/cgroup/cpu.max")  # "150000 100000": microseconds of CPU in so many.
 
 _TRAINING = ("chief", "worker")  # Kinds of tasks, in the order in which TensorFlow numbers them.
 
@@ -92,35 +83,6 @@ def this_worker() -> Worker:
             f"{tasks['worker']} workers; only those train"
         )
     return Worker(index + (tasks["chief"] if kind == "worker" else 0), count)
-
-
-def cores(quota: Path = _QUOTA) -> int:
-    """Returns how many cores this process may use, by its affinity and by its container's limit.
-
-    Args:
-        quota: the file in which Linux says what the container may use.
-    """
-    affinity = getattr(os, "sched_getaffinity", None)  # Linux has it.
-    count = len(affinity(0)) if affinity else os.cpu_count() or 1
-    try:
-        limit, period = quota.read_text().split()
-    except (OSError, ValueError):
-        return count
-    return count if limit == "max" else max(1, min(count, int(limit) // int(period)))
-
-
-def load_tensorflow() -> None:
-    """Loads TensorFlow, silently, and without Keras until somebody asks for `tf.keras`.
-
-    Its libraries print lines before they read TF_CPP_MIN_LOG_LEVEL, among them an "error" on every
-    machine without a GPU. And it loads Keras at once, which takes as long as itself where there are
-    Matplotlib and scikit-learn.
-    """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    with _silence(), _without_keras(), garbage_collection.not_sought():
-        import tensorflow as tf
-
-        tf.config.list_physical_devices()
 
 
 def strategy(devices: int | None = None) -> tf.distribute.Strategy:
@@ -187,37 +149,3 @@ def _split_cpu(count: int) -> None:
             raise UserError(
                 f"--devices {count}: TensorFlow has started with fewer CPU devices in this process"
             ) from error
-
-
-@contextlib.contextmanager
-def _without_keras() -> Iterator[None]:
-    """Makes TensorFlow look for the Keras of old, if it is loaded inside, and not find it.
-
-    It asks for the variable again when `tf.keras` is first used.
-    """
-    before = os.environ.get(_KERAS)
-    os.environ.setdefault(_KERAS, "1")
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ[_KERAS]
-
-
-@contextlib.contextmanager
-def _silence() -> Iterator[None]:
-    """Holds back what is written to stderr, and shows it only if the work inside fails."""
-    sys.stderr.flush()
-    kept = os.dup(2)
-    with tempfile.TemporaryFile() as held:
-        os.dup2(held.fileno(), 2)
-        try:
-            yield
-        except BaseException:
-            os.dup2(kept, 2)
-            held.seek(0)
-            os.write(2, held.read())
-            raise
-        finally:
-            os.dup2(kept, 2)
-            os.close(kept)

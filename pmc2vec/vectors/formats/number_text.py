@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from pyarrow import csv
 
 from pmc2vec.errors import UserError
-from trainer.distribution.devices import cores
+from pmc2vec.machine import available_cores
 
 CHUNK = 1 << 18
 """Numbers turned into text at once: about 3 MB of it."""
@@ -33,7 +33,7 @@ def text_chunks(matrix: NDArray[np.float32], delimiter: str) -> Iterator[bytes]:
     """
     from pmc2vec.vectors.formats.digits import text_of
 
-    step, most = max(1, CHUNK // matrix.shape[1]), cores()
+    step, most = max(1, CHUNK // matrix.shape[1]), available_cores()
     with ThreadPoolExecutor(most) as pool:
         ahead: deque[Future[bytes]] = deque()
         for start in range(0, len(matrix), step):

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pmc2vec.errors import UserError
+from pmc2vec.machine import load_tensorflow
 from pmc2vec.vectors.optional_packages import load
 from pmc2vec.vectors.vector_files import Matrix, check_unique, check_words, lines, scratch
-from trainer.distribution.devices import load_tensorflow
 
 if TYPE_CHECKING:
     from pmc2vec.vectors.word_vectors import Vectors
