@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import tensorflow as tf
 
-from pmc2vec.dataset.records import RecordShape
+from pmc2vec.dataset.records import RECORD_FEATURES, RecordShape
 from trainer.input_pipeline import Batch
 
 
@@ -53,5 +53,4 @@ class Groups:
 
 def no_batches(shape: RecordShape, records: int) -> Batch:
     """Returns what `Groups.take` would of batches of so many records, but none: [0, B, T] parts."""
-    sizes = ((shape.length, tf.int32), (shape.length, tf.uint8), (shape.negatives, tf.int32))
-    return Batch(*(tf.zeros([0, records, size], kind) for size, kind in sizes))
+    return Batch(*(tf.zeros([0, records, f.width(shape)], f.dtype) for f in RECORD_FEATURES))

@@ -29,15 +29,13 @@ import tensorflow as tf
 
 from pmc2vec.dataset.manifest import Shard
 from pmc2vec.dataset.records import (
-    FEATURES,
-    NEGATIVES,
     PADDING,
+    RECORD_FEATURES,
     SENTENCE_START,
-    TOKENS,
     TRAIN,
     VALIDATION,
     WINDOW_BITS,
-    WINDOWS,
+    RecordFeature,
     RecordShape,
 )
 from pmc2vec.errors import UserError
@@ -305,28 +303,30 @@ def _grouped(
         first: number of the first group.
         drawn: see `draws.redraw`.
     """
-    read = [name for name in FEATURES if drawn is None or name != NEGATIVES]
-    features = {name: tf.io.FixedLenFeature([], tf.string) for name in read}
+    # Negatives that are drawn anew are not read.
+    read = [f for f in RECORD_FEATURES if drawn is None or f.name != "negatives"]
+    features = {feature.name: tf.io.FixedLenFeature([], tf.string) for feature in read}
 
     @_as_written
     def parse(number: Any, serialized: Any) -> Batch:
         """Returns the batches of a group of records, the last one padded."""
         found = tf.io.parse_example(serialized, features)
 
-        def numbers(name: str, kind: tf.DType, width: int, filler: int) -> Any:
+        def numbers(feature: RecordFeature) -> Any:
             """Returns a feature of the records, [n * B, width]."""
-            rows = tf.ensure_shape(tf.io.decode_raw(found[name], kind), [None, width])
+            kind = tf.as_dtype(feature.dtype)
+            rows = tf.io.decode_raw(found[feature.name], kind)
+            rows = tf.ensure_shape(rows, [None, feature.width(shape)])
             missing = -tf.shape(rows)[0] % records
-            return tf.pad(rows, [[0, missing], [0, 0]], constant_values=tf.cast(filler, kind))
+            filler = tf.cast(feature.filler, kind)
+            return tf.pad(rows, [[0, missing], [0, 0]], constant_values=filler)
 
-        tokens = numbers(TOKENS, tf.int32, shape.length, PADDING)
-        windows = numbers(WINDOWS, tf.uint8, shape.length, 0)
-        if drawn is None:
-            negatives = numbers(NEGATIVES, tf.int32, shape.negatives, 0)
-        else:
-            windows, negatives = drawn(number, windows)
-        parts = (tokens, windows, negatives)
-        return Batch(*(tf.reshape(part, [-1, records, part.shape[1]]) for part in parts))
+        parts = {feature.name: numbers(feature) for feature in read}
+        if drawn is not None:
+            parts["windows"], parts["negatives"] = drawn(number, parts["windows"])
+        return Batch(
+            **{name: tf.reshape(part, [-1, records, part.shape[1]]) for name, part in parts.items()}
+        )
 
     groups = serialized.enumerate(first).map(parse, num_parallel_calls=PARSERS).prefetch(2)
     options = tf.data.Options()
@@ -339,11 +339,11 @@ def _grouped(
 
 def _padded(groups: tf.data.Dataset, count: int, size: int) -> tf.data.Dataset:
     """Returns groups of `size`, and of padding until there are `count` batches."""
-    tokens, *others = groups.element_spec
-    rows = [[size, *part.shape[1:]] for part in (tokens, *others)]
     empty = Batch(
-        tf.fill(rows[0], PADDING),
-        *(tf.zeros(row, part.dtype) for row, part in zip(rows[1:], others, strict=True)),
+        *(
+            tf.fill([size, *part.shape[1:]], tf.cast(feature.filler, part.dtype))
+            for feature, part in zip(RECORD_FEATURES, groups.element_spec, strict=True)
+        )
     )
     padding = tf.data.Dataset.from_tensors(empty).repeat()
     return groups.concatenate(padding).unbatch().take(count).batch(size).prefetch(1)

@@ -14,10 +14,12 @@ CRC-32C (TensorFlow, `core/lib/io/record_writer.h`), and the protocol buffer wir
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import BinaryIO
+from itertools import chain
+from operator import attrgetter
+from typing import Any, BinaryIO
 
 import google_crc32c
 import numpy as np
@@ -29,16 +31,14 @@ TRAIN = "train"
 VALIDATION = "validation"
 SPLITS = (TRAIN, VALIDATION)
 
-TOKENS = "tokens"
-WINDOWS = "windows"
-NEGATIVES = "negatives"
-FEATURES = (TOKENS, WINDOWS, NEGATIVES)
-
 PADDING = -1
-"""Stands in `tokens` where the last record of a shard has no more tokens."""
+"""Fills `tokens` where the last record of a shard has no more tokens."""
 
 WINDOW_BITS = 0x7F
+"""The bits of an entry of `windows` that hold the drawn window, 1 to 127."""
+
 SENTENCE_START = 0x80
+"""The bit of an entry of `windows` that is set at the first token of a sentence."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +79,31 @@ class RecordShape:
     def negatives(self) -> int:
         """Negatives in a record, T / S * K."""
         return self.blocks * self.block_negatives
+
+
+@dataclass(frozen=True)
+class RecordFeature:
+    """One feature of a record: a row of numbers of one type.
+
+    Attributes:
+        name: of the feature in the `tf.train.Example` and of the attribute of `Record`.
+        dtype: of the numbers; little-endian in the file.
+        filler: the number that stands where a record or a batch has no more.
+        width: returns how many numbers a record of a given shape has.
+    """
+
+    name: str
+    dtype: np.dtype[Any]
+    filler: int
+    width: Callable[[RecordShape], int]
+
+
+RECORD_FEATURES = (
+    RecordFeature("tokens", np.dtype("<i4"), PADDING, attrgetter("length")),
+    RecordFeature("windows", np.dtype("u1"), 0, attrgetter("length")),
+    RecordFeature("negatives", np.dtype("<i4"), 0, attrgetter("negatives")),
+)
+"""The features in the order in which they are written. Writer and readers go by this table."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,7 +150,7 @@ def _feature(name: str, value: bytes) -> bytes:
 @lru_cache(maxsize=64)
 def _heads(sizes: tuple[int, ...]) -> tuple[bytes, ...]:
     """Returns what stands before each feature's value in a record with values of such sizes."""
-    features = [_feature(name, bytes(n)) for name, n in zip(FEATURES, sizes, strict=True)]
+    features = [_feature(f.name, bytes(n)) for f, n in zip(RECORD_FEATURES, sizes, strict=True)]
     whole = _field(1, b"".join(features))
     before = whole[: len(whole) - sum(map(len, features))]
     first, *others = (part[: len(part) - n] for part, n in zip(features, sizes, strict=True))
@@ -134,11 +159,9 @@ def _heads(sizes: tuple[int, ...]) -> tuple[bytes, ...]:
 
 def encode_record(record: Record) -> bytes:
     """Returns the record as a serialized `tf.train.Example`; arrays as little-endian bytes."""
-    tokens = np.asarray(record.tokens, "<i4").tobytes()
-    windows = np.asarray(record.windows, "u1").tobytes()
-    negatives = np.asarray(record.negatives, "<i4").tobytes()
-    heads = _heads((len(tokens), len(windows), len(negatives)))
-    return b"".join((heads[0], tokens, heads[1], windows, heads[2], negatives))
+    values = [np.asarray(getattr(record, f.name), f.dtype).tobytes() for f in RECORD_FEATURES]
+    heads = _heads(tuple(map(len, values)))
+    return b"".join(chain.from_iterable(zip(heads, values, strict=True)))
 
 
 def _read_varint(data: bytes, at: int) -> tuple[int, int]:
@@ -174,7 +197,7 @@ def decode_record(data: bytes) -> Record:
     """Returns the record of a serialized `tf.train.Example`; the twin of `encode_record`.
 
     Raises:
-        ValueError: it is no Example, or one of the three features is missing.
+        ValueError: it is no Example, or a feature is missing.
     """
     found: dict[str, bytes] = {}
     try:
@@ -183,14 +206,10 @@ def decode_record(data: bytes) -> Record:
             found[pair[1].decode()] = _only(_only(pair[2]))
     except (IndexError, KeyError, UnicodeDecodeError) as error:
         raise ValueError(f"not a tf.train.Example: {error!r}") from error
-    missing = [name for name in FEATURES if name not in found]
+    missing = [feature.name for feature in RECORD_FEATURES if feature.name not in found]
     if missing:
         raise ValueError(f"the Example lacks {', '.join(missing)}; it has {sorted(found)}")
-    return Record(
-        np.frombuffer(found[TOKENS], "<i4"),
-        np.frombuffer(found[WINDOWS], "u1"),
-        np.frombuffer(found[NEGATIVES], "<i4"),
-    )
+    return Record(*(np.frombuffer(found[f.name], f.dtype) for f in RECORD_FEATURES))
 
 
 # --- TFRecord framing --------------------------------------------------------------------------

@@ -6,7 +6,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from pmc2vec.dataset.records import PADDING
+from pmc2vec.dataset.records import RECORD_FEATURES
 from trainer.input_pipeline import Batch
 
 
@@ -46,8 +46,12 @@ def filled_up(batches: Batch, steps: int) -> Batch:
     missing = [[0, steps - batches.tokens.shape[0]], [0, 0], [0, 0]]
     if not missing[0][1]:
         return batches
-    tokens = tf.pad(batches.tokens, missing, constant_values=PADDING)
-    return Batch(tokens, *(tf.pad(part, missing) for part in batches[1:]))
+    return Batch(
+        *(
+            tf.pad(part, missing, constant_values=tf.cast(feature.filler, part.dtype))
+            for feature, part in zip(RECORD_FEATURES, batches, strict=True)
+        )
+    )
 
 
 def at_step(batches: Batch, step: Any) -> Batch:
