@@ -24,10 +24,10 @@ import apache_beam as beam
 
 from beam_pipelines.build_progress import Display, corpus_table, funnel_table
 from beam_pipelines.config import BuildConfig, completed
-from beam_pipelines.inputs import inventories, work_items
+from beam_pipelines.inputs import inventories, sources, work_items
+from beam_pipelines.inputs.work_items import WorkItem
 from beam_pipelines.runner import Engine, run, unknown_options
 from beam_pipelines.stages import history, increments
-from beam_pipelines.stages.corpus_parts import WorkItem
 from beam_pipelines.stages.finishing import Corpus, read_corpus
 from beam_pipelines.stages.increments import NothingNewError, open_since
 from beam_pipelines.stages.output import REJECTED, SOURCES, SUPERSEDED, Output
@@ -182,7 +182,7 @@ def _inputs(config: BuildConfig, output: Output) -> history.Inputs:
     if config.inventory:
         inputs = inventories.listed_files(config.inventory, config.input[0])
     else:
-        inputs = work_items.input_files(config.input)
+        inputs = sources.input_files(config.input)
     if config.since:
         return open_since(config.since, config.recorded()).new_files(inputs)
     return inputs

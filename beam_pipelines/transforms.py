@@ -14,6 +14,7 @@ from typing import Any
 import apache_beam as beam
 from apache_beam import pvalue
 
+from beam_pipelines.inputs.work_items import WorkItem
 from beam_pipelines.stages import corpus_parts, editions, phrases, shards, word_counts
 from beam_pipelines.stages.finishing import write_corpus, write_manifest
 from beam_pipelines.stages.output import Output
@@ -51,7 +52,7 @@ class ResolveEditions(beam.PTransform):
         """Returns a PCollection of how many editions each partition leaves out."""
         listed = (
             bundles
-            | beam.FlatMap(lambda bundle: [item for item in bundle if item.slice.index == 0])
+            | beam.FlatMap(lambda bundle: [item for item in bundle if item.byte_range.index == 0])
             | beam.Map(_catalogue, output=self.output)
         )
         return (
@@ -61,7 +62,7 @@ class ResolveEditions(beam.PTransform):
         )
 
 
-def _catalogue(item: corpus_parts.WorkItem, *, output: Output) -> str:
+def _catalogue(item: WorkItem, *, output: Output) -> str:
     paths = [path for path, _ in item.files]
     return editions.write_catalogue(item.catalogue, paths, output=output)
 

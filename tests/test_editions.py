@@ -4,7 +4,7 @@ import pytest
 
 from beam_pipelines.build import build
 from beam_pipelines.config import BuildConfig
-from beam_pipelines.stages.editions import SCHEMA, catalogue, from_filelist, left_out, named
+from beam_pipelines.stages.editions import SCHEMA, catalogue, from_filelist, left_out
 from tests.bulk import article, write_archive
 
 HEADER = (
@@ -15,21 +15,6 @@ FILELIST = f"""{HEADER}
 PMC000/PMC1.xml,"J. 2020; 1, 2",PMC1,2025-06-20 04:00:00,0,CC BY,no
 PMC000/PMC2.xml,J. 2020,PMC2,2025-06-20 04:00:00,7,CC BY,yes
 """
-
-
-@pytest.mark.parametrize(
-    ("member", "expected"),
-    [
-        ("PMC006xxxxxx/PMC6908519.xml", ("PMC6908519", 0)),
-        ("PMC10009416.12/PMC10009416.12.xml", ("PMC10009416", 12)),
-        ("Journal_Name/PMC123.nxml", ("PMC123", 0)),
-        ("PMC7112410/main.nxml", ("PMC7112410", 0)),
-        ("PMC006xxxxxx/other.xml", None),
-        ("article.xml", None),
-    ],
-)
-def test_paths_name_articles(member, expected):
-    assert named(member) == expected
 
 
 def test_a_filelist_names_date_and_retraction():

@@ -3,11 +3,11 @@ import json
 
 import pyarrow.parquet as pq
 
+from beam_pipelines.inputs.work_items import WorkItem
 from beam_pipelines.stages import corpus_files, editions
 from beam_pipelines.stages.corpus_parts import (
     Part,
     Reading,
-    WorkItem,
     finished_parts,
     total,
     write_part,

@@ -15,7 +15,7 @@ import io
 from collections.abc import Iterator, Sequence
 
 from beam_pipelines.inputs.archives import SUFFIXES
-from beam_pipelines.stages.editions import named
+from beam_pipelines.inputs.sources import article_version
 from pmc2vec.errors import UserError
 from pmc2vec.storage.files import join, open_binary
 
@@ -32,7 +32,7 @@ def listed_files(inventories: Sequence[str], folder: str) -> tuple[tuple[str, in
     """
     found: set[str] = set()
     for path in inventories:
-        keys = {key for key in _keys(path) if key.endswith(SUFFIXES) and named(key)}
+        keys = {key for key in _keys(path) if key.endswith(SUFFIXES) and article_version(key)}
         if not keys:
             raise UserError(f"--inventory {path}: lists no article version (PMC1.1/PMC1.1.xml)")
         found |= keys

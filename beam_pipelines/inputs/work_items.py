@@ -1,98 +1,150 @@
-"""Input patterns -> work items, and work items -> bundles of like size."""
+"""Input files -> work items, each of which becomes one part of the corpus.
+
+A work item is one archive, a byte range of one, or a handful of loose files. Byte ranges let
+several workers read one archive:
+
+A run is `RUN_DOCUMENTS` documents, counted from the start of the archive. It belongs to the byte
+range in which it begins. No row group of the corpus spans two runs, so the row groups of all byte
+ranges, one after another, are those of the whole archive, and the records drawn from them are the
+same for any number of byte ranges.
+
+A worker must inflate the archive up to its byte range (gzip has no other way in), but it parses
+nothing there, and it stops behind the range: docs/scaling.md says what that costs.
+
+    >>> [ByteRange(index, 4).size_of(10) for index in range(4)]
+    [2, 3, 2, 3]
+"""
 
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
-from beam_pipelines.inputs import plain_text
-from beam_pipelines.inputs.archives import ARCHIVE_SUFFIXES, SUFFIXES
-from beam_pipelines.inputs.slices import Slice
-from beam_pipelines.stages.corpus_parts import WorkItem
-from pmc2vec.errors import UserError
-from pmc2vec.storage.files import join, matches
+from beam_pipelines.inputs.archives import ARCHIVE_SUFFIXES, Damage, Document
 
-SLICE_BYTES = 1 << 20
-"""Bytes of an archive that are worth a slice; a zip, which is not read forward, is never sliced."""
+RUN_DOCUMENTS = 64
+RANGE_BYTES = 1 << 20
+"""Bytes of an archive that are worth a range of their own."""
 LOOSE_FILES = 1024
 LOOSE_BYTES = 64 << 20
 """Loose files that make one part of the corpus, at most."""
 
 
-_BESIDE = (".csv", ".csv.gz", ".json", ".pdf")
-"""What stands beside articles and may be matched with them by a glob."""
+@dataclass(frozen=True, repr=False)
+class ByteRange:
+    """The `index`-th of `count` ranges of like size that an archive's bytes are divided into."""
+
+    index: int = 0
+    count: int = 1
+
+    def __repr__(self) -> str:
+        # A part's fingerprint holds this text: parts of earlier versions are still recognised.
+        return f"Slice(index={self.index}, count={self.count})"
+
+    def size_of(self, size: int) -> int:
+        """Returns how many bytes of an archive of `size` bytes are in this range."""
+        return self._start(size, self.index + 1) - self._start(size, self.index)
+
+    def bytes_read(self, position: int, size: int) -> int:
+        """Returns how many bytes of this range have been read at a position in the archive."""
+        return min(max(position - self._start(size, self.index), 0), self.size_of(size))
+
+    def _start(self, size: int, index: int) -> int:
+        return size * index // self.count
+
+    def select(
+        self, documents: Iterable[Document | Damage], position: Callable[[], int], size: int
+    ) -> Iterator[Document | Damage | None]:
+        """Yields the documents of this range, in order, and None between two runs.
+
+        Args:
+            documents: every document of the archive.
+            position: returns how many bytes of the archive have been read.
+            size: of the archive, in bytes.
+        """
+        owner = 0
+        for number, document in enumerate(documents):
+            if number % RUN_DOCUMENTS == 0:
+                at = min(position() * self.count // max(size, 1), self.count - 1)
+                owner = max(owner, at)  # Positions in a zip, which is not read forward, go back.
+                if owner > self.index:
+                    return
+                if owner == self.index and number:
+                    yield None
+            if owner == self.index:
+                yield document
 
 
-def input_files(patterns: Sequence[str]) -> tuple[tuple[str, int], ...]:
-    """Returns (path, size in bytes) of every input file, by path, each once.
+@dataclass(frozen=True)
+class WorkItem:
+    """Input files, or a byte range of an archive, that become one part of the corpus.
 
-    Args:
-        patterns: files, folders (searched through) and globs; `**` matches folders too.
-
-    Raises:
-        UserError: a pattern matches nothing that could be an input.
+    Attributes:
+        index: number of the part; the byte ranges of an archive follow each other.
+        files: (path, size in bytes) of each.
+        byte_range: which of its documents.
     """
-    found: dict[str, int] = {}
-    for pattern in patterns:
-        named = {path: size for path, size in _expanded(pattern) if not path.endswith(_BESIDE)}
-        if not named:
-            raise UserError(
-                f"--input {pattern}: matches no archive, XML file or text file; "
-                "give archives (.tar.gz, .tar, .zip), .xml or .txt files, or a folder of them"
-            )
-        found.update(named)
-    return tuple(sorted(found.items()))
+
+    index: int
+    files: tuple[tuple[str, int], ...]
+    byte_range: ByteRange = ByteRange()  # frozen
+
+    @property
+    def name(self) -> str:
+        """Name of the part: `part-00003`."""
+        return f"part-{self.index:05d}"
+
+    @property
+    def catalogue(self) -> str:
+        """Name of the catalogue of its files: all byte ranges share that of the first one."""
+        return f"part-{self.index - self.byte_range.index:05d}"
+
+    @property
+    def size(self) -> int:
+        """Bytes of its files, or of the byte range."""
+        return sum(self.byte_range.size_of(size) for _, size in self.files)
 
 
-def _expanded(pattern: str) -> Iterator[tuple[str, int]]:
-    """Yields the files that match, and those inside a folder that matches."""
-    matched = matches(pattern)
-    folders = [path for path, _ in matched if Path(path).is_dir()] if matched else [pattern]
-    yield from (file for file in matched if file[0] not in folders)
-    for folder in folders:
-        inside = matches(join(folder.rstrip("/"), "**"))
-        articles = [file for file in inside if file[0].endswith(SUFFIXES + ARCHIVE_SUFFIXES)]
-        # Article versions have a .txt beside each .xml: text counts where there is nothing else.
-        yield from articles or (file for file in inside if file[0].endswith(plain_text.SUFFIXES))
-
-
-def work_items(files: Sequence[tuple[str, int]], slices: int = 1) -> list[WorkItem]:
-    """Returns the parts that the input will become: one an archive, loose files by the handful.
+def work_items(files: Sequence[tuple[str, int]], ranges: int = 1) -> list[WorkItem]:
+    """Returns the work items of the input: one for each archive, loose files by the handful.
 
     Args:
         files: (path, size in bytes) of each input file.
-        slices: parts that a large archive becomes.
+        ranges: the most byte ranges that a large archive is divided into.
     """
-    groups: list[tuple[list[tuple[str, int]], Slice]] = []
+    groups: list[tuple[list[tuple[str, int]], ByteRange]] = []
     loose: list[tuple[str, int]] = []
     loose_bytes = 0
     for path, size in files:
         if path.endswith(ARCHIVE_SUFFIXES):
-            groups.extend(([(path, size)], part) for part in _slices(path, size, slices))
+            groups.extend(([(path, size)], part) for part in _byte_ranges(path, size, ranges))
             continue
         loose_bytes += size
         if not loose or len(loose) >= LOOSE_FILES or loose_bytes > LOOSE_BYTES:
             loose, loose_bytes = [], size
-            groups.append((loose, Slice()))
+            groups.append((loose, ByteRange()))
         loose.append((path, size))
     return [WorkItem(index, tuple(group), part) for index, (group, part) in enumerate(groups)]
 
 
-def _slices(path: str, size: int, wanted: int) -> list[Slice]:
-    count = 1 if path.endswith(".zip") else max(min(wanted, size // SLICE_BYTES), 1)
-    return [Slice(index, count) for index in range(count)]
+def _byte_ranges(path: str, size: int, most: int) -> list[ByteRange]:
+    # A zip is not read forward: its position says nothing of how far the reading is.
+    count = 1 if path.endswith(".zip") else max(min(most, size // RANGE_BYTES), 1)
+    return [ByteRange(index, count) for index in range(count)]
 
 
 def bundles(items: Sequence[WorkItem], workers: int) -> list[list[WorkItem]]:
     """Returns at most `workers` bundles of like size, the largest item first.
 
-    For the local engine, which deals elements out beforehand: with one archive much larger than
-    the others a worker would else wait for half of the run. What is written does not depend on it.
+    Beam's local engine assigns elements to workers before it starts. Without bundles a worker
+    could get one archive much larger than the others, and the rest would wait for it. What is
+    written does not depend on the bundles.
     """
     heap: list[tuple[int, int, list[WorkItem]]] = [(0, n, []) for n in range(workers)]
     for item in sorted(items, key=lambda item: -item.size):
         size, number, bundle = heapq.heappop(heap)
         bundle.append(item)
+        # One more than its bytes: items without a size are spread too.
         heapq.heappush(heap, (size + item.size + 1, number, bundle))
     return [bundle for _, _, bundle in sorted(heap, key=lambda entry: entry[1]) if bundle]

@@ -17,7 +17,7 @@ from functools import cached_property
 from typing import BinaryIO
 
 from beam_pipelines.inputs import archives, plain_text
-from beam_pipelines.inputs.slices import Slice
+from beam_pipelines.inputs.work_items import WorkItem
 from beam_pipelines.jats import article_reader
 from beam_pipelines.stages import editions
 from beam_pipelines.stages.corpus_files import CorpusArticle, CorpusWriter, Summary
@@ -29,36 +29,6 @@ from beam_pipelines.text.prefilter import may_mention
 from beam_pipelines.text.sentences import sentences
 from beam_pipelines.text.tokenizers import Numbers, Tokenizer, TokenizerKind, tokenizer
 from pmc2vec.storage.files import atomic_file, matches, open_binary, read_text, write_text
-
-
-@dataclass(frozen=True)
-class WorkItem:
-    """Input files, or one slice of an archive, that become one part of the corpus.
-
-    Attributes:
-        index: number of the part; the slices of an archive follow each other.
-        files: (path, size in bytes) of each.
-        slice: which of its documents.
-    """
-
-    index: int
-    files: tuple[tuple[str, int], ...]
-    slice: Slice = Slice()  # noqa: RUF009  # frozen
-
-    @property
-    def name(self) -> str:
-        """Name of the part: `part-00003`."""
-        return f"part-{self.index:05d}"
-
-    @property
-    def catalogue(self) -> str:
-        """Name of the catalogue of its files, one for all slices: that of the first one's part."""
-        return f"part-{self.index - self.slice.index:05d}"
-
-    @property
-    def size(self) -> int:
-        """Bytes of its files, or of the slice."""
-        return sum(self.slice.size_of(size) for _, size in self.files)
 
 
 @dataclass(frozen=True)
@@ -126,7 +96,7 @@ def write_part(
     left_out = editions.read_left_out(item.catalogue, welcome=reading.welcome, output=output)
     summary_path = output.path("corpus", f"{item.name}.json")
     origin = hashlib.sha256(
-        repr((item.files, item.slice, reading, sorted(left_out.items()))).encode()
+        repr((item.files, item.byte_range, reading, sorted(left_out.items()))).encode()
     ).hexdigest()
     done = read_text(summary_path)
     if done is not None and json.loads(done)["origin"] == origin:
@@ -179,7 +149,7 @@ def _read(
                 before += size
                 continue
             found = archives.documents(file, archive, max_bytes=reading.max_document_bytes)
-            for document in item.slice.documents(found, file.tell, size):
+            for document in item.byte_range.select(found, file.tell, size):
                 if document is None:
                     yield None
                     continue
@@ -189,7 +159,9 @@ def _read(
                 else:
                     for kept in read_document(document, archive, reading, summary):
                         yield _licensed(kept, path, place)
-                heartbeat.beat(_beats(summary, before + item.slice.done(file.tell(), size)))
+                heartbeat.beat(
+                    _beats(summary, before + item.byte_range.bytes_read(file.tell(), size))
+                )
         before += size
     heartbeat.beat(_beats(summary, item.size), last=True)
 

@@ -18,7 +18,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import re
 import tarfile
 import zlib
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -32,6 +31,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from beam_pipelines.inputs.archives import ARCHIVE_SUFFIXES, SUFFIXES
+from beam_pipelines.inputs.sources import article_version
 from beam_pipelines.stages import history
 from beam_pipelines.stages.output import Output
 from pmc2vec.storage.files import atomic_file, join, open_binary, read_text
@@ -50,7 +50,6 @@ _KNOWN = "known"
 
 _AFTER_ARCHIVES = "\U0010ffff"
 
-_NAME = re.compile(r"(PMC\d+)(?:\.(\d+))?(?=[./]|$)")
 _FILELIST = ("Article File", "AccessionID", "LastUpdated (YYYY-MM-DD HH:MM:SS)", "Retracted")
 SCHEMA = pa.schema(
     [("pmcid", pa.string()), ("rank", pa.string()), ("marks", pa.string()),
@@ -76,19 +75,6 @@ class Edition:
     member: str
 
 
-def named(member: str) -> tuple[str, int] | None:
-    """Returns the id and version that a member's path names, or None.
-
-    >>> named("PMC10009416.2/PMC10009416.2.xml"), named("PMC7112410/main.nxml"), named("a.xml")
-    (('PMC10009416', 2), ('PMC7112410', 0), None)
-    """
-    *folders, name = member.rsplit("/", 2)
-    for place in (name, *reversed(folders[-1:])):
-        if match := _NAME.match(place):
-            return match[1], int(match[2] or 0)
-    return None
-
-
 def rank(version: int, date: str, archive: str) -> str:
     """Returns what orders editions of one article."""
     return f"{version:06d} {date}\t{archive}"
@@ -99,7 +85,7 @@ def from_filelist(text: str, archive: str) -> Iterator[Edition]:
     for row in csv.DictReader(io.StringIO(text)):
         member, pmcid, date, retracted = (row.get(name) or "" for name in _FILELIST)
         if member and pmcid:
-            version = named(member)
+            version = article_version(member)
             place = rank(version[1] if version else 0, date, archive)
             yield Edition(pmcid, place, RETRACTED if retracted.lower() == "yes" else "", member)
 
@@ -107,14 +93,14 @@ def from_filelist(text: str, archive: str) -> Iterator[Edition]:
 def from_headers(headers: Iterable[tuple[str, float]], archive: str) -> Iterator[Edition]:
     """Yields the editions that (member name, modification time) of an archive's members name."""
     for member, time in headers:
-        if (found := named(member)) and member.endswith(SUFFIXES):
+        if (found := article_version(member)) and member.endswith(SUFFIXES):
             date = datetime.fromtimestamp(time, UTC).isoformat(" ", "seconds")
             yield Edition(found[0], rank(found[1], date, archive), "", member)
 
 
 def from_version(path: str, metadata: str | None) -> Edition | None:
     """Returns the edition that a loose file is, with the JSON that stands beside it or None."""
-    if not (found := named(path)):
+    if not (found := article_version(path)):
         return None
     known = _parsed(metadata)
     marks = ",".join(mark for mark in MARKS if known.get(f"is_{mark}"))
@@ -138,7 +124,7 @@ def catalogue(path: str) -> Iterator[Edition]:
     archive = path.rsplit("/", 1)[-1]
     suffix = next((s for s in ARCHIVE_SUFFIXES if path.endswith(s)), None)
     if suffix is None:
-        if named(path) and (edition := from_version(path, _metadata(path))):
+        if article_version(path) and (edition := from_version(path, _metadata(path))):
             yield edition
     elif (listed := _filelist(path, suffix)) is not None:
         yield from from_filelist(listed, archive)

@@ -18,7 +18,8 @@ from typing import Any
 
 from beam_pipelines.config import completed
 from beam_pipelines.inputs.archives import ARCHIVE_SUFFIXES
-from beam_pipelines.stages import editions, history, phrases
+from beam_pipelines.inputs.sources import article_version
+from beam_pipelines.stages import history, phrases
 from beam_pipelines.stages.output import Output
 from pmc2vec.dataset.manifest import NAME, from_json
 from pmc2vec.errors import UserError
@@ -108,6 +109,6 @@ def _identity(path: str, size: int) -> tuple[str, int]:
     name = path.rsplit("/", 1)[-1]
     if name.endswith(ARCHIVE_SUFFIXES):
         return name, size
-    if (article := editions.named(name)) is None:
+    if (article := article_version(name)) is None:
         return path, size
     return name, 0 if article[1] else size

@@ -2,9 +2,9 @@ import pytest
 
 from beam_pipelines.build import build
 from beam_pipelines.config import BuildConfig
-from beam_pipelines.inputs import slices, work_items
+from beam_pipelines.inputs import work_items
 from beam_pipelines.inputs.archives import Document
-from beam_pipelines.inputs.slices import Slice
+from beam_pipelines.inputs.work_items import ByteRange, WorkItem, bundles
 from pmc2vec.errors import UserError
 from tests.bulk import TOPICS, article, write_archive
 
@@ -14,8 +14,33 @@ OPTIONS = {"min_count": 2, "num_shards": 3, "record_length": 64, "block": 8, "bl
 ARTICLES = 40
 
 
-def read_by(part: Slice, positions: list[int], size: int) -> list[str | None]:
-    """What a slice takes of documents named by their number, each read at its position."""
+def test_an_archive_is_one_item_and_loose_files_come_by_the_handful():
+    files = [("a.tar.gz", 9), ("b.zip", 9), *((f"{n:04d}.xml", 1) for n in range(1068))]
+    items = work_items.work_items(files)
+    assert [len(item.files) for item in items] == [1, 1, 1024, 44]
+    assert [item.name for item in items] == ["part-00000", "part-00001", "part-00002", "part-00003"]
+    assert [file for item in items for file in item.files] == files
+
+
+def test_large_loose_files_make_parts_of_bounded_size():
+    size = 40 << 20
+    items = work_items.work_items([("a.xml", size), ("b.xml", size)])
+    assert [item.size for item in items] == [size, size]
+
+
+def test_bundles_are_of_like_size_whatever_the_order():
+    items = [WorkItem(n, ((f"{n}", size),)) for n, size in enumerate((1, 35, 8, 20, 12, 4))]
+    made = bundles(items, 2)
+    assert [sum(item.size for item in bundle) for bundle in made] == [40, 40]
+    assert sorted(item.index for bundle in made for item in bundle) == list(range(6))
+
+
+def test_there_is_no_empty_bundle():
+    assert bundles([WorkItem(0, (("a", 0),))], 8) == [[WorkItem(0, (("a", 0),))]]
+
+
+def read_by(part: ByteRange, positions: list[int], size: int) -> list[str | None]:
+    """What a byte range takes of documents named by their number, each read at its position."""
     at = -1
 
     def documents():
@@ -23,36 +48,36 @@ def read_by(part: Slice, positions: list[int], size: int) -> list[str | None]:
         for at in range(len(positions)):
             yield Document(str(at), b"")
 
-    found = part.documents(documents(), lambda: positions[at], size)
-    return [document and document.member for document in found]
+    selected = part.select(documents(), lambda: positions[at], size)
+    return [document and document.member for document in selected]
 
 
-def test_a_slice_takes_the_runs_that_begin_in_its_bytes(monkeypatch):
-    monkeypatch.setattr(slices, "RUN_DOCUMENTS", 2)
+def test_a_byte_range_takes_the_runs_that_begin_in_its_bytes(monkeypatch):
+    monkeypatch.setattr(work_items, "RUN_DOCUMENTS", 2)
     positions = [10, 20, 30, 40, 50, 60, 70, 80, 90]
-    assert read_by(Slice(0, 2), positions, 100) == ["0", "1", None, "2", "3"]
-    assert read_by(Slice(1, 2), positions, 100) == [None, "4", "5", None, "6", "7", None, "8"]
+    assert read_by(ByteRange(0, 2), positions, 100) == ["0", "1", None, "2", "3"]
+    assert read_by(ByteRange(1, 2), positions, 100) == [None, "4", "5", None, "6", "7", None, "8"]
     whole = [None if n == -1 else str(n) for n in (0, 1, -1, 2, 3, -1, 4, 5, -1, 6, 7, -1, 8)]
-    assert read_by(Slice(), positions, 100) == whole
+    assert read_by(ByteRange(), positions, 100) == whole
 
 
 @pytest.mark.parametrize("positions", [[100] * 7, [0] * 7, [5, 80, 5, 80, 5, 80, 5]])
-def test_every_document_is_in_one_slice_wherever_it_stands(monkeypatch, positions):
-    monkeypatch.setattr(slices, "RUN_DOCUMENTS", 2)
-    taken = [name for i in range(5) for name in read_by(Slice(i, 5), positions, 100) if name]
+def test_every_document_is_in_one_byte_range_wherever_it_stands(monkeypatch, positions):
+    monkeypatch.setattr(work_items, "RUN_DOCUMENTS", 2)
+    taken = [name for i in range(5) for name in read_by(ByteRange(i, 5), positions, 100) if name]
     assert taken == [str(number) for number in range(7)]
 
 
-def test_the_bytes_read_of_all_slices_add_up():
-    assert [Slice(i, 3).done(60, 100) for i in range(3)] == [33, 27, 0]
-    assert [Slice(i, 3).done(100, 100) for i in range(3)] == [33, 33, 34]
+def test_the_bytes_read_of_all_byte_ranges_add_up():
+    assert [ByteRange(i, 3).bytes_read(60, 100) for i in range(3)] == [33, 27, 0]
+    assert [ByteRange(i, 3).bytes_read(100, 100) for i in range(3)] == [33, 33, 34]
 
 
 @pytest.fixture
 def bulk(tmp_path, monkeypatch):
     """Two archives with broken members, the second cut off and with an article of the first."""
-    monkeypatch.setattr(slices, "RUN_DOCUMENTS", 4)
-    monkeypatch.setattr(work_items, "SLICE_BYTES", 1000)
+    monkeypatch.setattr(work_items, "RUN_DOCUMENTS", 4)
+    monkeypatch.setattr(work_items, "RANGE_BYTES", 1000)
     monkeypatch.setattr("beam_pipelines.inputs.archives._CHUNK", 512)
     topics = list(TOPICS)
     (tmp_path / "bulk").mkdir()
