@@ -46,16 +46,16 @@ from beam_pipelines.transforms import (
 )
 from pmc2vec import __version__
 from pmc2vec.cli import exit_codes, log_lines, metrics_server, options, verbosity
-from pmc2vec.dataset import vocabulary
-from pmc2vec.dataset.manifest import CORPUS, NAME, Manifest, from_json
+from pmc2vec.dataset.manifest import CORPUS_NAME, MANIFEST_NAME, Manifest, parse_manifest
 from pmc2vec.dataset.records import SPLITS
+from pmc2vec.dataset.vocabulary import VOCABULARY_NAME
 from pmc2vec.errors import UserError
 from pmc2vec.storage import files
 
 STARTED = "build.json"
 FOLDERS = ("catalogue", "corpus", "counts", history.FOLDER)
 OWN_FILES = (
-    NAME, CORPUS, SOURCES, SUPERSEDED, REJECTED, vocabulary.NAME, "phrases-*.tsv",
+    MANIFEST_NAME, CORPUS_NAME, SOURCES, SUPERSEDED, REJECTED, VOCABULARY_NAME, "phrases-*.tsv",
     "*.tfrecord", "*.tmp", "catalogue/*", "corpus/*", "counts/*", f"{history.FOLDER}/*",
     f"{PAIRS}-*/*", f"{PHRASED}/*",
 )  # fmt: skip
@@ -87,8 +87,8 @@ def build(config: BuildConfig, beam_flags: Sequence[str] = (), *, quiet: bool = 
         UserError: the input, the output folder or the result is not usable.
     """
     output = _run(replace(config, stop_after=None), beam_flags, quiet=quiet)
-    if text := files.read_text(output.path(NAME)):
-        return from_json(text, output.path(NAME))
+    if text := files.read_text(output.path(MANIFEST_NAME)):
+        return parse_manifest(text, output.path(MANIFEST_NAME))
     try:
         tokens, kept = (_kept(config, output).funnel[key] for key in ("tokens", "kept"))
         raise UserError(
@@ -137,7 +137,7 @@ def _run(config: BuildConfig, beam_flags: Sequence[str], *, quiet: bool) -> Outp
         return output
     with metrics_server.served(config.metrics_port), files.claim(config.output):
         _prepare(config, output, inputs)
-        goal = CORPUS if config.stop_after else NAME
+        goal = CORPUS_NAME if config.stop_after else MANIFEST_NAME
         if files.read_text(output.path(goal)) is None:
             with Display(output, inputs, passes=config.passes, phrases=config.phrases, quiet=quiet):
                 run(_pipeline(config, engine, output, inputs))

@@ -104,11 +104,11 @@ class BuildConfig:
     """Noise words for each pair."""
     ns_exponent: float = 0.75
     """Power of a word's count in the noise distribution."""
-    noise: vocabulary.Noise = "unigram"
+    noise: vocabulary.NoiseKind = "unigram"
     """Noise distribution: by count, by rank as the TensorFlow tutorial, or all alike."""
     sample: float = 1e-3
     """Threshold of subsampling: more frequent words are thinned out; 0 keeps all."""
-    subsampling: vocabulary.Subsampling = "word2vec"
+    subsampling: vocabulary.SubsamplingRule = "word2vec"
     """Rule of subsampling: word2vec's, Keras's by rank, or none."""
     passes: int = 1
     """Independent draws of windows, subsampling and negatives; epochs take turns."""

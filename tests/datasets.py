@@ -17,10 +17,17 @@ from pmc2vec.dataset.records import (
     VALIDATION,
     Record,
     RecordShape,
-    shard_bytes,
+    encode_tfrecords,
     shard_name,
 )
-from pmc2vec.dataset.skipgrams import Draw, Run, count_pairs, draw_article, is_validation, pack
+from pmc2vec.dataset.skipgrams import (
+    RandomSeed,
+    SampledArticle,
+    count_pairs,
+    is_validation,
+    pack_records,
+    sample_article,
+)
 
 Sentences = Sequence[Sequence[str]]
 
@@ -70,22 +77,22 @@ def write_dataset(
         for sentence in sentences
         for word in sentence
     )
-    words = vocabulary.rank(
+    words = vocabulary.rank_words(
         list(counter), np.array(list(counter.values()), np.int64), min_count=min_count
     )
     keep = vocabulary.keep_probabilities(words.counts, sample)
-    noise = vocabulary.NoiseWords(vocabulary.noise_distribution(words.counts))
+    noise = vocabulary.NoiseSampler(vocabulary.noise_distribution(words.counts))
 
-    def run(name: str, draw: Draw) -> Run:
+    def run(name: str, draw: RandomSeed) -> SampledArticle:
         sentences = sentences_by_article[name]
         ids = [words.ids.get(word, -1) for sentence in sentences for word in sentence]
-        return draw_article(
+        return sample_article(
             name,
             np.array(ids, np.int32),
             np.array([len(sentence) for sentence in sentences], np.int64),
             keep=keep,
             window=shape.window,
-            draw=draw,
+            seed=draw,
             shrink_windows=shrink_windows,
         )
 
@@ -95,20 +102,20 @@ def write_dataset(
         draws = passes if split == TRAIN else 1
         names = sorted(name for name in splits if splits[name] == split)
         for index in range(num_shards * draws):
-            draw = Draw(seed, index // num_shards)
+            draw = RandomSeed(seed, index // num_shards)
             mine = names[index % num_shards :: num_shards]
-            records = list(pack((run(name, draw) for name in mine), shape, noise, draw))
+            records = list(pack_records((run(name, draw) for name in mine), shape, noise, draw))
             shards.append(
                 _write_shard(
                     folder / shard_name(split, index, num_shards * draws),
                     records,
                     split=split,
-                    draw=draw.index,
+                    draw=draw.draw,
                     words=sum(len(s) for name in mine for s in sentences_by_article[name]),
                 )
             )
-    text = vocabulary.to_tsv(words)
-    (folder / vocabulary.NAME).write_text(text, encoding="utf-8")
+    text = vocabulary.format_vocabulary(words)
+    (folder / vocabulary.VOCABULARY_NAME).write_text(text, encoding="utf-8")
     config = {"noise": "unigram", "ns_exponent": 0.75, "shrink_windows": shrink_windows}
     _write_manifest(folder, shape, shards, words, text, counter, config)
     return folder
@@ -117,7 +124,7 @@ def write_dataset(
 def _write_shard(
     path: Path, records: Sequence[Record], *, split: str, draw: int, words: int
 ) -> manifest.Shard:
-    data = b"".join(shard_bytes(records))
+    data = b"".join(encode_tfrecords(records))
     path.write_bytes(data)
     return manifest.Shard(
         name=path.name,
@@ -142,7 +149,7 @@ def _write_manifest(
     config: Mapping[str, object],
 ) -> None:
     described = manifest.VocabularyFile(
-        name=vocabulary.NAME,
+        name=vocabulary.VOCABULARY_NAME,
         size=len(words),
         sha256=hashlib.sha256(text.encode()).hexdigest(),
         tokens=words.tokens,
@@ -159,4 +166,4 @@ def _write_manifest(
         inputs=(),
         code_version=__version__,
     )
-    (folder / manifest.NAME).write_text(finished.to_json(), encoding="utf-8")
+    (folder / manifest.MANIFEST_NAME).write_text(finished.to_json(), encoding="utf-8")

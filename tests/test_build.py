@@ -61,12 +61,12 @@ def test_the_pipeline_equals_direct_computation(tmp_path):
         for found in read_document(document, path.name, reading, summary)
     ]
     counts = Counter(w for found in articles for s in found.sentences for w in s.split(" "))
-    words = vocabulary.rank(list(counts), np.array(list(counts.values())), min_count=2)
-    assert (tmp_path / "data/vocabulary.tsv").read_text() == vocabulary.to_tsv(words)
+    words = vocabulary.rank_words(list(counts), np.array(list(counts.values())), min_count=2)
+    assert (tmp_path / "data/vocabulary.tsv").read_text() == vocabulary.format_vocabulary(words)
 
     table = shards.lookup(words, sampling)
     for split, draw in (("train", 0), ("train", 1), ("validation", 0)):
-        drawn = skipgrams.Draw(1, draw)
+        drawn = skipgrams.RandomSeed(1, draw)
         # Each part here is one row group, and there are as many shards as parts.
         for number, shard in enumerate(made.select(split, draw)):
             mine = [a for a in articles if a.archive == f"oa_{number}.tar.gz"]
@@ -77,12 +77,12 @@ def test_the_pipeline_equals_direct_computation(tmp_path):
                     text = Tokens(name, pa.array(found.sentences, pa.string()))
                     ((ids, lengths),) = table.articles([text])
                     runs.append(
-                        skipgrams.draw_article(
-                            name, ids, lengths, keep=table.keep, window=5, draw=drawn
+                        skipgrams.sample_article(
+                            name, ids, lengths, keep=table.keep, window=5, seed=drawn
                         )
                     )
-            expected = skipgrams.pack(runs, options.shape(), table.noise, drawn)
-            data = b"".join(records.shard_bytes(expected))
+            expected = skipgrams.pack_records(runs, options.shape(), table.noise, drawn)
+            data = b"".join(records.encode_tfrecords(expected))
             assert (tmp_path / "data" / shard.name).read_bytes() == data
 
 
@@ -114,7 +114,7 @@ def test_a_shard_does_not_follow_the_order_of_the_archives(tmp_path, monkeypatch
         BuildConfig(input=(str(tmp_path / "*.txt"),), output=str(tmp_path / "data"), **options),
         ALONE,
     )
-    words = vocabulary.from_tsv((tmp_path / "data/vocabulary.tsv").read_text(), "").words
+    words = vocabulary.parse_vocabulary((tmp_path / "data/vocabulary.tsv").read_text(), "").words
     orders = []
     for draw in (0, 1):
         (shard,) = made.select("train", draw)
@@ -151,7 +151,7 @@ def test_the_manifest_tells_what_the_files_hold(tmp_path):
         data = (folder / shard.name).read_bytes()
         assert (shard.bytes, shard.sha256) == (len(data), hashlib.sha256(data).hexdigest())
         assert shard.records == len(found)
-        assert shard.pairs == sum(len(skipgrams.pairs(r, made.shape)[0]) for r in found)
+        assert shard.pairs == sum(len(skipgrams.explicit_pairs(r, made.shape)[0]) for r in found)
         assert shard.targets == sum(int((r.tokens >= 0).sum()) for r in found)
     funnel = made.funnel
     assert funnel["read"] == 36
@@ -277,7 +277,7 @@ def test_phrases_become_words_and_the_corpus_stays(tmp_path):
     plain = build(config(tmp_path, "plain"), ALONE)
     options = config(tmp_path, "joined", phrases=2, phrase_min_count=1, phrase_threshold=0.5)
     joined = build(options, ALONE)
-    words = vocabulary.from_tsv((tmp_path / "joined/vocabulary.tsv").read_text(), "v").words
+    words = vocabulary.parse_vocabulary((tmp_path / "joined/vocabulary.tsv").read_text(), "v").words
     assert any("braf_mutations" in word for word in words)
     assert any(word.count("_") > 1 for word in words)
     assert joined.funnel == plain.funnel
@@ -403,4 +403,7 @@ def test_the_command_prints_the_funnel(tmp_path, capsys):
     assert cells["dropped, no keyword"] == "-24"
     assert cells["articles kept"] == "12"
     assert "pmc2vec train --dataset" in printed
-    assert manifest.from_json((tmp_path / "d/manifest.json").read_text(), "m").funnel["kept"] == 12
+    assert (
+        manifest.parse_manifest((tmp_path / "d/manifest.json").read_text(), "m").funnel["kept"]
+        == 12
+    )

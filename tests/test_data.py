@@ -224,5 +224,5 @@ def _cut(path: Path) -> None:
 
 
 def _edit(folder: Path, **fields: object) -> None:
-    path = folder / manifests.NAME
+    path = folder / manifests.MANIFEST_NAME
     path.write_text(json.dumps({**json.loads(path.read_text()), **fields}))

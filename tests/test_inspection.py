@@ -13,7 +13,13 @@ from pmc2vec.commands.dataset_report import check_record, dataset_facts
 from pmc2vec.commands.inspect import inspect, main
 from pmc2vec.commands.main import main as pmc2vec_main
 from pmc2vec.commands.workdir_report import workdir_facts
-from pmc2vec.dataset.records import Record, RecordShape, frame, read_shard, shard_bytes
+from pmc2vec.dataset.records import (
+    Record,
+    RecordShape,
+    encode_tfrecords,
+    frame_tfrecord,
+    read_shard,
+)
 from pmc2vec.errors import UserError
 from pmc2vec.vectors.export import write_vectors
 from tests.datasets import topic_articles, write_dataset
@@ -177,14 +183,14 @@ def test_sums_that_differ_from_the_manifest_are_found_by_the_deep_check(dataset,
 def test_another_file_of_the_same_sums_is_found_by_the_deep_check(dataset):
     record = first_record(dataset)
     swapped = Record(record.tokens, record.windows, record.negatives[::-1] * 0)
-    data = b"".join(shard_bytes([swapped]))
+    data = b"".join(encode_tfrecords([swapped]))
     (dataset / TRAIN_SHARD).write_bytes(data)
     with pytest.raises(UserError, match=r"describes \(sha256\)"):
         dataset_facts(dataset, deep=True)
 
 
 def test_a_payload_that_is_no_record_is_found_by_the_deep_check(dataset):
-    rewrite_shard(dataset, frame(b"\x0a\x03abc"))
+    rewrite_shard(dataset, frame_tfrecord(b"\x0a\x03abc"))
     with pytest.raises(UserError, match=f"{TRAIN_SHARD}: record 0: .*; build the dataset again"):
         dataset_facts(dataset, deep=True)
 

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from pmc2vec.dataset.manifest import Manifest, Shard, VocabularyFile, from_json
+from pmc2vec.dataset.manifest import Manifest, Shard, VocabularyFile, parse_manifest
 from pmc2vec.dataset.records import RecordShape
 from pmc2vec.errors import UserError
 
@@ -24,7 +24,7 @@ MANIFEST = Manifest(
 
 
 def test_a_manifest_survives_json():
-    assert from_json(MANIFEST.to_json(), "m") == MANIFEST
+    assert parse_manifest(MANIFEST.to_json(), "m") == MANIFEST
 
 
 def test_shards_are_selected_by_split_and_draw():
@@ -53,6 +53,6 @@ def changed(**fields):
 )
 def test_a_foreign_or_damaged_manifest_gets_one_line(text, message):
     with pytest.raises(UserError) as caught:
-        from_json(text, "m")
+        parse_manifest(text, "m")
     assert str(caught.value).startswith(message)
     assert "\n" not in str(caught.value)

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from pmc2vec.dataset.records import PADDING, SENTENCE_START, Record, RecordShape
-from pmc2vec.dataset.skipgrams import pairs
+from pmc2vec.dataset.skipgrams import explicit_pairs
 from trainer.input_pipeline import Batch
 from trainer.model import (
     SkipGram,
@@ -65,7 +65,7 @@ def pairwise(target, context, records, shape) -> tuple[float, int, int]:
     """Loss, pairs and hits, one pair after the other, in float64, from the explicit pairs."""
     loss, count, hits = 0.0, 0, 0
     for record in records:
-        for word, contexts in zip(*pairs(record, shape)[:2], strict=True):
+        for word, contexts in zip(*explicit_pairs(record, shape)[:2], strict=True):
             logits = context[contexts].astype(np.float64) @ target[word].astype(np.float64)
             noise = shape.negative / shape.block_negatives * softplus(logits[1:]).sum()
             loss += softplus(-logits[0]) + noise
@@ -89,7 +89,7 @@ def test_the_banded_loss_is_that_of_the_explicit_pairs(shape):
 def test_the_gradients_are_those_of_automatic_differentiation(shape):
     records = draw_records(shape, seed=1)
     target, context = draw_tables(seed=1)
-    listed = [pairs(record, shape)[:2] for record in records]
+    listed = [explicit_pairs(record, shape)[:2] for record in records]
     words = np.concatenate([words for words, _ in listed])
     contexts = np.concatenate([contexts for _, contexts in listed])
     with tf.GradientTape() as tape:

@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 
 from pmc2vec.dataset.records import VALIDATION, read_shard
-from pmc2vec.dataset.skipgrams import pairs
+from pmc2vec.dataset.skipgrams import explicit_pairs
 from pmc2vec.errors import UserError
 from pmc2vec.vectors.word_vectors import Vectors
 from tests.datasets import topic_articles, write_dataset
@@ -34,7 +34,7 @@ def stored(folder: Path, split: str = "train", draw: int = 0) -> list[tuple[int,
     for shard in dataset.manifest.select(split, draw):
         with (folder / shard.name).open("rb") as file:
             for record in read_shard(file, shard.name):
-                words, contexts = pairs(record, dataset.manifest.shape)[:2]
+                words, contexts = explicit_pairs(record, dataset.manifest.shape)[:2]
                 found += [
                     (int(word), int(row[0]), frozenset(row[1:].tolist()))
                     for word, row in zip(words, contexts, strict=True)

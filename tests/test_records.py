@@ -10,10 +10,10 @@ from pmc2vec.dataset.records import (
     RecordShape,
     decode_record,
     encode_record,
-    frame,
-    read_frames,
+    encode_tfrecords,
+    frame_tfrecord,
     read_shard,
-    shard_bytes,
+    read_tfrecords,
     shard_name,
 )
 from pmc2vec.errors import UserError
@@ -42,7 +42,9 @@ def test_tensorflow_reads_what_we_write(tmp_path):
     import tensorflow as tf
 
     path = tmp_path / "a.tfrecord"
-    path.write_bytes(b"".join(shard_bytes([record([1, -1], [129, 0], [7]), record([2], [1], [3])])))
+    path.write_bytes(
+        b"".join(encode_tfrecords([record([1, -1], [129, 0], [7]), record([2], [1], [3])]))
+    )
     first, second = list(tf.data.TFRecordDataset(str(path)).as_numpy_iterator())
     features = tf.train.Example.FromString(first).features.feature
     assert sorted(features) == ["negatives", "tokens", "windows"]
@@ -87,16 +89,16 @@ def test_a_missing_feature_is_named():
 
 @pytest.mark.parametrize("cut", [1, 11, 12, 14, 19])
 def test_a_cut_shard_says_where(cut):
-    data = frame(b"abcd")
+    data = frame_tfrecord(b"abcd")
     with pytest.raises(UserError, match=r"^s: damaged record.* at byte 0;"):
-        list(read_frames(io.BytesIO(data[:cut]), "s"))
+        list(read_tfrecords(io.BytesIO(data[:cut]), "s"))
 
 
 @pytest.mark.parametrize("byte", [0, 9, 13, 17])
 def test_a_flipped_bit_is_found(byte):
-    data = bytearray(frame(b"first") + frame(b"abcd"))
-    data[len(frame(b"first")) + byte] ^= 1
-    read = read_frames(io.BytesIO(bytes(data)), "s")
+    data = bytearray(frame_tfrecord(b"first") + frame_tfrecord(b"abcd"))
+    data[len(frame_tfrecord(b"first")) + byte] ^= 1
+    read = read_tfrecords(io.BytesIO(bytes(data)), "s")
     assert next(read) == b"first"
     with pytest.raises(UserError, match="at byte 21;"):
         next(read)

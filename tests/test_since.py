@@ -12,7 +12,7 @@ from beam_pipelines.config import BuildConfig
 from beam_pipelines.stages import increments
 from beam_pipelines.stages.increments import NothingNewError
 from pmc2vec.cli import exit_codes
-from pmc2vec.dataset.vocabulary import from_tsv
+from pmc2vec.dataset.vocabulary import parse_vocabulary
 from pmc2vec.errors import UserError
 from tests.bulk import add, article
 
@@ -28,7 +28,7 @@ def config(bulk: Path, output: Path, since: Path | None = None, **options) -> Bu
 
 
 def counts(dataset: Path) -> dict[str, int]:
-    words = from_tsv((dataset / "vocabulary.tsv").read_text(), "vocabulary.tsv")
+    words = parse_vocabulary((dataset / "vocabulary.tsv").read_text(), "vocabulary.tsv")
     return dict(zip(words.words, words.counts.tolist(), strict=True))
 
 

@@ -8,26 +8,26 @@ from hypothesis import strategies as st
 from pmc2vec.dataset import skipgrams
 from pmc2vec.dataset.records import RECORD_FEATURES, Record, RecordShape
 from pmc2vec.dataset.skipgrams import (
-    Draw,
-    Run,
+    RandomSeed,
+    SampledArticle,
     article_rng,
     count_pairs,
-    draw_article,
+    explicit_pairs,
     is_validation,
-    pack,
-    pairs,
+    pack_records,
+    sample_article,
 )
-from pmc2vec.dataset.vocabulary import NoiseWords
+from pmc2vec.dataset.vocabulary import NoiseSampler
 
 SHAPE = RecordShape(length=8, block=4, block_negatives=2, window=3, negative=5)
-NOISE = NoiseWords(np.array([0.5, 0.25, 0.25]))
+NOISE = NoiseSampler(np.array([0.5, 0.25, 0.25]))
 
 
 def draw(ids, lengths, *, keep=None, window=3, seed=1, **options):
     keep = np.ones(10) if keep is None else keep
-    return draw_article(
+    return sample_article(
         "PMC1", np.array(ids, np.int32), np.array(lengths, np.int64), keep=keep, window=window,
-        draw=Draw(seed), **options,
+        seed=RandomSeed(seed), **options,
     )  # fmt: skip
 
 
@@ -73,7 +73,7 @@ def test_windows_are_uniform_from_one_to_the_largest():
 
 def test_draws_depend_on_seed_pass_purpose_and_article_alone():
     def numbers(seed=1, index=0, purpose="windows", name="PMC1"):
-        return article_rng(Draw(seed, index), purpose, name).random(2).tolist()
+        return article_rng(RandomSeed(seed, index), purpose, name).random(2).tolist()
 
     changed = [{"seed": 2}, {"index": 1}, {"purpose": "negatives"}, {"name": "PMC2"}]
     assert numbers() == numbers()
@@ -81,8 +81,8 @@ def test_draws_depend_on_seed_pass_purpose_and_article_alone():
 
 
 def test_a_run_is_cut_and_the_last_record_padded():
-    run = Run("PMC1", np.arange(10, dtype=np.int32) % 3, np.full(10, 2, np.uint8))
-    first, second = pack([run], SHAPE, NOISE, Draw(1))
+    run = SampledArticle("PMC1", np.arange(10, dtype=np.int32) % 3, np.full(10, 2, np.uint8))
+    first, second = pack_records([run], SHAPE, NOISE, RandomSeed(1))
     assert first.tokens.tolist() == [0, 1, 2, 0, 1, 2, 0, 1]
     assert second.tokens.tolist() == [2, 0, -1, -1, -1, -1, -1, -1]
     assert second.windows.tolist() == [2, 2, 0, 0, 0, 0, 0, 0]
@@ -91,19 +91,22 @@ def test_a_run_is_cut_and_the_last_record_padded():
 
 def test_negatives_do_not_depend_on_what_stood_before():
     def runs(*names):
-        return [Run(n, np.zeros(8, np.int32), np.ones(8, np.uint8)) for n in names]
+        return [SampledArticle(n, np.zeros(8, np.int32), np.ones(8, np.uint8)) for n in names]
 
-    alone = list(pack(runs("PMC2"), SHAPE, NOISE, Draw(1)))
-    after = list(pack(runs("PMC1", "PMC2"), SHAPE, NOISE, Draw(1)))
+    alone = list(pack_records(runs("PMC2"), SHAPE, NOISE, RandomSeed(1)))
+    after = list(pack_records(runs("PMC1", "PMC2"), SHAPE, NOISE, RandomSeed(1)))
     assert alone[0].negatives.tolist() == after[1].negatives.tolist()
 
 
 @pytest.mark.parametrize("together", [1, 16, 24])
 def test_records_do_not_depend_on_how_many_are_drawn_at_once(together, monkeypatch):
-    runs = [Run(f"PMC{n}", np.arange(n) % 3, np.full(n, n, np.uint8)) for n in (3, 30, 0, 8, 7)]
-    found = [list(pack(runs, SHAPE, NOISE, Draw(1)))]
-    monkeypatch.setattr(skipgrams, "_TOGETHER", together)
-    found.append(list(pack(runs, SHAPE, NOISE, Draw(1))))
+    runs = [
+        SampledArticle(f"PMC{n}", np.arange(n) % 3, np.full(n, n, np.uint8))
+        for n in (3, 30, 0, 8, 7)
+    ]
+    found = [list(pack_records(runs, SHAPE, NOISE, RandomSeed(1)))]
+    monkeypatch.setattr(skipgrams, "_TOKENS_BETWEEN_DRAWS", together)
+    found.append(list(pack_records(runs, SHAPE, NOISE, RandomSeed(1))))
     assert len(found[0]) == 6
     for one, other in zip(*found, strict=True):
         for name in (feature.name for feature in RECORD_FEATURES):
@@ -112,8 +115,8 @@ def test_records_do_not_depend_on_how_many_are_drawn_at_once(together, monkeypat
 
 def test_negatives_follow_the_noise_distribution():
     shape = RecordShape(length=4, block=4, block_negatives=4000, window=1, negative=5)
-    run = Run("PMC1", np.zeros(4, np.int32), np.ones(4, np.uint8))
-    (record,) = pack([run], shape, NOISE, Draw(1))
+    run = SampledArticle("PMC1", np.zeros(4, np.int32), np.ones(4, np.uint8))
+    (record,) = pack_records([run], shape, NOISE, RandomSeed(1))
     assert np.bincount(record.negatives) == pytest.approx([2000, 1000, 1000], abs=150)
 
 
@@ -127,7 +130,7 @@ def test_pairs_are_those_of_the_definition(drawn, real):
     windows[real:] = 0
     record = Record(tokens, windows, np.array([7, 8, 9, 6], np.int32))
     expected = by_definition(record)
-    targets, contexts, labels = pairs(record, SHAPE)
+    targets, contexts, labels = explicit_pairs(record, SHAPE)
     assert list(zip(targets.tolist(), contexts[:, 0].tolist(), strict=True)) == expected
     assert count_pairs([record]) == len(expected)
     assert [c[1:].tolist() for c in contexts] == [[7, 8] if i < 4 else [9, 6] for i, _ in expected]

@@ -4,13 +4,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pmc2vec.dataset.vocabulary import (
-    NoiseWords,
+    NoiseSampler,
     Vocabulary,
-    from_tsv,
+    format_vocabulary,
     keep_probabilities,
     noise_distribution,
-    rank,
-    to_tsv,
+    parse_vocabulary,
+    rank_words,
 )
 from pmc2vec.errors import UserError
 
@@ -18,7 +18,7 @@ COUNTS = np.array([100, 10, 1], np.int64)
 
 
 def test_words_stand_by_falling_count_and_then_by_code_point():
-    found = rank(["b", "α", "a", "rare"], np.array([3, 9, 3, 1]), min_count=2)
+    found = rank_words(["b", "α", "a", "rare"], np.array([3, 9, 3, 1]), min_count=2)
     assert list(found.words) == ["α", "a", "b"]
     assert found.counts.tolist() == [9, 3, 3]
     assert found.ids == {"α": 0, "a": 1, "b": 2}
@@ -26,7 +26,7 @@ def test_words_stand_by_falling_count_and_then_by_code_point():
 
 
 def test_max_final_vocab_keeps_the_most_frequent():
-    found = rank(["a", "b", "c"], np.array([1, 3, 2]), min_count=1, max_final_vocab=2)
+    found = rank_words(["a", "b", "c"], np.array([1, 3, 2]), min_count=1, max_final_vocab=2)
     assert found.words == ["b", "c"]
 
 
@@ -75,7 +75,7 @@ words = st.text(st.characters(blacklist_categories=["Cs", "Zs", "Cc", "Zl", "Zp"
 @given(st.lists(words, unique=True))
 def test_a_vocabulary_survives_its_file(found):
     counts = np.arange(len(found), 0, -1)
-    read = from_tsv(to_tsv(Vocabulary(found, counts)), "v")
+    read = parse_vocabulary(format_vocabulary(Vocabulary(found, counts)), "v")
     assert list(read.words) == found
     assert read.counts.tolist() == counts.tolist()
 
@@ -90,7 +90,7 @@ def test_a_vocabulary_survives_its_file(found):
 )
 def test_a_damaged_file_names_its_line(text, message):
     with pytest.raises(UserError) as caught:
-        from_tsv(text, "v")
+        parse_vocabulary(text, "v")
     assert str(caught.value).startswith(message)
 
 
@@ -100,7 +100,7 @@ def test_noise_words_are_those_that_a_search_finds(weights, seed):
     sums = np.cumsum(distribution)
     uniform = np.random.default_rng(seed).random(200)
     uniform[:2] = 0, 1 - 2.0**-53
-    found = NoiseWords(distribution).at(uniform)
+    found = NoiseSampler(distribution).sample(uniform)
     search = np.searchsorted(sums, uniform * sums[-1], side="right")
     assert found.tolist() == np.minimum(search, len(sums) - 1).tolist()
     assert found.dtype == np.int32

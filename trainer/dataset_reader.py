@@ -15,8 +15,8 @@ import tensorflow as tf
 
 from pmc2vec.dataset import manifest as manifests
 from pmc2vec.dataset.manifest import Manifest, Shard
-from pmc2vec.dataset.records import TRAIN, read_frames
-from pmc2vec.dataset.vocabulary import Vocabulary, from_tsv
+from pmc2vec.dataset.records import TRAIN, read_tfrecords
+from pmc2vec.dataset.vocabulary import Vocabulary, parse_vocabulary
 from pmc2vec.errors import UserError
 from trainer.distribution.devices import Worker
 
@@ -78,16 +78,16 @@ def open_dataset(folder: str) -> Dataset:
             long as the manifest says; the vocabulary is another one; there is nothing to train on.
     """
     folder = str(folder)
-    where = f"{folder.rstrip('/')}/{manifests.NAME}"
+    where = f"{folder.rstrip('/')}/{manifests.MANIFEST_NAME}"
     if not tf.io.gfile.exists(where):
         if not tf.io.gfile.isdir(folder):
             raise UserError(f"{folder}: no such folder; give --dataset what pmc2vec build wrote")
         raise UserError(
-            f"{folder}: no {manifests.NAME}, so this dataset is not finished; "
+            f"{folder}: no {manifests.MANIFEST_NAME}, so this dataset is not finished; "
             "run pmc2vec build again"
         )
     text = _read(where)
-    manifest = manifests.from_json(text.decode(errors="replace"), where)
+    manifest = manifests.parse_manifest(text.decode(errors="replace"), where)
     file = manifest.vocabulary
     path = f"{folder.rstrip('/')}/{file.name}"
     vocabulary = _read(path)
@@ -96,7 +96,10 @@ def open_dataset(folder: str) -> Dataset:
             f"{path}: not the vocabulary that the manifest describes; build the dataset again"
         )
     dataset = Dataset(
-        folder, manifest, hashlib.sha256(text).hexdigest(), from_tsv(vocabulary.decode(), path)
+        folder,
+        manifest,
+        hashlib.sha256(text).hexdigest(),
+        parse_vocabulary(vocabulary.decode(), path),
     )
     _check_sizes(dataset)
     if not sum(shard.pairs for shard in dataset.shards(0)):
@@ -113,7 +116,7 @@ def check_unchanged(dataset: Dataset) -> None:
     Raises:
         UserError: a file is missing or has another size, or the manifest is another.
     """
-    path = dataset.path(manifests.NAME)
+    path = dataset.path(manifests.MANIFEST_NAME)
     if hashlib.sha256(_read(path)).hexdigest() != dataset.digest:
         raise UserError(
             f"{path}: another dataset was built here during training; train on it in another "
@@ -145,7 +148,7 @@ def damage(dataset: Dataset, shards: Sequence[Shard], error: Exception) -> UserE
         path = dataset.path(shard.name)
         try:
             with tf.io.gfile.GFile(path, "rb") as file:
-                for _ in read_frames(file, path):
+                for _ in read_tfrecords(file, path):
                     pass
             _check_size(dataset, shard)  # One that was cut between two records has no error in it.
         except UserError as found:

@@ -68,7 +68,7 @@ def record_options(folder: Path, fixed: Mapping[str, Any], free: Mapping[str, An
         UserError: the workdir is a dataset, or has a config.json of ours with other `fixed` options
             or one that is not ours.
     """
-    if (folder / manifests.NAME).exists():
+    if (folder / manifests.MANIFEST_NAME).exists():
         raise UserError(f"{folder}: a dataset, not a workdir; choose another --workdir")
     path = folder / CONFIG
     if path.exists():

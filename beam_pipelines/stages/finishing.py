@@ -23,7 +23,7 @@ from beam_pipelines.stages.corpus_parts import Part, sorted_parts, total
 from beam_pipelines.stages.output import REJECTED, SOURCES, SUPERSEDED, Output
 from beam_pipelines.stages.shards import Sampling
 from pmc2vec.dataset import records
-from pmc2vec.dataset.manifest import CORPUS, NAME, Manifest, Shard, VocabularyFile
+from pmc2vec.dataset.manifest import CORPUS_NAME, MANIFEST_NAME, Manifest, Shard, VocabularyFile
 from pmc2vec.errors import UserError
 from pmc2vec.storage.files import atomic_file, join, open_binary, read_text, remove, write_text
 
@@ -84,7 +84,7 @@ def write_corpus(
         "config": config,
         "inputs": inputs,
     }
-    write_text(output.path(CORPUS), json.dumps(facts, indent=1, ensure_ascii=False) + "\n")
+    write_text(output.path(CORPUS_NAME), json.dumps(facts, indent=1, ensure_ascii=False) + "\n")
     return summary.funnel["kept"]
 
 
@@ -124,7 +124,7 @@ def read_corpus(output: Output) -> Corpus:
     Raises:
         UserError: there is none, it is not finished, or of another version.
     """
-    path = output.corpus_path(CORPUS)
+    path = output.corpus_path(CORPUS_NAME)
     text = read_text(path)
     if text is None:
         raise UserError(f"{path}: no finished corpus; build it with --stop_after corpus")
@@ -182,13 +182,13 @@ def write_manifest(
     history.gather(output)
     for pattern in ("counts/merged-*", "pairs-*/*", "phrased/*", "catalogue/*"):
         remove(output.path(pattern))
-    write_text(output.path(NAME), manifest.to_json())
+    write_text(output.path(MANIFEST_NAME), manifest.to_json())
     return True
 
 
 def _since(dataset: str) -> dict[str, Any]:
     """Returns what the manifest of an increment says of the dataset before."""
-    manifest = read_text(join(dataset, NAME)) or ""
+    manifest = read_text(join(dataset, MANIFEST_NAME)) or ""
     return {
         "dataset": dataset,
         "manifest_sha256": hashlib.sha256(manifest.encode()).hexdigest(),

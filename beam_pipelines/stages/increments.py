@@ -21,7 +21,7 @@ from beam_pipelines.inputs.archives import ARCHIVE_SUFFIXES
 from beam_pipelines.inputs.sources import article_version
 from beam_pipelines.stages import history, phrases
 from beam_pipelines.stages.output import Output
-from pmc2vec.dataset.manifest import NAME, from_json
+from pmc2vec.dataset.manifest import MANIFEST_NAME, parse_manifest
 from pmc2vec.errors import UserError
 from pmc2vec.storage.files import join, read_text, write_text
 
@@ -69,11 +69,11 @@ def open_since(folder: str, config: Mapping[str, Any]) -> Since:
     Raises:
         UserError: it is not finished, knows nothing of editions, or was built with other options.
     """
-    where = join(folder, NAME)
+    where = join(folder, MANIFEST_NAME)
     text = read_text(where)
     if text is None:
-        raise UserError(f"--since {folder}: no {NAME}, so there is no finished dataset")
-    then = completed(from_json(text, where).config)
+        raise UserError(f"--since {folder}: no {MANIFEST_NAME}, so there is no finished dataset")
+    then = completed(parse_manifest(text, where).config)
     if read_text(join(folder, history.FOLDER, history.INPUTS)) is None:
         raise UserError(
             f"--since {folder}: has no {history.FOLDER}/{history.INPUTS} to go on from (made with "

@@ -43,7 +43,7 @@ class Sampling:
         shape: of a record.
         sample, subsampling: see `vocabulary.keep_probabilities`.
         noise, ns_exponent: see `vocabulary.noise_distribution`.
-        shrink_windows: see `skipgrams.draw_article`.
+        shrink_windows: see `skipgrams.sample_article`.
         validation_fraction: share of the articles in the validation split.
         seed: of everything random.
         num_shards: training shards of each draw.
@@ -53,8 +53,8 @@ class Sampling:
 
     shape: records.RecordShape
     sample: float
-    subsampling: vocabulary.Subsampling
-    noise: vocabulary.Noise
+    subsampling: vocabulary.SubsamplingRule
+    noise: vocabulary.NoiseKind
     ns_exponent: float
     shrink_windows: bool
     validation_fraction: float
@@ -82,7 +82,7 @@ class Lookup:
 
     words: pa.StringArray
     keep: NDArray[np.float64]
-    noise: vocabulary.NoiseWords
+    noise: vocabulary.NoiseSampler
     phrases: tuple[Phrases, ...] = ()
 
     def articles(
@@ -111,7 +111,7 @@ class Lookup:
 @lru_cache(maxsize=1)
 def _lookup(output: Output, file: VocabularyFile, sampling: Sampling) -> Lookup:
     path = output.path(file.name)
-    found = vocabulary.from_tsv(read_text(path) or "", path)
+    found = vocabulary.parse_vocabulary(read_text(path) or "", path)
     passes = range(1, sampling.phrases + 1)
     return lookup(found, sampling, tuple(phrases.read(output, number) for number in passes))
 
@@ -123,24 +123,24 @@ def lookup(
     noise = vocabulary.noise_distribution(found.counts, sampling.noise, sampling.ns_exponent)
     keep = vocabulary.keep_probabilities(found.counts, sampling.sample, sampling.subsampling)
     words = pa.array(found.words, pa.string())
-    return Lookup(words, keep, vocabulary.NoiseWords(noise), joined)
+    return Lookup(words, keep, vocabulary.NoiseSampler(noise), joined)
 
 
 class _ShardWriter:
     """Writes one shard, and knows at the end what is in it."""
 
-    def __init__(self, file: BinaryIO, packer: skipgrams.Packer) -> None:
+    def __init__(self, file: BinaryIO, packer: skipgrams.RecordPacker) -> None:
         self._file, self._packer, self._digest = file, packer, hashlib.sha256()
         self._counts: Counter[str] = Counter(records=0, targets=0, pairs=0, words=0, bytes=0)
 
-    def add(self, run: skipgrams.Run, words: int) -> None:
+    def add(self, run: skipgrams.SampledArticle, words: int) -> None:
         """Takes an article and writes the records that are complete; `words` is how many it had."""
         self._counts["words"] += words
         for made in self._packer.add(run):
             self._write(made)
 
     def _write(self, made: list[records.Record]) -> None:
-        data = b"".join(records.shard_bytes(made))
+        data = b"".join(records.encode_tfrecords(made))
         self._file.write(data)
         self._digest.update(data)
         self._counts.update(records=len(made), bytes=len(data))
@@ -170,13 +170,13 @@ def write_shards(
         split: records.shard_name(split, index, count.get(split, sampling.num_shards))
         for split in splits
     }
-    draw = skipgrams.Draw(sampling.seed, draw_index)
+    draw = skipgrams.RandomSeed(sampling.seed, draw_index)
     table = _lookup(output, file, sampling)
     with ExitStack() as stack:
         writers = {
             split: _ShardWriter(
                 stack.enter_context(atomic_file(output.path(name))),
-                skipgrams.Packer(sampling.shape, table.noise, draw),
+                skipgrams.RecordPacker(sampling.shape, table.noise, draw),
             )
             for split, name in names.items()
         }
@@ -191,7 +191,7 @@ def _draw_all(
     writers: dict[str, _ShardWriter],
     *,
     table: Lookup,
-    draw: skipgrams.Draw,
+    draw: skipgrams.RandomSeed,
     sampling: Sampling,
     heartbeat: Heartbeat,
 ) -> None:
@@ -201,13 +201,13 @@ def _draw_all(
         if not texts:
             continue
         for text, (ids, lengths) in zip(texts, table.articles(texts), strict=True):
-            run = skipgrams.draw_article(
+            run = skipgrams.sample_article(
                 text.article_id,
                 ids,
                 lengths,
                 keep=table.keep,
                 window=sampling.shape.window,
-                draw=draw,
+                seed=draw,
                 shrink_windows=sampling.shrink_windows,
             )
             writers[sampling.split(text.article_id)].add(run, len(ids))
@@ -217,7 +217,12 @@ def _draw_all(
 
 
 def _groups(
-    parts: Sequence[Part], place: int, *, draw: skipgrams.Draw, output: Output, sampling: Sampling
+    parts: Sequence[Part],
+    place: int,
+    *,
+    draw: skipgrams.RandomSeed,
+    output: Output,
+    sampling: Sampling,
 ) -> Iterator[list[corpus_files.Tokens]]:
     """Yields a shard's row groups in an order drawn for it.
 

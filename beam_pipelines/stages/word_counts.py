@@ -171,14 +171,14 @@ def write_vocabulary(
     """Writes vocabulary.tsv from all partitions; `dropped` is what `merge_partition` returned."""
     merged = read_merged(output, folder)
     counts = merged["count"].to_numpy().astype(np.int64)
-    ranked = vocabulary.rank(
+    ranked = vocabulary.rank_words(
         merged["word"].to_pylist(), counts, min_count=min_count, max_final_vocab=max_final_vocab
     )
-    text = vocabulary.to_tsv(ranked)
-    write_text(output.path(vocabulary.NAME), text)
+    text = vocabulary.format_vocabulary(ranked)
+    write_text(output.path(vocabulary.VOCABULARY_NAME), text)
     words, count = (sum(column) for column in zip(*dropped, strict=True))
     return VocabularyFile(
-        name=vocabulary.NAME,
+        name=vocabulary.VOCABULARY_NAME,
         size=len(ranked),
         sha256=hashlib.sha256(text.encode()).hexdigest(),
         tokens=ranked.tokens,

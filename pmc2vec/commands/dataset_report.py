@@ -19,7 +19,7 @@ import numpy as np
 from pmc2vec.cli.progress import progress
 from pmc2vec.dataset import manifest as manifests
 from pmc2vec.dataset import vocabulary as vocabularies
-from pmc2vec.dataset.manifest import CORPUS, Manifest, Shard
+from pmc2vec.dataset.manifest import CORPUS_NAME, Manifest, Shard
 from pmc2vec.dataset.records import (
     PADDING,
     SENTENCE_START,
@@ -30,7 +30,7 @@ from pmc2vec.dataset.records import (
     RecordShape,
     read_shard,
 )
-from pmc2vec.dataset.skipgrams import count_pairs, pairs
+from pmc2vec.dataset.skipgrams import count_pairs, explicit_pairs
 from pmc2vec.dataset.vocabulary import Vocabulary
 from pmc2vec.errors import UserError
 
@@ -78,7 +78,7 @@ def corpus_facts(folder: Path) -> dict[str, Any]:
     Raises:
         UserError: corpus.json is not what a build writes.
     """
-    path = folder / CORPUS
+    path = folder / CORPUS_NAME
     try:
         known = json.loads(path.read_text(encoding="utf-8"))
         return {
@@ -93,13 +93,13 @@ def corpus_facts(folder: Path) -> dict[str, Any]:
 
 def read_manifest(folder: Path) -> Manifest:
     """Returns the manifest of a dataset; no manifest means not finished."""
-    path = folder / manifests.NAME
+    path = folder / manifests.MANIFEST_NAME
     if not path.is_file():
         raise UserError(
-            f"{folder}: no {manifests.NAME}, so the dataset is not finished; "
+            f"{folder}: no {manifests.MANIFEST_NAME}, so the dataset is not finished; "
             "run the same `pmc2vec build` again"
         )
-    return manifests.from_json(path.read_text(encoding="utf-8"), str(path))
+    return manifests.parse_manifest(path.read_text(encoding="utf-8"), str(path))
 
 
 def vocabulary_facts(manifest: Manifest, vocabulary: Vocabulary) -> dict[str, Any]:
@@ -144,7 +144,7 @@ def check_vocabulary(folder: Path, manifest: Manifest) -> Vocabulary:
     data = _bytes(path)
     if hashlib.sha256(data).hexdigest() != file.sha256:
         raise UserError(f"{path}: not the file that the manifest describes (sha256); {AGAIN}")
-    found = vocabularies.from_tsv(data.decode(), str(path))
+    found = vocabularies.parse_vocabulary(data.decode(), str(path))
     if (len(found), found.tokens) != (file.size, file.tokens):
         raise UserError(
             f"{path}: {len(found)} words of {found.tokens} tokens, the manifest says "
@@ -250,7 +250,7 @@ def example(folder: Path, manifest: Manifest, vocabulary: Vocabulary) -> dict[st
             words = vocabulary.words
             ids = record.tokens[record.tokens != PADDING][:SHOWN_TOKENS].tolist()
             windows = record.windows.tolist()
-            targets, contexts, _ = pairs(record, manifest.shape)
+            targets, contexts, _ = explicit_pairs(record, manifest.shape)
             return {
                 "shard": shard.name,
                 "tokens": [

@@ -32,7 +32,12 @@ from pmc2vec.dataset.records import SPLITS
 from pmc2vec.errors import UserError
 from pmc2vec.vectors.vector_files import VECTORS
 
-_DATASET = (manifest.NAME, vocabulary.NAME, "corpus", *(f"{split}-*" for split in SPLITS))
+_DATASET = (
+    manifest.MANIFEST_NAME,
+    vocabulary.VOCABULARY_NAME,
+    "corpus",
+    *(f"{split}-*" for split in SPLITS),
+)
 _WORKDIR = (CONFIG, CHECKPOINTS, VECTORS, PROVENANCE)
 
 _NEGATIVES = 5  # of a pair's, shown
@@ -87,14 +92,14 @@ def inspect(folder: Path, *, deep: bool = False) -> dict[str, Any]:
     """
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder; give a dataset or a workdir")
-    if (folder / manifest.CORPUS).exists() and not (folder / manifest.NAME).exists():
+    if (folder / manifest.CORPUS_NAME).exists() and not (folder / manifest.MANIFEST_NAME).exists():
         return corpus_facts(folder)
     if any(any(folder.glob(name)) for name in _DATASET):
         return dataset_facts(folder, deep=deep)
     if any((folder / name).exists() for name in _WORKDIR):
         return workdir_facts(folder, deep=deep)
     raise UserError(
-        f"{folder}: neither a dataset (no {manifest.NAME}) nor a workdir (no {CONFIG}); "
+        f"{folder}: neither a dataset (no {manifest.MANIFEST_NAME}) nor a workdir (no {CONFIG}); "
         "give a folder that `pmc2vec build` or `pmc2vec train` wrote"
     )
 

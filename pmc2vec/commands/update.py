@@ -145,14 +145,14 @@ def _built(config: BuildConfig, beam_flags: Sequence[str], *, quiet: bool) -> Ma
     """Builds the dataset; one that is finished is taken as it is, whatever came in since then."""
     from beam_pipelines.build import OtherInputError, build
     from beam_pipelines.stages.increments import NothingNewError
-    from pmc2vec.dataset.manifest import NAME, from_json
+    from pmc2vec.dataset.manifest import MANIFEST_NAME, parse_manifest
 
-    finished = Path(config.output, NAME)
+    finished = Path(config.output, MANIFEST_NAME)
     try:
         return build(config, beam_flags, quiet=quiet)
     except (OtherInputError, NothingNewError) as error:
         if finished.is_file():
-            return from_json(finished.read_text(encoding="utf-8"), str(finished))
+            return parse_manifest(finished.read_text(encoding="utf-8"), str(finished))
         if isinstance(error, NothingNewError):
             raise
     return build(replace(config, overwrite=True), beam_flags, quiet=quiet)

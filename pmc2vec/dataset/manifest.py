@@ -1,7 +1,7 @@
-"""manifest.json: what a dataset holds. Written last; a dataset without it is not finished.
+"""manifest.json: what a dataset holds.
 
-The trainer has no option for anything that the manifest knows: the shape of a record, the shards
-and their digests, the vocabulary. Part of the contract in `records`, split off for its length.
+It is written last. A dataset without it is not finished. The trainer takes from it the shape of a
+record, the shards with their digests, and the vocabulary, and has no options for these.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from typing import Any
 from pmc2vec.dataset.records import SPLITS, RecordShape
 from pmc2vec.errors import UserError
 
-NAME = "manifest.json"
-CORPUS = "corpus.json"
-"""What `manifest.json` is to a dataset, to its corpus: see `stages.completion`."""
+MANIFEST_NAME = "manifest.json"
+CORPUS_NAME = "corpus.json"
+"""The manifest of the corpus alone; written when every part of the corpus is complete."""
 
-FORMAT = "pmc2vec dataset"
-VERSION = 1
+MANIFEST_FORMAT = "pmc2vec dataset"
+MANIFEST_VERSION = 1
 
 
 @dataclass(frozen=True)
@@ -30,10 +30,10 @@ class Shard:
         name: file name inside the dataset.
         split: `train` or `validation`.
         draw: which of the `--passes` independent draws it belongs to, from 0.
-        records: records in the file.
+        records: number of records in the file.
         targets: tokens that are not padding.
         pairs: skip-gram pairs that the records stand for.
-        words: corpus tokens that went in, before vocabulary and subsampling.
+        words: corpus tokens of its articles, before vocabulary and subsampling.
         bytes: size of the file.
         sha256: hex digest of the file.
     """
@@ -51,9 +51,12 @@ class Shard:
 
 @dataclass(frozen=True)
 class VocabularyFile:
-    """The vocabulary's file: its name, number of words, digest, and token counts.
+    """The file of the vocabulary.
 
     Attributes:
+        name: file name inside the dataset.
+        size: number of words.
+        sha256: hex digest of the file.
         tokens: tokens of the corpus (both splits) that are in the vocabulary.
         dropped_words: distinct words below `min_count` or past `max_final_vocab`.
         dropped_tokens: their tokens; `tokens + dropped_tokens` is all of the corpus.
@@ -80,7 +83,7 @@ class Manifest:
         config: the resolved options of `pmc2vec build`.
         inputs: each input file and its size in bytes.
         code_version: of pmc2vec.
-        since: of an increment: the dataset before, its digest and how many input files it knows.
+        since: of an increment: the earlier dataset, its digest and its number of input files.
     """
 
     shape: RecordShape
@@ -92,19 +95,19 @@ class Manifest:
     inputs: tuple[tuple[str, int], ...]
     code_version: str
     since: Mapping[str, Any] | None = None
-    format: str = field(default=FORMAT)
-    version: int = field(default=VERSION)
+    format: str = field(default=MANIFEST_FORMAT)
+    version: int = field(default=MANIFEST_VERSION)
 
     def select(self, split: str, draw: int | None = None) -> tuple[Shard, ...]:
-        """Returns the shards of a split, of one draw where `draw` is given, in name order."""
+        """Returns the shards of a split in name order; only those of `draw` if it is given."""
         if split not in SPLITS:
             raise ValueError(f"no split {split!r}; there are {SPLITS}")
-        chosen = (s for s in self.shards if s.split == split and draw in (None, s.draw))
-        return tuple(sorted(chosen, key=lambda shard: shard.name))
+        shards = (s for s in self.shards if s.split == split and draw in (None, s.draw))
+        return tuple(sorted(shards, key=lambda shard: shard.name))
 
     @property
     def passes(self) -> int:
-        """Independent draws of the training split."""
+        """Number of independent draws of the training split."""
         return 1 + max((shard.draw for shard in self.shards), default=0)
 
     def to_json(self) -> str:
@@ -112,11 +115,16 @@ class Manifest:
         return json.dumps(asdict(self), indent=1, ensure_ascii=False) + "\n"
 
 
-def from_json(text: str, where: str) -> Manifest:
-    """Returns the manifest in `text`.
+def parse_manifest(text: str, where: str) -> Manifest:
+    """Returns the manifest that the text of a manifest.json describes.
+
+    Args:
+        text: of the file.
+        where: the file's path, for messages.
 
     Raises:
-        UserError: not JSON, not ours, of another version, or incomplete; names `where`.
+        UserError: the text is not JSON, not a manifest of pmc2vec, of another version, or
+            incomplete.
     """
     try:
         raw = json.loads(text)
@@ -124,14 +132,16 @@ def from_json(text: str, where: str) -> Manifest:
         raise UserError(
             f"{where}: not JSON (line {error.lineno}: {error.msg}); build the dataset again"
         ) from error
-    found = raw.get("format") if isinstance(raw, dict) else None
-    if found != FORMAT:
-        raise UserError(f"{where}: not a manifest of ours (format {found!r}); give --dataset a "
-                        "folder that `pmc2vec build` wrote")  # fmt: skip
-    if raw.get("version") != VERSION:
+    file_format = raw.get("format") if isinstance(raw, dict) else None
+    if file_format != MANIFEST_FORMAT:
+        raise UserError(
+            f"{where}: not a manifest of ours (format {file_format!r}); give --dataset a "
+            "folder that `pmc2vec build` wrote"
+        )
+    if raw.get("version") != MANIFEST_VERSION:
         raise UserError(
             f"{where}: dataset version {raw.get('version')}, this program reads version "
-            f"{VERSION}; build the dataset again with this version of pmc2vec"
+            f"{MANIFEST_VERSION}; build the dataset again with this version of pmc2vec"
         )
     try:
         return Manifest(

@@ -1,9 +1,9 @@
-"""The contract between the Beam job and the trainer: file names, record encoding, manifest.
+"""The record: its shape, its features and its bytes, for the Beam job and the trainer.
 
-Every name that both halves must agree on stands here once. A record is one `tf.train.Example` with
-three bytes features, framed as TFRecord, so that any TFRecord tool can open a shard; it is written
-and read here without TensorFlow and without protobuf. Sources: the TFRecord framing and masked
-CRC-32C (TensorFlow, `core/lib/io/record_writer.h`), and the protocol buffer wire format for
+A record is one `tf.train.Example` with a bytes feature for each row of `RECORD_FEATURES`, framed as
+TFRecord, so that any TFRecord tool can open a shard. This module writes and reads it without
+TensorFlow and without protobuf. Sources: the TFRecord framing with its masked CRC-32C (TensorFlow,
+`core/lib/io/record_writer.h`), and the protocol buffer wire format of
 `Example{1: Features{1: map<string, Feature{1: BytesList{1: bytes}}}}`.
 
     >>> record = Record(np.array([4, 2], "<i4"), np.array([129, 1], "u1"), np.array([7], "<i4"))
@@ -43,14 +43,15 @@ SENTENCE_START = 0x80
 
 @dataclass(frozen=True)
 class RecordShape:
-    """What a reader must know to cut a record into blocks; part of the manifest.
+    """The sizes of a record and its blocks; part of the manifest.
 
     Attributes:
         length: T, tokens in a record.
         block: S, tokens that share their negatives; divides `length`.
         block_negatives: K, negatives of a block.
-        window: the largest window; not above `block`, so that a halo spans one neighbouring block.
-        negative: noise words per pair in the loss; each of the K counts `negative / K` times.
+        window: the largest window. It is at most `block`, so that all contexts of a block's targets
+            are in the block and its two neighbours.
+        negative: negatives of a pair in the loss; each of the K has the weight `negative / K`.
     """
 
     length: int
@@ -108,10 +109,10 @@ RECORD_FEATURES = (
 
 @dataclass(frozen=True, eq=False)
 class Record:
-    """One run of tokens with the windows and negatives drawn for it.
+    """Consecutive tokens with the windows and negatives that were drawn for them.
 
     Attributes:
-        tokens: [T] int32, consecutive kept word ids; `PADDING` after the end.
+        tokens: [T] int32, word ids; `PADDING` after the end.
         windows: [T] uint8, drawn window in the low 7 bits, high bit where a sentence starts.
         negatives: [T / S * K] int32, word ids from the noise distribution, K for each block.
     """
@@ -148,20 +149,23 @@ def _feature(name: str, value: bytes) -> bytes:
 
 
 @lru_cache(maxsize=64)
-def _heads(sizes: tuple[int, ...]) -> tuple[bytes, ...]:
-    """Returns what stands before each feature's value in a record with values of such sizes."""
+def _value_prefixes(sizes: tuple[int, ...]) -> tuple[bytes, ...]:
+    """Returns the bytes before each feature's value in an Example with values of these sizes.
+
+    They depend on the sizes alone, and nearly all records have the same sizes.
+    """
     features = [_feature(f.name, bytes(n)) for f, n in zip(RECORD_FEATURES, sizes, strict=True)]
     whole = _field(1, b"".join(features))
-    before = whole[: len(whole) - sum(map(len, features))]
-    first, *others = (part[: len(part) - n] for part, n in zip(features, sizes, strict=True))
-    return before + first, *others
+    outer = whole[: len(whole) - sum(map(len, features))]
+    first, *others = (data[: len(data) - n] for data, n in zip(features, sizes, strict=True))
+    return outer + first, *others
 
 
 def encode_record(record: Record) -> bytes:
     """Returns the record as a serialized `tf.train.Example`; arrays as little-endian bytes."""
     values = [np.asarray(getattr(record, f.name), f.dtype).tobytes() for f in RECORD_FEATURES]
-    heads = _heads(tuple(map(len, values)))
-    return b"".join(chain.from_iterable(zip(heads, values, strict=True)))
+    prefixes = _value_prefixes(tuple(map(len, values)))
+    return b"".join(chain.from_iterable(zip(prefixes, values, strict=True)))
 
 
 def _read_varint(data: bytes, at: int) -> tuple[int, int]:
@@ -189,38 +193,40 @@ def _fields(data: bytes) -> Iterator[tuple[int, bytes]]:
         at += size
 
 
-def _only(data: bytes) -> bytes:
+def _first_field(data: bytes) -> bytes:
     return next((payload for number, payload in _fields(data) if number == 1), b"")
 
 
 def decode_record(data: bytes) -> Record:
-    """Returns the record of a serialized `tf.train.Example`; the twin of `encode_record`.
+    """Returns the record of a serialized `tf.train.Example`; the inverse of `encode_record`.
 
     Raises:
         ValueError: it is no Example, or a feature is missing.
     """
-    found: dict[str, bytes] = {}
+    values: dict[str, bytes] = {}
     try:
-        for _, entry in _fields(_only(data)):
+        for _, entry in _fields(_first_field(data)):
             pair = dict(_fields(entry))
-            found[pair[1].decode()] = _only(_only(pair[2]))
+            values[pair[1].decode()] = _first_field(_first_field(pair[2]))
     except (IndexError, KeyError, UnicodeDecodeError) as error:
         raise ValueError(f"not a tf.train.Example: {error!r}") from error
-    missing = [feature.name for feature in RECORD_FEATURES if feature.name not in found]
+    missing = [feature.name for feature in RECORD_FEATURES if feature.name not in values]
     if missing:
-        raise ValueError(f"the Example lacks {', '.join(missing)}; it has {sorted(found)}")
-    return Record(*(np.frombuffer(found[f.name], f.dtype) for f in RECORD_FEATURES))
+        raise ValueError(f"the Example lacks {', '.join(missing)}; it has {sorted(values)}")
+    return Record(*(np.frombuffer(values[f.name], f.dtype) for f in RECORD_FEATURES))
 
 
 # --- TFRecord framing --------------------------------------------------------------------------
 
 
 def _masked_crc(data: bytes) -> int:
+    # TensorFlow stores a rotated CRC plus a constant, because the CRC of data that contains its
+    # own CRC is of little use.
     crc = int(google_crc32c.value(data))
     return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
 
 
-def frame(data: bytes) -> bytes:
+def frame_tfrecord(data: bytes) -> bytes:
     """Returns `data` framed as one TFRecord: length, its CRC, data, its CRC."""
     length = struct.pack("<Q", len(data))
     return b"".join(
@@ -228,11 +234,11 @@ def frame(data: bytes) -> bytes:
     )
 
 
-def read_frames(file: BinaryIO, where: str) -> Iterator[bytes]:
+def read_tfrecords(file: BinaryIO, where: str) -> Iterator[bytes]:
     """Yields the payload of each TFRecord in `file`.
 
     Raises:
-        UserError: the file ends inside a record or a CRC is wrong; names `where` and the byte.
+        UserError: the file ends inside a record, or a CRC is wrong; names `where` and the byte.
     """
     at = 0
     while header := file.read(12):
@@ -247,10 +253,10 @@ def read_frames(file: BinaryIO, where: str) -> Iterator[bytes]:
 
 
 def read_shard(file: BinaryIO, where: str) -> Iterator[Record]:
-    """Yields the records of a shard; errors as in `read_frames`."""
-    return map(decode_record, read_frames(file, where))
+    """Yields the records of a shard; errors as in `read_tfrecords`."""
+    return map(decode_record, read_tfrecords(file, where))
 
 
-def shard_bytes(records: Iterable[Record]) -> Iterator[bytes]:
+def encode_tfrecords(records: Iterable[Record]) -> Iterator[bytes]:
     """Yields the framed bytes of each record, ready to be written one after the other."""
-    return (frame(encode_record(record)) for record in records)
+    return (frame_tfrecord(encode_record(record)) for record in records)

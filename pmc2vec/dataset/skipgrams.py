@@ -1,15 +1,18 @@
-"""Word ids -> banded skip-gram records with negatives; and the explicit pairs they stand for.
+"""Articles as word ids -> skip-gram records with negatives; and the pairs that a record stands for.
 
-A record holds a run of tokens and, for each, its drawn window: that is the set of skip-gram pairs,
-without writing each token once per pair. Pair (i, j) exists if both tokens stand in the same
-sentence and 0 < |i - j| <= window[i] (the target's). Rules: Mikolov et al. 2013, in the order of
-word2vec.c: words outside the vocabulary go, then subsampling, then the window is drawn.
+A record holds consecutive tokens and one drawn window for each. This defines the skip-gram pairs
+without storing them: token i is a target of context j if both stand in the same sentence and
+0 < |i - j| <= window[i]. The rules are those of Mikolov et al. 2013 in the order of word2vec.c:
+words outside the vocabulary are removed, then frequent words are subsampled, then the windows are
+drawn, so that a window reaches across removed words.
 
-Everything random is a function of (seed, draw, article id): see `article_rng`.
+All randomness is a function of (seed, draw, article id); see `article_rng`.
 
-    >>> ids = np.array([0, 1, 2, 3], np.int32)
-    >>> run = draw_article("PMC1", ids, np.array([4]), keep=np.ones(4), window=1, draw=Draw(seed=1))
-    >>> run.tokens.tolist(), run.windows.tolist()
+    >>> ids, sentence_lengths = np.array([0, 1, 2, 3], np.int32), np.array([4])
+    >>> article = sample_article(
+    ...     "PMC1", ids, sentence_lengths, keep=np.ones(4), window=1, seed=RandomSeed(1)
+    ... )
+    >>> article.tokens.tolist(), article.windows.tolist()
     ([0, 1, 2, 3], [129, 1, 1, 1])
 """
 
@@ -25,27 +28,31 @@ from numpy.random.bit_generator import ISeedSequence
 from numpy.typing import NDArray
 
 from pmc2vec.dataset.records import PADDING, SENTENCE_START, WINDOW_BITS, Record, RecordShape
-from pmc2vec.dataset.vocabulary import NoiseWords
+from pmc2vec.dataset.vocabulary import NoiseSampler
 
-Ids = NDArray[np.int32]
-Windows = NDArray[np.uint8]
+WordIds = NDArray[np.int32]
 
-
-_TOGETHER = 1 << 15
-"""Tokens whose negatives are drawn at once, which costs a third of record by record."""
+# The packer fills a buffer of this many tokens and draws the negatives of all its records at once,
+# which is faster than record by record. The records do not depend on the size.
+_TOKENS_BETWEEN_DRAWS = 1 << 15
 
 
 @dataclass(frozen=True)
-class Draw:
-    """What randomness depends on beside the article: the seed and the number of the pass."""
+class RandomSeed:
+    """What the random numbers of a dataset depend on, beside the article.
+
+    Attributes:
+        seed: the option `--seed`.
+        draw: which of the `--passes` independent draws, from 0.
+    """
 
     seed: int
-    index: int = 0
+    draw: int = 0
 
 
 @dataclass(frozen=True, eq=False)
-class Run:
-    """The kept tokens of one article.
+class SampledArticle:
+    """The tokens of one article that are left after subsampling.
 
     Attributes:
         article_id: names the random stream of the negatives.
@@ -54,51 +61,64 @@ class Run:
     """
 
     article_id: str
-    tokens: Ids
-    windows: Windows
+    tokens: WordIds
+    windows: NDArray[np.uint8]
 
 
-def article_rng(draw: Draw, purpose: str, article_id: str) -> np.random.Generator:
-    """Returns the generator of one article for one purpose; equal arguments, equal numbers.
+def article_rng(seed: RandomSeed, purpose: str, article_id: str) -> np.random.Generator:
+    """Returns the random generator of one article for one purpose.
 
-    Philox keyed with a hash: no state is shared between articles, so that neither the worker nor
-    the order in which articles arrive can change what is drawn.
+    Equal arguments give equal numbers. The generator is Philox, keyed with a hash of the
+    arguments. Articles share no state, so the numbers depend neither on the worker nor on the
+    order of the articles.
     """
-    name = f"{draw.seed}\0{draw.index}\0{purpose}\0{article_id}".encode()
-    key: Any = _Key(name)  # NumPy's types know one class of this kind only.
-    return np.random.Generator(np.random.Philox(key))
+    name = f"{seed.seed}\0{seed.draw}\0{purpose}\0{article_id}".encode()
+    sequence: Any = _HashedSeed(name)  # NumPy's stubs accept only its own SeedSequence.
+    return np.random.Generator(np.random.Philox(sequence))
 
 
-class _Key(ISeedSequence):
-    """A hash as Philox's key, [2] uint64; given as `key=`, NumPy asks the system for a seed too."""
+class _HashedSeed(ISeedSequence):
+    """A hash of a name as Philox's key, [2] uint64.
+
+    `Philox(key=...)` would take the same key, but it also reads entropy from the system for a seed
+    that it does not use, which costs more than the rest of `article_rng`.
+    """
 
     def __init__(self, name: bytes) -> None:
         digest = hashlib.blake2b(name, digest_size=16).digest()
         self._key = np.frombuffer(digest, np.uint64)
 
     def generate_state(self, n_words: int, dtype: Any = np.uint64) -> Any:  # noqa: ARG002
-        """Returns the key, which is what Philox asks for."""
+        """Returns the key. Philox asks for two words of uint64, which is what the key has."""
         return self._key
 
 
 def is_validation(article_id: str, fraction: float, seed: int) -> bool:
-    """Tells whether an article belongs to the validation split, of which `fraction` do."""
+    """Returns whether an article belongs to the validation split.
+
+    A hash of the id decides, so an article stays in its split when others are added.
+
+    Args:
+        article_id: of the article.
+        fraction: expected share of the articles in the validation split, 0 to 1.
+        seed: the option `--seed`.
+    """
     name = f"{seed}\0split\0{article_id}".encode()
     digest = hashlib.blake2b(name, digest_size=8).digest()
     return int.from_bytes(digest, "little") < fraction * 2.0**64
 
 
-def draw_article(
+def sample_article(
     article_id: str,
-    ids: Ids,
+    ids: WordIds,
     lengths: NDArray[np.int64],
     *,
     keep: NDArray[np.float64],
     window: int,
-    draw: Draw,
+    seed: RandomSeed,
     shrink_windows: bool = True,
-) -> Run:
-    """Returns the article's kept tokens with a window drawn for each.
+) -> SampledArticle:
+    """Returns the article's tokens after subsampling, with a window drawn for each.
 
     Args:
         article_id: names the random stream.
@@ -106,88 +126,91 @@ def draw_article(
         lengths: [sentences] int64, tokens in each sentence; they sum to n.
         keep: [V] float64, `vocabulary.keep_probabilities`.
         window: largest window, 1 to 127.
-        draw: seed and pass.
+        seed: of the draw.
         shrink_windows: draw each window from 1..window; otherwise all are `window`.
     """
-    rng = article_rng(draw, "windows", article_id)
-    known = np.flatnonzero(ids >= 0)
-    kept = known[rng.random(len(known)) < keep[ids[known]]]
-    tokens = ids[kept]
+    rng = article_rng(seed, "windows", article_id)
+    in_vocabulary = np.flatnonzero(ids >= 0)
+    places = in_vocabulary[rng.random(len(in_vocabulary)) < keep[ids[in_vocabulary]]]
+    tokens = ids[places]
     if shrink_windows:
         windows = rng.integers(1, window + 1, len(tokens), dtype=np.uint8)
     else:
         windows = np.full(len(tokens), window, np.uint8)
-    begins = np.cumsum(lengths) - lengths
-    starts = np.searchsorted(kept, begins)  # Where nothing of a sentence is kept, the next one's.
-    windows[starts[starts < len(kept)]] |= SENTENCE_START
-    return Run(article_id, tokens, windows)
+    sentence_begins = np.cumsum(lengths) - lengths
+    # A sentence whose first tokens were removed starts at its first token that is left. If none is
+    # left, the search returns the start of the next sentence, which has the bit set twice.
+    starts = np.searchsorted(places, sentence_begins)
+    windows[starts[starts < len(places)]] |= SENTENCE_START
+    return SampledArticle(article_id, tokens, windows)
 
 
-def pack(
-    runs: Iterable[Run], shape: RecordShape, noise: NoiseWords, draw: Draw
+def pack_records(
+    articles: Iterable[SampledArticle], shape: RecordShape, noise: NoiseSampler, seed: RandomSeed
 ) -> Iterator[Record]:
     """Yields records of `shape.length` consecutive tokens; the last one is padded.
 
     Args:
-        runs: articles in order.
+        articles: in the order of the shard.
         shape: T, S, K.
-        noise: where negatives come from.
-        draw: seed and pass.
+        noise: draws the negatives.
+        seed: of the draw.
     """
-    packer = Packer(shape, noise, draw)
-    for run in runs:
-        for made in packer.add(run):
-            yield from made
+    packer = RecordPacker(shape, noise, seed)
+    for article in articles:
+        for records in packer.add(article):
+            yield from records
     yield from packer.close()
 
 
-class Packer:
-    """Cuts a stream of runs into records, as `pack`, for a caller who feeds several streams.
+class RecordPacker:
+    """Cuts a stream of articles into records: `pack_records` for a caller with several streams.
 
-    A record may begin in the middle of an article and hold the beginning of the next. Its
-    negatives come from the stream of the article in which it begins, named by the offset.
+    A record may begin in the middle of an article and end in the next one. Its negatives come from
+    the random stream of the article in which it begins, at that offset in the article.
     """
 
-    def __init__(self, shape: RecordShape, noise: NoiseWords, draw: Draw) -> None:
-        self._shape, self._noise, self._draw = shape, noise, draw
-        size = max(_TOGETHER // shape.length, 1) * shape.length
+    def __init__(self, shape: RecordShape, noise: NoiseSampler, seed: RandomSeed) -> None:
+        self._shape, self._noise, self._seed = shape, noise, seed
+        size = max(_TOKENS_BETWEEN_DRAWS // shape.length, 1) * shape.length
         self._tokens, self._windows = np.empty(size, np.int32), np.empty(size, np.uint8)
-        self._filled = 0
-        self._begins: list[str] = []
+        self._buffered = 0  # Tokens in the buffers.
+        self._stream_names: list[str] = []  # Of each record that begins in the buffers.
 
-    def add(self, run: Run) -> Iterator[list[Record]]:
-        """Takes an article; yields lists of records where there are enough complete ones."""
-        taken = 0
-        while taken < len(run.tokens):
-            count = min(len(self._tokens) - self._filled, len(run.tokens) - taken)
-            begin, end = self._filled, self._filled + count
-            self._tokens[begin:end] = run.tokens[taken : taken + count]
-            self._windows[begin:end] = run.windows[taken : taken + count]
-            begins = range(taken + -begin % self._shape.length, taken + count, self._shape.length)
-            self._begins += (f"{run.article_id}\0{at}" for at in begins)
-            self._filled, taken = end, taken + count
+    def add(self, article: SampledArticle) -> Iterator[list[Record]]:
+        """Adds an article; yields the complete records each time that the buffer is full."""
+        offset = 0  # Tokens of the article that are in the buffer or in records.
+        while offset < len(article.tokens):
+            count = min(len(self._tokens) - self._buffered, len(article.tokens) - offset)
+            begin, end = self._buffered, self._buffered + count
+            self._tokens[begin:end] = article.tokens[offset : offset + count]
+            self._windows[begin:end] = article.windows[offset : offset + count]
+            length = self._shape.length
+            record_begins = range(offset + -begin % length, offset + count, length)
+            self._stream_names += (f"{article.article_id}\0{at}" for at in record_begins)
+            self._buffered, offset = end, offset + count
             if end == len(self._tokens):
                 yield self._records()
 
     def close(self) -> list[Record]:
         """Returns the records that are left, the last of them padded."""
-        end = len(self._begins) * self._shape.length
-        self._tokens[self._filled : end] = PADDING
-        self._windows[self._filled : end] = 0
+        end = len(self._stream_names) * self._shape.length
+        self._tokens[self._buffered : end] = PADDING
+        self._windows[self._buffered : end] = 0
         return self._records()
 
     def _records(self) -> list[Record]:
-        """Returns a record for each place where one begins, negatives drawn for all at once."""
-        begins, self._begins, self._filled = self._begins, [], 0
-        uniform = np.empty((len(begins), self._shape.negatives))
-        for begin, row in zip(begins, uniform, strict=True):
-            article_rng(self._draw, "negatives", begin).random(out=row)
-        negatives = self._noise.at(uniform.reshape(-1)).reshape(uniform.shape)
-        rows = len(begins), self._shape.length
+        """Returns the records in the buffers and empties them; draws the negatives for all."""
+        names, self._stream_names, self._buffered = self._stream_names, [], 0
+        uniform = np.empty((len(names), self._shape.negatives))
+        for name, row in zip(names, uniform, strict=True):
+            article_rng(self._seed, "negatives", name).random(out=row)
+        negatives = self._noise.sample(uniform.reshape(-1)).reshape(uniform.shape)
+        rows = len(names), self._shape.length
         end = rows[0] * rows[1]
         tokens, windows = self._tokens[:end].copy(), self._windows[:end].copy()
-        parts = zip(tokens.reshape(rows), windows.reshape(rows), negatives, strict=True)
-        return [Record(*part) for part in parts]
+        features = zip(tokens.reshape(rows), windows.reshape(rows), negatives, strict=True)
+        return [Record(*values) for values in features]
 
 
 def sentence_numbers(record: Record) -> NDArray[np.int64]:
@@ -203,16 +226,16 @@ def pair_mask(record: Record, distance: int) -> NDArray[np.bool_]:
     """
     reach = (record.windows & WINDOW_BITS).astype(np.int64)
     sentences = sentence_numbers(record)
-    apart = abs(distance)
-    left, right = sentences[:-apart], sentences[apart:]
-    window = reach[:-apart] if distance > 0 else reach[apart:]
-    return np.asarray((left == right) & (left >= 0) & (window >= apart))
+    steps = abs(distance)
+    left, right = sentences[:-steps], sentences[steps:]
+    window = reach[:-steps] if distance > 0 else reach[steps:]
+    return np.asarray((left == right) & (left >= 0) & (window >= steps))
 
 
 def count_pairs(records: Sequence[Record]) -> int:
     """Returns the number of pairs that records stand for, without listing them.
 
-    Many records at once cost a tenth of one after the other.
+    It is much faster for many records at once than for one after the other.
     """
     if not records:
         return 0
@@ -223,14 +246,16 @@ def count_pairs(records: Sequence[Record]) -> int:
     starts = (windows >= SENTENCE_START) | ~real
     starts[:, 0] = True
     first = np.maximum.accumulate(np.where(starts, places, 0), axis=1)
-    nexts = np.where(starts, places, tokens.shape[1])[:, :0:-1]
+    # [N, T]: where the sentence of each token ends. A running minimum from the right of the starts
+    # after each token; a token's own start does not count, hence the shift by one.
+    next_starts = np.where(starts, places, tokens.shape[1])[:, :0:-1]
     end = np.full(tokens.shape, tokens.shape[1])
-    end[:, :-1] = np.minimum.accumulate(nexts, axis=1)[:, ::-1]
+    end[:, :-1] = np.minimum.accumulate(next_starts, axis=1)[:, ::-1]
     reach = np.where(real, windows & WINDOW_BITS, 0)
     return int(np.minimum(reach, places - first).sum() + np.minimum(reach, end - 1 - places).sum())
 
 
-def pairs(record: Record, shape: RecordShape) -> tuple[Ids, Ids, Ids]:
+def explicit_pairs(record: Record, shape: RecordShape) -> tuple[WordIds, WordIds, WordIds]:
     """Returns the explicit pairs that the record stands for, in the TensorFlow tutorial's shape.
 
     Returns:
@@ -238,22 +263,25 @@ def pairs(record: Record, shape: RecordShape) -> tuple[Ids, Ids, Ids]:
         contexts: [P, 1 + K] int32, the true context and then the negatives of the target's block.
         labels: [P, 1 + K] int32, 1 for the context and 0 for the negatives.
 
-    Each negative weighs `negative / K` in the loss; by target, then by distance -w .. w.
+    The pairs are in the order of their targets and, for a target, of distance -w .. w. In the loss
+    each negative has the weight `negative / K`.
     """
     size = shape.length
-    targets, others = [], []
+    target_places, context_places = [], []
     for distance in range(-shape.window, shape.window + 1):
         if distance and abs(distance) < size:
             left = np.flatnonzero(pair_mask(record, distance))
             target = left if distance > 0 else left - distance
-            targets.append(target)
-            others.append(target + distance)
-    at = np.concatenate(targets)
-    other = np.concatenate(others)
-    order = np.lexsort((other, at))
-    at, other = at[order], other[order]
-    negatives = record.negatives.reshape(shape.blocks, shape.block_negatives)[at // shape.block]
-    contexts = np.concatenate((record.tokens[other][:, None], negatives), axis=1)
+            target_places.append(target)
+            context_places.append(target + distance)
+    target = np.concatenate(target_places)
+    context = np.concatenate(context_places)
+    order = np.lexsort((context, target))
+    target, context = target[order], context[order]
+    negatives = record.negatives.reshape(shape.blocks, shape.block_negatives)
+    contexts = np.concatenate(
+        (record.tokens[context][:, None], negatives[target // shape.block]), axis=1
+    )
     labels = np.zeros_like(contexts)
     labels[:, 0] = 1
-    return record.tokens[at], contexts, labels
+    return record.tokens[target], contexts, labels

@@ -1,9 +1,10 @@
-"""The vocabulary: words with their counts, most frequent first; a word's id is its place.
+"""The vocabulary: words with their counts, most frequent first. A word's id is its place.
 
-Holds the rules that turn counts into probabilities: which words stay (`min_count`,
-`max_final_vocab`), how often a word is kept (subsampling) and how often it is drawn as noise.
+The module also holds the rules that turn counts into probabilities: which words are in the
+vocabulary (`min_count`, `max_final_vocab`), how often an occurrence of a word is kept
+(subsampling), and how often a word is drawn as a negative (noise distribution).
 
-    >>> vocabulary = rank(["fever", "the", "of"], np.array([2, 9, 9]), min_count=3)
+    >>> vocabulary = rank_words(["fever", "the", "of"], np.array([2, 9, 9]), min_count=3)
     >>> vocabulary.words, vocabulary.counts.tolist()
     (['of', 'the'], [9, 9])
 """
@@ -20,11 +21,11 @@ from numpy.typing import NDArray
 
 from pmc2vec.errors import UserError
 
-NAME = "vocabulary.tsv"
-HEADER = "word\tcount"
+VOCABULARY_NAME = "vocabulary.tsv"
+VOCABULARY_HEADER = "word\tcount"
 
-Noise = Literal["unigram", "log_uniform", "uniform"]
-Subsampling = Literal["word2vec", "keras", "none"]
+NoiseKind = Literal["unigram", "log_uniform", "uniform"]
+SubsamplingRule = Literal["word2vec", "keras", "none"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +54,7 @@ class Vocabulary:
         return int(self.counts.sum())
 
 
-def rank(
+def rank_words(
     words: Sequence[str],
     counts: NDArray[np.int64],
     *,
@@ -62,26 +63,28 @@ def rank(
 ) -> Vocabulary:
     """Returns the vocabulary of counted words.
 
-    Keeps words that occur `min_count` times or more and, of those, the `max_final_vocab` most
-    frequent; ties go to the smaller code point, so that the result depends on nothing else.
-    (gensim instead raises min_count until the words fit.)
+    It has the words that occur `min_count` times or more and, of those, the `max_final_vocab` most
+    frequent. Words with equal counts are ordered by code point, so the result does not depend on
+    the order of `words`. (gensim raises min_count instead until the words fit.)
     """
-    keep = np.flatnonzero(counts >= min_count).tolist()
-    kept = [words[index] for index in keep]
-    order = sorted(range(len(kept)), key=lambda at: (-int(counts[keep[at]]), kept[at]))
+    frequent = np.flatnonzero(counts >= min_count).tolist()
+    order = sorted(frequent, key=lambda place: (-int(counts[place]), words[place]))
     order = order[:max_final_vocab]
-    return Vocabulary([kept[at] for at in order], counts[keep][order].astype(np.int64))
+    return Vocabulary([words[place] for place in order], counts[order].astype(np.int64))
 
 
 def keep_probabilities(
-    counts: NDArray[np.int64], sample: float, rule: Subsampling = "word2vec"
+    counts: NDArray[np.int64], sample: float, rule: SubsamplingRule = "word2vec"
 ) -> NDArray[np.float64]:
-    """Returns [V] float64: the probability that an occurrence of each word is kept.
+    """Returns [V] float64: the probability that subsampling keeps an occurrence of each word.
 
-    `word2vec`: sqrt(t / f) + t / f with f the word's share of the counted tokens and t `sample`
-    (Mikolov et al. 2013, as in word2vec.c and gensim). `keras`: the rule of
-    `keras.utils.make_sampling_table`, sqrt(t / f) with f from the word's rank under Zipf's law
-    instead of its count. `none`, or a `sample` of 0: everything is kept.
+    Args:
+        counts: [V] int64, tokens of each word.
+        sample: the threshold t; 0 keeps everything.
+        rule: `word2vec`: sqrt(t / f) + t / f, where f is the word's share of the tokens (Mikolov et
+            al. 2013, in the form of word2vec.c and gensim). `keras`: the rule of
+            `keras.utils.make_sampling_table`, sqrt(t / f), where f follows from the word's rank by
+            Zipf's law and not from its count. `none`: everything is kept.
     """
     if rule == "none" or sample == 0 or not len(counts):
         return np.ones(len(counts))
@@ -96,12 +99,16 @@ def keep_probabilities(
 
 
 def noise_distribution(
-    counts: NDArray[np.int64], noise: Noise = "unigram", ns_exponent: float = 0.75
+    counts: NDArray[np.int64], noise: NoiseKind = "unigram", ns_exponent: float = 0.75
 ) -> NDArray[np.float64]:
-    """Returns [V] float64, summing to 1: the probability that each word is drawn as noise.
+    """Returns [V] float64, the probability that each word is drawn as a negative; the sum is 1.
 
-    `unigram`: count ** ns_exponent (Mikolov et al. 2013). `log_uniform`: log((r + 2) / (r + 1)) by
-    rank r from 0, as `tf.random.log_uniform_candidate_sampler`. `uniform`: all alike.
+    Args:
+        counts: [V] int64, tokens of each word.
+        noise: `unigram`: count ** ns_exponent (Mikolov et al. 2013). `log_uniform`:
+            log((r + 2) / (r + 1)) for the rank r from 0, as in
+            `tf.random.log_uniform_candidate_sampler`. `uniform`: the same for each word.
+        ns_exponent: for `unigram`.
     """
     if noise == "unigram":
         weights = counts.astype(np.float64) ** ns_exponent
@@ -113,25 +120,28 @@ def noise_distribution(
     return np.asarray(weights / weights.sum(), np.float64)
 
 
-class NoiseWords:
-    """Words of a noise distribution: where uniform numbers stand in its running sum.
+class NoiseSampler:
+    """Draws words of a noise distribution by the inverse of its cumulative sum.
 
-    A table says for each of many equal parts of 0 to 1 which word its beginning falls to; from
-    there it is a step or two to the word of a number. A search looks at 17 places of 100,000.
+    A table divides 0 to 1 into equal parts and holds, for the beginning of each part, the word
+    there. The word of a number is that word or one of the next few. This is faster than a binary
+    search, which reads 17 places of memory for 100,000 words.
 
-    >>> NoiseWords(np.array([0.5, 0.25, 0.25])).at(np.array([0.0, 0.49, 0.5, 0.99])).tolist()
+    >>> NoiseSampler(np.array([0.5, 0.25, 0.25])).sample(np.array([0.0, 0.49, 0.5, 0.99])).tolist()
     [0, 0, 1, 2]
     """
 
     def __init__(self, distribution: NDArray[np.float64]) -> None:
         """Takes what `noise_distribution` returns."""
         self._sums = np.cumsum(distribution)
-        parts = 1 << max(10, 2 + len(distribution).bit_length())  # Part numbers are exact.
+        # A power of two, so that number * parts is exact. At least twice the words, so that a part
+        # holds few of them.
+        parts = 1 << max(10, 2 + len(distribution).bit_length())
         begins = np.arange(parts) / parts * self._sums[-1]
         self._first = np.searchsorted(self._sums, begins, side="right").astype(np.int32)
 
-    def at(self, uniform: NDArray[np.float64]) -> NDArray[np.int32]:
-        """Returns the word of each number.
+    def sample(self, uniform: NDArray[np.float64]) -> NDArray[np.int32]:
+        """Returns the word id for each uniform random number.
 
         Args:
             uniform: [n] float64, from 0 to below 1.
@@ -139,32 +149,36 @@ class NoiseWords:
         Returns:
             [n] int32: word i for sum[i - 1] <= number * sum[-1] < sum[i].
         """
-        found: NDArray[np.int32] = self._first[(uniform * len(self._first)).astype(np.int64)]
+        ids: NDArray[np.int32] = self._first[(uniform * len(self._first)).astype(np.int64)]
         scaled = uniform * self._sums[-1]
-        # Rounded up to the whole sum, a number is the last word's.
+        # The product may round up to the whole sum, which would be past the last word.
         scaled = np.minimum(scaled, np.nextafter(self._sums[-1], 0))
-        before = np.flatnonzero(self._sums[found] <= scaled)
-        while len(before):
-            found[before] += 1
-            before = before[self._sums[found[before]] <= scaled[before]]
-        return found
+        too_low = np.flatnonzero(self._sums[ids] <= scaled)
+        while len(too_low):
+            ids[too_low] += 1
+            too_low = too_low[self._sums[ids[too_low]] <= scaled[too_low]]
+        return ids
 
 
-def to_tsv(vocabulary: Vocabulary) -> str:
-    """Returns the file's text: a header and then word, tab, count, by id."""
+def format_vocabulary(vocabulary: Vocabulary) -> str:
+    """Returns the text of vocabulary.tsv: a header, then word, tab, count for each word by id."""
     rows = (f"{w}\t{c}" for w, c in zip(vocabulary.words, vocabulary.counts.tolist(), strict=True))
-    return "\n".join((HEADER, *rows)) + "\n"
+    return "\n".join((VOCABULARY_HEADER, *rows)) + "\n"
 
 
-def from_tsv(text: str, where: str) -> Vocabulary:
-    """Returns the vocabulary in `text`.
+def parse_vocabulary(text: str, where: str) -> Vocabulary:
+    """Returns the vocabulary that the text of a vocabulary.tsv describes.
+
+    Args:
+        text: of the file.
+        where: the file's path, for messages.
 
     Raises:
-        UserError: it is not what `to_tsv` writes; names `where` and the line.
+        UserError: the text is not what `format_vocabulary` writes; names `where` and the line.
     """
     header, *rows = text.removesuffix("\n").split("\n")
-    if header != HEADER:
-        raise UserError(f"{where}: line 1 is not {HEADER!r}; build the dataset again")
+    if header != VOCABULARY_HEADER:
+        raise UserError(f"{where}: line 1 is not {VOCABULARY_HEADER!r}; build the dataset again")
     words: list[str] = []
     counts = np.empty(len(rows), np.int64)
     for index, row in enumerate(rows):
