@@ -12,8 +12,8 @@ from beam_pipelines.jats.article_reader import DEFAULT_SECTIONS, SectionName
 from beam_pipelines.stages import editions
 from beam_pipelines.stages.corpus_parts import Reading
 from beam_pipelines.stages.shards import Sampling
-from beam_pipelines.text.filters import Filter, Require
-from beam_pipelines.text.tokenizers import Numbers, TokenizerKind
+from beam_pipelines.text.filters import ArticleFilter, Require
+from beam_pipelines.text.tokenizers import NumberHandling, TokenizerKind
 from pmc2vec.cli.verbosity import LogFormat
 from pmc2vec.dataset import vocabulary
 from pmc2vec.dataset.records import RecordShape
@@ -25,7 +25,7 @@ NOT_RECORDED = (
 )  # fmt: skip
 """Options that do not change what is in a dataset."""
 
-_FILTER_OPTIONS = tuple(field.name for field in fields(Filter) if field.name != "keywords")
+_FILTER_OPTIONS = tuple(field.name for field in fields(ArticleFilter) if field.name != "keywords")
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ class BuildConfig:
     """How sentences become tokens: il-2 and 0.05 whole, as the Keras tutorial, or at spaces."""
     lowercase: bool = True
     """Lower-case the tokens."""
-    numbers: Numbers = "keep"
+    numbers: NumberHandling = "keep"
     """Keep numbers, drop them, or fold them into one token."""
     text_unit: TextUnit = "line"
     """What is a block in a plain text file: a line, a paragraph, or all of it."""
@@ -214,7 +214,7 @@ class BuildConfig:
             editions.HISTORICAL_OCR: self.historical_ocr,
         }
         return Reading(
-            filter=Filter(
+            filter=ArticleFilter(
                 keywords=self.all_keywords(),
                 **{name: getattr(self, name) for name in _FILTER_OPTIONS},
             ),

@@ -67,21 +67,20 @@ def keyword_filter(path: str, keywords: list[str]) -> None:
     """Finds out of every article whether it is kept."""
     from beam_pipelines.inputs import archives
     from beam_pipelines.jats import article_reader
-    from beam_pipelines.text.filters import Filter
-    from beam_pipelines.text.prefilter import may_mention
+    from beam_pipelines.text.filters import ArticleFilter, may_mention
 
-    keep, sections = Filter(tuple(keywords)), article_reader.DEFAULT_SECTIONS
+    keep, sections = ArticleFilter(tuple(keywords)), article_reader.DEFAULT_SECTIONS
     with Path(path).open("rb") as file:
         for document in archives.documents(file, path):
             if isinstance(document, archives.Damage):
                 continue
             try:
-                elements = article_reader.elements(document.data, document.member)
+                elements = article_reader.find_articles(document.data, document.member)
             except article_reader.RejectedError:
                 continue
             for element in elements:
-                if may_mention(article_reader.raw_text(element, sections), keywords):
-                    keep.reason(article_reader.read(element, sections))
+                if may_mention(article_reader.raw_section_text(element, sections), keywords):
+                    keep.drop_reason(article_reader.read_article(element, sections))
 
 
 def write_corpus(paths: Paths, keywords: tuple[str, ...], workers: int) -> None:

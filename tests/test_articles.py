@@ -10,7 +10,7 @@ import pytest
 from lxml import etree
 
 from beam_pipelines.jats import article_reader
-from beam_pipelines.text import sentences
+from beam_pipelines.text.tokenizers import tokenize
 from pmc2vec.commands.sample import SampleConfig, archive_articles
 from pmc2vec.synthetic import lexicon
 from pmc2vec.synthetic.ground_truth import Truth, planted_truth
@@ -55,7 +55,7 @@ def on_subject(articles, trees) -> list[etree._Element]:
 def running_text(articles) -> list[str]:
     """The blocks of the articles on the subject, as our own reader sees them."""
     kept = [article for article in articles if article.kind == ON_SUBJECT]
-    sections = [s for a in kept for s in article_reader.articles(a.xml, a.member)[0].sections]
+    sections = [s for a in kept for s in article_reader.read_articles(a.xml, a.member)[0].sections]
     return [block for section in sections for block in section.blocks]
 
 
@@ -72,12 +72,12 @@ def some_articles(prose, count=300, **plan):
 
 
 def sections_with_keyword(xml: bytes) -> set[str]:
-    article = article_reader.articles(xml, "x.xml")[0]
+    article = article_reader.read_articles(xml, "x.xml")[0]
     return {s.name for s in article.sections if KEYWORD.search("\n".join(s.blocks))}
 
 
 def tokens_of(blocks) -> set[str]:
-    return {token for block in blocks for token in sentences.tokens(block)}
+    return {token for block in blocks for token in tokenize(block)}
 
 
 def all_words(groups) -> set[str]:
@@ -91,8 +91,8 @@ def paragraphs(trees):
 def test_articles_have_the_words_that_were_asked_for(prose):
     counts = [
         sum(
-            len(sentences.tokens(b))
-            for s in article_reader.articles(a.xml, "x")[0].sections
+            len(tokenize(b))
+            for s in article_reader.read_articles(a.xml, "x")[0].sections
             for b in s.blocks
         )
         for a in some_articles(prose, 200, words=1000, off_subject=0)
@@ -191,7 +191,7 @@ def test_a_reader_that_glues_loses_italic_words(truth, on_subject):
     counts = Counter(
         token
         for paragraph in paragraphs(on_subject)
-        for token in sentences.tokens("".join(piece.strip() for piece in paragraph.itertext()))
+        for token in tokenize("".join(piece.strip() for piece in paragraph.itertext()))
     )
     assert max(counts[word] for word in truth.dressed["italic"]) < 5 < counts["gout"]
 
@@ -242,8 +242,6 @@ def test_no_word_has_two_places():
 
 
 def test_frequencies_fall_as_those_of_a_language(running_text):
-    counts = Counter(
-        token for block in running_text for token in sentences.tokens(block)
-    ).most_common()
+    counts = Counter(token for block in running_text for token in tokenize(block)).most_common()
     assert len(counts) > 2000
     assert counts[0][1] > 5 * counts[50][1] > 50 * counts[1500][1]

@@ -14,13 +14,12 @@ from beam_pipelines.jats.article_reader import (
     Article,
     RejectedError,
     Section,
-    articles,
-    elements,
-    raw_text,
-    read,
+    find_articles,
+    raw_section_text,
+    read_article,
+    read_articles,
 )
-from beam_pipelines.text.filters import Filter
-from beam_pipelines.text.prefilter import may_mention
+from beam_pipelines.text.filters import ArticleFilter, may_mention
 
 ARTICLE = Article(
     article_id="PMC1", pmcid="PMC1", pmid="", doi="", title="On skin", journal="J. Skin",
@@ -34,67 +33,67 @@ ARTICLE = Article(
 
 
 def test_no_condition_keeps_every_article_with_text():
-    assert Filter().reason(ARTICLE) is None
-    assert Filter().reason(replace(ARTICLE, sections=())) == "no_text"
+    assert ArticleFilter().drop_reason(ARTICLE) is None
+    assert ArticleFilter().drop_reason(replace(ARTICLE, sections=())) == "no_text"
 
 
 @pytest.mark.parametrize(
     ("keep", "mentioned"),
     [
-        (Filter(["melanoma"]), True),
-        (Filter(["MELANOMA"]), True),
-        (Filter(["maize", "melanoma"]), True),
-        (Filter(["maize", "melanoma"], require="all"), False),
-        (Filter(["breast cancer", "melanoma"], require="all"), True),
-        (Filter(["carcinoma"]), True),
-        (Filter(["carcinoma"], whole_words=True), False),
-        (Filter(["melanoma"], whole_words=True), True),
-        (Filter(["aids"]), True),
-        (Filter(["aids"], case_sensitive=True), False),
-        (Filter(["AIDS"], case_sensitive=True), True),
-        (Filter(["non-small"]), True),
-        (Filter(["breast  cancer"]), True),
-        (Filter(["breast. cancer"]), False),
-        (Filter(["melanoma"], keyword_sections=["title", "body"]), False),
-        (Filter(["skin"], keyword_sections=["title"]), True),
+        (ArticleFilter(["melanoma"]), True),
+        (ArticleFilter(["MELANOMA"]), True),
+        (ArticleFilter(["maize", "melanoma"]), True),
+        (ArticleFilter(["maize", "melanoma"], require="all"), False),
+        (ArticleFilter(["breast cancer", "melanoma"], require="all"), True),
+        (ArticleFilter(["carcinoma"]), True),
+        (ArticleFilter(["carcinoma"], whole_words=True), False),
+        (ArticleFilter(["melanoma"], whole_words=True), True),
+        (ArticleFilter(["aids"]), True),
+        (ArticleFilter(["aids"], case_sensitive=True), False),
+        (ArticleFilter(["AIDS"], case_sensitive=True), True),
+        (ArticleFilter(["non-small"]), True),
+        (ArticleFilter(["breast  cancer"]), True),
+        (ArticleFilter(["breast. cancer"]), False),
+        (ArticleFilter(["melanoma"], keyword_sections=["title", "body"]), False),
+        (ArticleFilter(["skin"], keyword_sections=["title"]), True),
     ],
 )
 def test_keywords(keep, mentioned):
-    assert keep.reason(ARTICLE) == (None if mentioned else "no_keyword")
+    assert keep.drop_reason(ARTICLE) == (None if mentioned else "no_keyword")
 
 
 @pytest.mark.parametrize(
     ("keep", "reason"),
     [
-        (Filter(licences=["CC BY"]), None),
-        (Filter(licences=["cc0", "cc by 4.0"]), None),
-        (Filter(licences=["CC BY 3.0", "CC BY-NC"]), "licence"),
-        (Filter(article_types=["research-article"]), None),
-        (Filter(article_types=["editorial"]), "article_type"),
-        (Filter(languages=["en", "de"]), None),
-        (Filter(languages=["de"]), "language"),
-        (Filter(min_year=2015, max_year=2015), None),
-        (Filter(min_year=2016), "year"),
-        (Filter(max_year=2014), "year"),
-        (Filter(journals=["j. SKIN"]), None),
-        (Filter(journals=["Skin"]), "journal"),
+        (ArticleFilter(licences=["CC BY"]), None),
+        (ArticleFilter(licences=["cc0", "cc by 4.0"]), None),
+        (ArticleFilter(licences=["CC BY 3.0", "CC BY-NC"]), "licence"),
+        (ArticleFilter(article_types=["research-article"]), None),
+        (ArticleFilter(article_types=["editorial"]), "article_type"),
+        (ArticleFilter(languages=["en", "de"]), None),
+        (ArticleFilter(languages=["de"]), "language"),
+        (ArticleFilter(min_year=2015, max_year=2015), None),
+        (ArticleFilter(min_year=2016), "year"),
+        (ArticleFilter(max_year=2014), "year"),
+        (ArticleFilter(journals=["j. SKIN"]), None),
+        (ArticleFilter(journals=["Skin"]), "journal"),
     ],
 )
 def test_metadata(keep, reason):
-    assert keep.reason(ARTICLE) == reason
+    assert keep.drop_reason(ARTICLE) == reason
 
 
 def test_what_an_article_does_not_say():
     silent = replace(ARTICLE, year="", licence="", language="", journal="")
-    assert Filter(languages=["en"]).reason(silent) is None
-    assert Filter(min_year=1).reason(silent) == "year"
-    assert Filter(licences=["CC BY"]).reason(silent) == "licence"
+    assert ArticleFilter(languages=["en"]).drop_reason(silent) is None
+    assert ArticleFilter(min_year=1).drop_reason(silent) == "year"
+    assert ArticleFilter(licences=["CC BY"]).drop_reason(silent) == "licence"
 
 
 def test_retracted_articles_are_out_unless_asked_for():
     retracted = replace(ARTICLE, retracted=True)
-    assert Filter().reason(retracted) == "retracted"
-    assert Filter(retracted=True).reason(retracted) is None
+    assert ArticleFilter().drop_reason(retracted) == "retracted"
+    assert ArticleFilter(retracted=True).drop_reason(retracted) is None
 
 
 # --- raw text ----------------------------------------------------------------------------------
@@ -108,15 +107,15 @@ def article(text: str, *, head: str = "", back: str = "") -> bytes:
 
 def mentions(data: bytes, keyword: str) -> bool:
     try:
-        found = articles(data, "a.xml", SECTION_NAMES)
+        found = read_articles(data, "a.xml", SECTION_NAMES)
     except RejectedError:
         return False
-    return any(Filter([keyword]).reason(each) is None for each in found)
+    return any(ArticleFilter([keyword]).drop_reason(each) is None for each in found)
 
 
 def may_match(data: bytes, keywords: list[str], require="any") -> bool:
-    found = elements(data, "a.xml")
-    return any(may_mention(raw_text(e, SECTION_NAMES), keywords, require) for e in found)
+    found = find_articles(data, "a.xml")
+    return any(may_mention(raw_section_text(e, SECTION_NAMES), keywords, require) for e in found)
 
 
 @pytest.mark.parametrize(
@@ -181,8 +180,8 @@ def test_any_and_all_keywords():
 
 def test_each_of_several_articles_is_checked():
     one, two = article("maize"), article("cancer")
-    found = elements(b"<articles>" + one + two + b"</articles>", "a.xml")
-    texts = [raw_text(each, ["body"]) for each in found]
+    found = find_articles(b"<articles>" + one + two + b"</articles>", "a.xml")
+    texts = [raw_section_text(each, ["body"]) for each in found]
     assert [may_mention(text, ["cancer"]) for text in texts] == [False, True]
 
 
@@ -233,9 +232,9 @@ def test_the_check_never_changes_what_is_kept_of_real_archives(keywords):
         with path.open("rb") as file:
             for document in documents(file, path.name):
                 assert isinstance(document, Document)
-                for found in elements(document.data, document.member):
-                    if not may_mention(raw_text(found, SECTION_NAMES), keywords):
+                for found in find_articles(document.data, document.member):
+                    if not may_mention(raw_section_text(found, SECTION_NAMES), keywords):
                         skipped += 1
-                        kept = Filter(keywords, retracted=True)
-                        assert kept.reason(read(found, SECTION_NAMES)) == "no_keyword"
+                        kept = ArticleFilter(keywords, retracted=True)
+                        assert kept.drop_reason(read_article(found, SECTION_NAMES)) == "no_keyword"
     assert skipped > 0

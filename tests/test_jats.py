@@ -14,10 +14,10 @@ from beam_pipelines.jats.article_reader import (
     Article,
     RejectedError,
     Section,
-    articles,
+    read_articles,
 )
-from beam_pipelines.jats.markup import REFERENCE_TYPES, RULES, Rule, blocks
-from beam_pipelines.jats.xml_parser import parse
+from beam_pipelines.jats.markup import REFERENCE_TYPES, RULES, Rule, text_blocks
+from beam_pipelines.jats.xml_parser import parse_xml
 
 ARTICLES = Path(__file__).parent / "articles"
 
@@ -72,7 +72,7 @@ BODIES = {
 
 def read(quirk: str) -> list[Article]:
     data = (ARTICLES / f"{quirk}.xml").read_bytes()
-    return articles(data, f"{quirk}.xml", SECTION_NAMES)
+    return read_articles(data, f"{quirk}.xml", SECTION_NAMES)
 
 
 def sections(quirk: str) -> dict[str, list[str]]:
@@ -87,7 +87,7 @@ def article(
 
 
 def only(data: bytes) -> Article:
-    (found,) = articles(data, "folder/a.xml", SECTION_NAMES)
+    (found,) = read_articles(data, "folder/a.xml", SECTION_NAMES)
     return found
 
 
@@ -119,7 +119,7 @@ def test_back_matter_is_acknowledgements_notes_and_glossary():
 
 def test_sections_are_only_those_asked_for():
     data = (ARTICLES / "tables_and_figures_are_no_text.xml").read_bytes()
-    (found,) = articles(data, "a.xml", ["captions"])
+    (found,) = read_articles(data, "a.xml", ["captions"])
     assert [section.name for section in found.sections] == ["captions"]
 
 
@@ -142,14 +142,14 @@ def test_rule_of(name):
         Rule.RAISED: ["axb"],
         Rule.REFERENCE: ["axb"],
     }
-    assert blocks(etree.fromstring(f"<p>a<{name}>x</{name}>b</p>")) == said[RULES[name]]
+    assert text_blocks(etree.fromstring(f"<p>a<{name}>x</{name}>b</p>")) == said[RULES[name]]
     namespaced = f"<p xmlns:n='urn:n'>a<n:{name}>x</n:{name}>b</p>"
-    assert blocks(etree.fromstring(namespaced)) == said[RULES[name]]
+    assert text_blocks(etree.fromstring(namespaced)) == said[RULES[name]]
 
 
 @pytest.mark.parametrize("kind", sorted(REFERENCE_TYPES))
 def test_reference_goes_by_type(kind):
-    assert blocks(etree.fromstring(f"<p>a [<xref ref-type='{kind}'>1</xref>].</p>")) == ["a."]
+    assert text_blocks(etree.fromstring(f"<p>a [<xref ref-type='{kind}'>1</xref>].</p>")) == ["a."]
 
 
 ELEMENTS = [*sorted(RULES), "caption", "fig", "boxed-text", "nobody-knows", "xref"]
@@ -319,7 +319,7 @@ BOMB = (
 )
 def test_rejected(data, reason, detail):
     with pytest.raises(RejectedError) as error:
-        articles(data, "a.xml")
+        read_articles(data, "a.xml")
     assert error.value.reason == reason
     assert detail in error.value.detail
 
@@ -343,7 +343,7 @@ def test_a_list_of_references_is_cut_out_and_its_ids_are_known():
         "<p>as shown<xref rid='b1'>1</xref> here <xref rid='x1'>ever</xref></p>",
         back=REFERENCES + "<ack><p>Thanks</p></ack></back>",
     )
-    tree = parse(data)
+    tree = parse_xml(data)
     assert [node.tag for node in tree.root.iter("ref-list", "ref")] == ["ref-list"]
     assert tree.references.startswith(b"<ref-list><title>")
     assert [section.blocks for section in only(data).sections] == [
@@ -373,7 +373,7 @@ def test_what_is_wrong_in_a_list_of_references_is_not_known_and_elsewhere_it_is(
     broken = "<back><ref-list><ref>&nonsense;</ref></x></ref-list>"
     assert only(article(back=f"{broken}</back>")).sections[0].blocks == ("text",)
     with pytest.raises(RejectedError, match="nonsense"):
-        articles(article(back=f"{broken}</z></back>"), "a.xml")
+        read_articles(article(back=f"{broken}</z></back>"), "a.xml")
 
 
 def test_no_file_and_no_address_is_opened(tmp_path):
@@ -383,7 +383,7 @@ def test_no_file_and_no_address_is_opened(tmp_path):
         dtd = f'<!DOCTYPE article SYSTEM "{place}">'.encode()
         assert only(dtd + article()).sections[0].blocks == ("text",)
         with pytest.raises(RejectedError):
-            articles(dtd + article("<p>&word;</p>"), "a.xml")
+            read_articles(dtd + article("<p>&word;</p>"), "a.xml")
         entity = f'<!DOCTYPE article [<!ENTITY word SYSTEM "{place}">]>'.encode()
         assert only(entity + article("<p>a&word;b</p>")).sections[0].blocks == ("a b",)
 
@@ -401,7 +401,7 @@ def test_only_rejections_come_out_of_damaged_articles(path, data):
         piece = data.draw(st.sampled_from(PIECES) | st.binary(max_size=4))
         damaged = damaged[:at] + piece + damaged[until:]
     try:
-        found = articles(damaged, path.name, SECTION_NAMES)
+        found = read_articles(damaged, path.name, SECTION_NAMES)
     except RejectedError as error:
         assert error.reason in {"empty", "not_xml", "broken_xml", "hostile_xml", "not_jats"}  # noqa: PT017
     else:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from beam_pipelines.inputs.archives import Damage, documents
-from beam_pipelines.jats.article_reader import SECTION_NAMES, RejectedError, articles
+from beam_pipelines.jats.article_reader import SECTION_NAMES, RejectedError, read_articles
 
 FOLDER = os.environ.get("PMC2VEC_ODD", "")
 FILES = sorted(Path(FOLDER).glob("*/*")) if FOLDER else []
@@ -50,7 +50,7 @@ def outcome(path: Path) -> str | int:
         (document,) = documents(file, path.name)
     assert not isinstance(document, Damage)
     try:
-        found = articles(document.data, document.member, SECTION_NAMES)
+        found = read_articles(document.data, document.member, SECTION_NAMES)
     except RejectedError as error:
         return error.reason
     return sum(1 for article in found if article.sections)

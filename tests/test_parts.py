@@ -13,10 +13,10 @@ from beam_pipelines.stages.corpus_parts import (
     write_part,
 )
 from beam_pipelines.stages.output import Output
-from beam_pipelines.text.filters import Filter
+from beam_pipelines.text.filters import ArticleFilter
 from tests.bulk import article, write_archive
 
-READING = Reading(Filter(("melanoma",)))
+READING = Reading(ArticleFilter(("melanoma",)))
 MEMBERS = {
     "PMC000/PMC1.xml": article(1, "melanoma", paragraphs=1),
     "PMC000/PMC2.xml": article(2, "maize"),
@@ -112,13 +112,13 @@ def test_a_part_that_was_cut_off_is_made_again(tmp_path):
 
 
 def test_row_groups_hold_few_articles_and_read_back_in_order(monkeypatch):
-    from beam_pipelines.jats.article_reader import articles
+    from beam_pipelines.jats.article_reader import read_articles
 
     monkeypatch.setattr(corpus_files, "GROUP_ARTICLES", 2)
     file, summary = io.BytesIO(), corpus_files.Summary()
     writer = corpus_files.CorpusWriter(file, summary)
     for n in range(5):
-        (found,) = articles(article(n, "maize"), "m")
+        (found,) = read_articles(article(n, "maize"), "m")
         sentences = [f"maize {n}"] * n
         writer.write(corpus_files.CorpusArticle(found, "a", "m", ["body"] * n, sentences))
     writer.close()

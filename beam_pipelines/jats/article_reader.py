@@ -1,12 +1,12 @@
-"""XML bytes -> Articles: identifiers, metadata and the sections that were asked for.
+"""Reads the articles in one XML document: identifiers, metadata and sections of running text.
 
-Which elements are running text is the table in `markup`; what cannot be parsed is rejected by
-`trees`. Names are looked for in any namespace, and at any depth: a file may hold several articles
-in a wrapper (Europe PMC's `<articles>`, efetch's `<pmc-articleset>`, OAI-PMH).
+The table in `markup` says which elements are running text, and `xml_parser` rejects what cannot be
+parsed. Element names count in any namespace. A document may hold several articles in a wrapper
+(Europe PMC's `<articles>`, efetch's `<pmc-articleset>`, OAI-PMH).
 
     >>> front = b"<front><article-meta/></front>"
     >>> data = b"<article>" + front + b"<body><p>H<sub>2</sub>O</p></body></article>"
-    >>> [section.blocks for section in articles(data, "a.xml")[0].sections]
+    >>> [section.blocks for section in read_articles(data, "a.xml")[0].sections]
     [('H2O',)]
 """
 
@@ -20,9 +20,9 @@ from typing import Any, Literal
 
 from lxml import etree
 
-from beam_pipelines.jats.licences import licence
-from beam_pipelines.jats.markup import RULES, Rule, blocks
-from beam_pipelines.jats.xml_parser import RejectedError, Tree, parse
+from beam_pipelines.jats.licences import read_licence
+from beam_pipelines.jats.markup import RULES, Rule, text_blocks
+from beam_pipelines.jats.xml_parser import RejectedError, XmlTree, parse_xml
 
 __all__ = [
     "DEFAULT_SECTIONS",
@@ -32,10 +32,10 @@ __all__ = [
     "RejectedError",
     "Section",
     "SectionName",
-    "articles",
-    "elements",
-    "raw_text",
-    "read",
+    "find_articles",
+    "raw_section_text",
+    "read_article",
+    "read_articles",
 ]
 
 SectionName = Literal["title", "abstract", "body", "captions", "back", "keywords"]
@@ -44,16 +44,16 @@ SECTION_NAMES: tuple[SectionName, ...] = (
 )  # fmt: skip
 DEFAULT_SECTIONS: tuple[SectionName, ...] = ("title", "abstract", "body")
 
-ABSTRACTS_LEFT_OUT = frozenset("graphical key-points precis teaser toc web-summary".split())
+EXCLUDED_ABSTRACT_TYPES = frozenset("graphical key-points precis teaser toc web-summary".split())
 RETRACTED_TYPES = frozenset("partial-retraction retracted-article retraction".split())
 RETRACTED_RELATIONS = frozenset(
     "partial-retraction retracted-article retraction retraction-forward".split()
 )
 
-_META = "{*}front/{*}article-meta"
-_LANGUAGE = "{http://www.w3.org/XML/1998/namespace}lang"
+_ARTICLE_META = "{*}front/{*}article-meta"
+_LANGUAGE_ATTRIBUTE = "{http://www.w3.org/XML/1998/namespace}lang"
 _RETRACTED_TITLE = re.compile(r"\W*(RETRACTED|Retracted( article)?:|Retraction( note)?:)")
-_ID = re.compile(rb"""<(?:ref|fn)\s(?:[^<>]*?\s)?id\s*=\s*["']([^"'<>]*)""")
+_REFERENCE_ID = re.compile(rb"""<(?:ref|fn)\s(?:[^<>]*?\s)?id\s*=\s*["']([^"'<>]*)""")
 _ARTICLE_NUMBER = re.compile(r"(?:PMC)?(\d+)", re.IGNORECASE)
 
 
@@ -78,10 +78,10 @@ class Article:
         article_id: `PMC123`, else `doi:...`, `pmid:...`, else the member's name and number.
         pmcid: with the letters, or empty. Likewise pmid, doi, title, journal, year, licence,
             article_type and language are empty where the article does not say.
-        licence: `CC BY 4.0`, `CC0`, ... or the licence's own type.
-        sections: those that were asked for and are not empty.
+        licence: `CC BY 4.0`, `CC0`, ... or the `license-type` of the article.
+        sections: the requested ones that are not empty.
         version: number of the article version, or empty.
-        retracted: it says that it was retracted, or is itself a notice of retraction.
+        retracted: whether it was retracted, or is itself a notice of retraction.
     """
 
     article_id: str
@@ -101,20 +101,21 @@ class Article:
 
 @dataclass(frozen=True)
 class ArticleElement:
-    """One `<article>` in a document, parsed but not read.
+    """One `<article>` in a parsed document, from which nothing was read yet.
 
     Attributes:
-        element: the element.
-        name: of the article where it has no identifier: the member's, and its number there.
-        targets: ids of references and notes: an `xref` without a type to one of them goes.
+        element: the lxml element.
+        fallback_id: the `article_id` where the article has none: the name of the document, and
+            `#` and its number there if there are several.
+        reference_ids: ids of references and notes: an `xref` without a type to one of them goes.
     """
 
     element: Any
-    name: str
-    targets: Collection[str]
+    fallback_id: str
+    reference_ids: Collection[str]
 
 
-def articles(
+def read_articles(
     data: bytes, member: str, sections: Iterable[SectionName] = DEFAULT_SECTIONS
 ) -> list[Article]:
     """Returns every article in one XML document.
@@ -127,34 +128,35 @@ def articles(
     Raises:
         RejectedError: it cannot be parsed, or holds no JATS article.
     """
-    wanted = tuple(sections)
-    return [read(found, wanted) for found in elements(data, member)]
+    names = tuple(sections)
+    return [read_article(article, names) for article in find_articles(data, member)]
 
 
-def elements(data: bytes, member: str) -> list[ArticleElement]:
-    """Returns the articles in one XML document, not yet read; arguments and errors as above."""
-    tree = parse(data)
+def find_articles(data: bytes, member: str) -> list[ArticleElement]:
+    """Parses one XML document and returns its articles, to be read by `read_article`.
+
+    Raises:
+        RejectedError: it cannot be parsed, or holds no JATS article.
+    """
+    tree = parse_xml(data)
     root = tree.root
     nodes = [root] if _local_name(root) == "article" else root.iter("{*}article")
-    found = [node for node in nodes if _is_jats(node)]
-    if not found:
+    articles = [node for node in nodes if _is_jats(node)]
+    if not articles:
         raise RejectedError("not_jats", f"root element {root.tag}, no article with front matter")
-    stem = member.rsplit("/", 1)[-1]
-    targets = _Targets(tree)
-    many = len(found) > 1
-    return [
-        ArticleElement(node, f"{stem}#{number}" if many else stem, targets)
-        for number, node in enumerate(found)
-    ]
+    name = member.rsplit("/", 1)[-1]
+    ids = _ReferenceIds(tree)
+    if len(articles) == 1:
+        return [ArticleElement(articles[0], name, ids)]
+    return [ArticleElement(node, f"{name}#{number}", ids) for number, node in enumerate(articles)]
 
 
-def raw_text(found: ArticleElement, sections: Iterable[SectionName]) -> bytes:
-    """Returns all text inside the elements of some sections, in UTF-8.
+def raw_section_text(article: ArticleElement, sections: Iterable[SectionName]) -> bytes:
+    """Returns all text inside the elements of some sections, in UTF-8, without any rule applied.
 
-    It holds every letter that `read` will find there, in the same order and no further apart; and
-    more, for no rule is applied.
+    It holds every letter that `read_article` finds there, in the same order and no further apart.
     """
-    elements = (element for name in sections for element in _SECTIONS[name](found.element))
+    elements = (element for name in sections for element in _SECTIONS[name](article.element))
     return b"\n".join(
         etree.tostring(element, method="text", encoding="utf-8", with_tail=False)
         for element in elements
@@ -163,7 +165,7 @@ def raw_text(found: ArticleElement, sections: Iterable[SectionName]) -> bytes:
 
 def _is_jats(node: Any) -> bool:
     """Tells JATS from the formats of publishers, some of which have an `<article>` too."""
-    paths = (_META, "{*}body/{*}p", "{*}body/{*}sec")
+    paths = (_ARTICLE_META, "{*}body/{*}p", "{*}body/{*}sec")
     return any(node.find(path) is not None for path in paths)
 
 
@@ -171,32 +173,35 @@ def _local_name(node: Any) -> str:
     return str(node.tag).rpartition("}")[2]
 
 
-def read(found: ArticleElement, wanted: tuple[SectionName, ...] = DEFAULT_SECTIONS) -> Article:
-    """Returns what an article says of itself, and the sections that are wanted."""
-    node, name, targets = found.element, found.name, found.targets
-    meta = node.find(_META)
+def read_article(
+    article: ArticleElement, sections: tuple[SectionName, ...] = DEFAULT_SECTIONS
+) -> Article:
+    """Returns the metadata of an article and the requested sections."""
+    node, reference_ids = article.element, article.reference_ids
+    meta = node.find(_ARTICLE_META)
     if meta is None:
         meta = node.makeelement("article-meta")
     ids = {i.get("pub-id-type", ""): _text(i) for i in meta.iterfind("{*}article-id")}
     number = _ARTICLE_NUMBER.match(ids.get("pmcid") or ids.get("pmc") or ids.get("pmcaid") or "")
     pmcid = f"PMC{number[1]}" if number else ""
     pmid, doi = ids.get("pmid", ""), ids.get("doi", "")
-    titles = _sections(node, ("title",), targets)
+    titles = _read_sections(node, ("title",), reference_ids)
     title = " ".join(block for section in titles for block in section.blocks)
+    identifiers = (pmcid, doi and f"doi:{doi}", pmid and f"pmid:{pmid}", article.fallback_id)
     return Article(
-        article_id=pmcid or (doi and f"doi:{doi}") or (pmid and f"pmid:{pmid}") or name,
+        article_id=next(filter(None, identifiers), ""),
         pmcid=pmcid,
         pmid=pmid,
         doi=doi,
         title=title,
         journal=_text(node.find("{*}front/{*}journal-meta//{*}journal-title")),
-        year=_year(meta),
-        licence=licence(meta.find("{*}permissions")),
+        year=_publication_year(meta),
+        licence=read_licence(meta.find("{*}permissions")),
         article_type=node.get("article-type", ""),
-        language=node.get(_LANGUAGE, ""),
-        sections=_sections(node, wanted, targets),
+        language=node.get(_LANGUAGE_ATTRIBUTE, ""),
+        sections=_read_sections(node, sections, reference_ids),
         version=ids.get("pmcid-ver", "").rpartition(".")[2],
-        retracted=_retracted(node, meta, title),
+        retracted=_is_retracted(node, meta, title),
     )
 
 
@@ -204,13 +209,13 @@ def _text(node: Any) -> str:
     return "" if node is None else " ".join("".join(node.itertext()).split())
 
 
-def _year(meta: Any) -> str:
-    """Returns the earliest year of publication."""
+def _publication_year(meta: Any) -> str:
+    """Returns the earliest year: of the electronic or the printed edition."""
     years = map(_text, meta.iterfind("{*}pub-date/{*}year"))
     return min((year for year in years if len(year) == 4 and year.isdecimal()), default="")
 
 
-def _retracted(node: Any, meta: Any, title: str) -> bool:
+def _is_retracted(node: Any, meta: Any, title: str) -> bool:
     if node.get("article-type") in RETRACTED_TYPES or _RETRACTED_TITLE.match(title):
         return True
     related = meta.iterfind("{*}related-article")
@@ -220,30 +225,37 @@ def _retracted(node: Any, meta: Any, title: str) -> bool:
 # --- sections ----------------------------------------------------------------------------------
 
 
-def _sections(
-    node: Any, wanted: tuple[SectionName, ...], targets: Collection[str]
+def _read_sections(
+    node: Any, names: tuple[SectionName, ...], reference_ids: Collection[str]
 ) -> tuple[Section, ...]:
-    found = (
-        (name, tuple(b for element in _SECTIONS[name](node) for b in blocks(element, targets)))
-        for name in wanted
-    )
-    return tuple(Section(name, text) for name, text in found if text)
+    sections = []
+    for name in names:
+        elements = _SECTIONS[name](node)
+        blocks = tuple(block for each in elements for block in text_blocks(each, reference_ids))
+        if blocks:
+            sections.append(Section(name, blocks))
+    return tuple(sections)
 
 
-class _Targets(Collection[str]):
-    """The ids of references and notes of a tree, which hardly any article asks for."""
+class _ReferenceIds(Collection[str]):
+    """The ids of references and notes of a tree, looked up at first use: few articles need it."""
 
-    def __init__(self, tree: Tree) -> None:
+    def __init__(self, tree: XmlTree) -> None:
         self._tree = tree
 
     @cached_property
     def _ids(self) -> frozenset[str]:
         nodes = self._tree.root.iter("{*}ref", "{*}fn")
-        cut = (found.decode(errors="replace") for found in _ID.findall(self._tree.references))
-        return frozenset((*(node.get("id", "") for node in nodes), *cut))
+        cut_out = _REFERENCE_ID.findall(self._tree.references)
+        return frozenset(
+            (
+                *(node.get("id", "") for node in nodes),
+                *(i.decode(errors="replace") for i in cut_out),
+            )
+        )
 
-    def __contains__(self, target: object) -> bool:
-        return target in self._ids
+    def __contains__(self, reference_id: object) -> bool:
+        return reference_id in self._ids
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._ids)
@@ -253,22 +265,26 @@ class _Targets(Collection[str]):
 
 
 def _titles(node: Any) -> list[Any]:
-    group = f"{_META}/{{*}}title-group"
+    group = f"{_ARTICLE_META}/{{*}}title-group"
     return [*node.iterfind(f"{group}/{{*}}article-title"), *node.iterfind(f"{group}/{{*}}subtitle")]
 
 
 def _abstracts(node: Any) -> list[Any]:
-    found = node.iterfind(f"{_META}/{{*}}abstract")
-    return _in_its_language(
-        node, [a for a in found if a.get("abstract-type", "") not in ABSTRACTS_LEFT_OUT]
+    abstracts = node.iterfind(f"{_ARTICLE_META}/{{*}}abstract")
+    return _in_article_language(
+        node,
+        [a for a in abstracts if a.get("abstract-type", "") not in EXCLUDED_ABSTRACT_TYPES],
     )
 
 
-def _in_its_language(node: Any, elements: list[Any]) -> list[Any]:
-    """Returns those in the article's language; all of them where that would leave none."""
-    language = node.get(_LANGUAGE, "en")[:2].lower()
-    fitting = [e for e in elements if e.get(_LANGUAGE, language)[:2].lower() == language]
-    return fitting or elements
+def _in_article_language(node: Any, elements: list[Any]) -> list[Any]:
+    """Returns the elements in the article's language, or all of them where none is."""
+    language = _language(node, "en")
+    return [e for e in elements if _language(e, language) == language] or elements
+
+
+def _language(node: Any, default: str) -> str:
+    return str(node.get(_LANGUAGE_ATTRIBUTE, default))[:2].lower()
 
 
 def _bodies(node: Any) -> list[Any]:
@@ -283,7 +299,7 @@ def _captions(node: Any) -> list[Any]:
 
 
 def _is_float(caption: Any, place: Any) -> bool:
-    """Tells whether a caption stands outside running text: a figure's does, a text box's not."""
+    """Tells whether a caption is outside running text: a figure's is, a text box's is not."""
     for ancestor in caption.iterancestors():
         if ancestor is place:
             return False
@@ -296,7 +312,7 @@ def _is_float(caption: Any, place: Any) -> bool:
 
 
 def _keywords(node: Any) -> list[Any]:
-    groups = _in_its_language(node, node.findall(f"{_META}/{{*}}kwd-group"))
+    groups = _in_article_language(node, node.findall(f"{_ARTICLE_META}/{{*}}kwd-group"))
     return [k for group in groups for k in group.iter("{*}kwd", "{*}compound-kwd-part")]
 
 

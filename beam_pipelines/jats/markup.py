@@ -1,12 +1,12 @@
-"""A JATS element -> blocks of running text, by a table with one rule for each element.
+"""Turns a JATS element into blocks of running text, by a table with a rule for each element.
 
 Names are those of the JATS Archiving and Interchange Tag Library (NISO Z39.96) and of the older
-NLM DTDs; the local name decides, so that any namespace prefix will do. Whatever the table does not
+NLM DTDs; the local name decides, whatever the namespace prefix. An element that the table does not
 name is INLINE. Text comes in blocks (paragraphs, titles, list items); no sentence crosses one.
 
     >>> from lxml import etree
     >>> p = "<p>H<sub>2</sub>O rose<sup><xref ref-type='bibr'>1</xref></sup> in CD8<sup>+</sup></p>"
-    >>> blocks(etree.fromstring(p))
+    >>> text_blocks(etree.fromstring(p))
     ['H2O rose in CD8+']
 """
 
@@ -19,9 +19,9 @@ from typing import Any
 from beam_pipelines.jats.citations import (
     BREAK,
     NUMBER,
-    holds_only_references,
-    mark_of,
-    without_references,
+    is_only_references,
+    reference_mark,
+    remove_references,
 )
 
 
@@ -36,7 +36,7 @@ class Rule(Enum):
     REFERENCE = "out, with what only held it, if it points to literature or a note; else INLINE"
 
 
-_NAMES: dict[Rule, str] = {
+_ELEMENTS: dict[Rule, str] = {
     Rule.INLINE: """
         abbrev alternatives article-title award-id bold date email ext-link fixed-case
         funding-source inline-formula inline-supplementary-material institution institution-wrap
@@ -69,7 +69,7 @@ _NAMES: dict[Rule, str] = {
     Rule.RAISED: "sup",
     Rule.REFERENCE: "xref",
 }
-RULES: dict[str, Rule] = {name: rule for rule, names in _NAMES.items() for name in names.split()}
+RULES: dict[str, Rule] = {name: rule for rule, names in _ELEMENTS.items() for name in names.split()}
 """The rule of each element."""
 
 REFERENCE_TYPES = frozenset(
@@ -78,66 +78,66 @@ REFERENCE_TYPES = frozenset(
 """`ref-type` of an `xref` that goes; any other (fig, table, sec, ...) keeps its words."""
 
 
-def blocks(element: Any, references: Collection[str] = frozenset()) -> list[str]:
+def text_blocks(element: Any, reference_ids: Collection[str] = frozenset()) -> list[str]:
     """Returns the blocks of running text in `element`, none empty, spaces normalized.
 
     Args:
         element: an lxml element without comments and processing instructions.
-        references: ids of what an `xref` without a `ref-type` may point to and then goes.
+        reference_ids: ids of references and notes; an `xref` without a `ref-type` to one goes.
     """
     pieces: list[str] = []
-    _collect(element, pieces, references)
-    text = without_references("".join(pieces))
-    spaced = (_spaced(block) for block in text.split(BREAK) if block)
-    return [block for block in spaced if block]
+    _collect_text(element, pieces, reference_ids)
+    text = remove_references("".join(pieces))
+    blocks = (_single_spaced(block) for block in text.split(BREAK) if block)
+    return [block for block in blocks if block]
 
 
-def _spaced(block: str) -> str:
-    """Returns the block with single spaces; in ASCII most have them already, as is soon seen."""
+def _single_spaced(block: str) -> str:
+    # Most blocks of ASCII have single spaces already, and four searches cost less than a split.
     is_spaced = "  " not in block and "\n" not in block and "\t" not in block and "\r" not in block
     return block.strip(" ") if is_spaced and block.isascii() else " ".join(block.split())
 
 
-def _collect(element: Any, pieces: list[str], references: Collection[str]) -> None:
-    """Appends the text inside `element`; recursion is bounded by the parser's depth of 256."""
+def _collect_text(element: Any, pieces: list[str], reference_ids: Collection[str]) -> None:
+    """Appends the text inside `element`; the parser bounds the recursion at a depth of 256."""
     if text := element.text:
         pieces.append(text)
     for child in element:
-        rule = RULES.get(child.tag) or _rule(child.tag)
+        rule = RULES.get(child.tag) or _rule_of(child.tag)
         if rule is Rule.INLINE:
-            _collect(child, pieces, references)
+            _collect_text(child, pieces, reference_ids)
         elif rule is Rule.REFERENCE:
-            _collect_reference(child, pieces, references)
+            _collect_reference(child, pieces, reference_ids)
         elif rule is Rule.BLOCK:
             pieces.append(BREAK)
-            _collect(child, pieces, references)
+            _collect_text(child, pieces, reference_ids)
             pieces.append(BREAK)
         elif rule is Rule.OUT:
             pieces.append(" ")
         elif rule is Rule.RAISED:
-            _collect_raised(child, pieces, references)
+            _collect_raised(child, pieces, reference_ids)
         else:
             pieces.append(" ")
-            _collect(child, pieces, references)
+            _collect_text(child, pieces, reference_ids)
             pieces.append(" ")
         if tail := child.tail:
             pieces.append(tail)
 
 
-def _rule(tag: str) -> Rule:
+def _rule_of(tag: str) -> Rule:
     return RULES.get(tag.rpartition("}")[2], Rule.INLINE)
 
 
-def _collect_reference(xref: Any, pieces: list[str], references: Collection[str]) -> None:
+def _collect_reference(xref: Any, pieces: list[str], reference_ids: Collection[str]) -> None:
     kind = xref.get("ref-type")
-    if kind in REFERENCE_TYPES or (not kind and xref.get("rid") in references):
-        pieces.append(mark_of(xref.text or ""))
+    if kind in REFERENCE_TYPES or (not kind and xref.get("rid") in reference_ids):
+        pieces.append(reference_mark(xref.text or ""))
     else:
-        _collect(xref, pieces, references)
+        _collect_text(xref, pieces, reference_ids)
 
 
-def _collect_raised(sup: Any, pieces: list[str], references: Collection[str]) -> None:
-    inside: list[str] = []
-    _collect(sup, inside, references)
-    text = "".join(inside)
-    pieces.append(NUMBER if holds_only_references(text) else text)
+def _collect_raised(sup: Any, pieces: list[str], reference_ids: Collection[str]) -> None:
+    raised: list[str] = []
+    _collect_text(sup, raised, reference_ids)
+    text = "".join(raised)
+    pieces.append(NUMBER if is_only_references(text) else text)

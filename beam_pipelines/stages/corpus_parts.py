@@ -24,10 +24,9 @@ from beam_pipelines.stages.corpus_files import CorpusArticle, CorpusWriter, Summ
 from beam_pipelines.stages.heartbeats import Heartbeat
 from beam_pipelines.stages.output import REJECTED, Output
 from beam_pipelines.stages.word_counts import CountsWriter
-from beam_pipelines.text.filters import NO_KEYWORD, Filter
-from beam_pipelines.text.prefilter import may_mention
-from beam_pipelines.text.sentences import sentences
-from beam_pipelines.text.tokenizers import Numbers, Tokenizer, TokenizerKind, tokenizer
+from beam_pipelines.text.filters import NO_KEYWORD, ArticleFilter, may_mention
+from beam_pipelines.text.sentences import split_sentences
+from beam_pipelines.text.tokenizers import NumberHandling, Tokenizer, TokenizerKind, make_tokenizer
 from pmc2vec.storage.files import atomic_file, matches, open_binary, read_text, write_text
 
 
@@ -37,19 +36,19 @@ class Reading:
 
     Attributes:
         filter: which articles are kept.
-        sections: kinds of text to take, see `jats.SECTION_NAMES`.
-        tokenizer, lowercase, numbers: see `tokenizers.tokenizer`.
+        sections: kinds of text to take, see `article_reader.SECTION_NAMES`.
+        tokenizer, lowercase, numbers: see `tokenizers.make_tokenizer`.
         max_document_bytes: larger documents are rejected.
         text_unit: what a block of a plain text file is.
         welcome: marks of editions (see `editions.MARKS`) that are no reason to leave them out.
         precheck: whether to pass over articles whose raw text holds no keyword.
     """
 
-    filter: Filter = field(default_factory=Filter)
+    filter: ArticleFilter = field(default_factory=ArticleFilter)
     sections: tuple[article_reader.SectionName, ...] = article_reader.DEFAULT_SECTIONS
     tokenizer: TokenizerKind = "biomedical"
     lowercase: bool = True
-    numbers: Numbers = "keep"
+    numbers: NumberHandling = "keep"
     max_document_bytes: int = archives.MAX_DOCUMENT_BYTES
     text_unit: plain_text.TextUnit = "line"
     welcome: tuple[str, ...] = (editions.MANUSCRIPT, editions.HISTORICAL_OCR)
@@ -63,14 +62,14 @@ class Reading:
     @cached_property
     def tokenize(self) -> Tokenizer:
         """From sentences to their tokens."""
-        return tokenizer(self.tokenizer, lowercase=self.lowercase, numbers=self.numbers)
+        return make_tokenizer(self.tokenizer, lowercase=self.lowercase, numbers=self.numbers)
 
     def cannot_match(self, found: article_reader.ArticleElement) -> bool:
         """Tells whether the raw text of an article shows that no keyword is in it."""
         keywords = self.filter.keywords
         if not (self.precheck and keywords):
             return False
-        text = article_reader.raw_text(found, self.needed)
+        text = article_reader.raw_section_text(found, self.needed)
         return not may_mention(text, keywords, self.filter.require)
 
 
@@ -215,7 +214,7 @@ def read_document(
         return
     funnel["xml_bytes"] += len(document.data)
     try:
-        found = article_reader.elements(document.data, document.member)
+        found = article_reader.find_articles(document.data, document.member)
     except article_reader.RejectedError as error:
         funnel.update({"read": 1, f"rejected:{error.reason}": 1})
         yield place | {"reason": error.reason, "detail": error.detail}
@@ -224,7 +223,7 @@ def read_document(
         if reading.cannot_match(element):
             funnel.update({"read": 1, f"dropped:{NO_KEYWORD}": 1})
             continue
-        article = article_reader.read(element, reading.needed)
+        article = article_reader.read_article(element, reading.needed)
         yield from _kept(article, archive, document.member, reading, summary)
 
 
@@ -232,7 +231,7 @@ def _kept(
     article: article_reader.Article, archive: str, member: str, reading: Reading, summary: Summary
 ) -> Iterator[CorpusArticle]:
     summary.funnel["read"] += 1
-    if reason := reading.filter.reason(article):
+    if reason := reading.filter.drop_reason(article):
         summary.funnel[f"dropped:{reason}"] += 1
     else:
         yield tokenized(article, archive, member, reading)
@@ -247,7 +246,7 @@ def tokenized(
         for section in article.sections
         if section.name in reading.sections
         for block in section.blocks
-        for sentence in sentences(block)
+        for sentence in split_sentences(block)
     ]
     tokens = reading.tokenize([sentence for _, sentence in found])
     kept = [(name, words) for (name, _), words in zip(found, tokens, strict=True) if words]
