@@ -23,9 +23,8 @@ import tensorflow as tf
 
 from benchmarks.batches import BLOCK, made_up, shape_of
 from pmc2vec.dataset.records import RecordShape
-from trainer.batch_groups import Groups
 from trainer.distribution.single_device import XlaSteps
-from trainer.input_pipeline import GROUP, open_dataset, training_batches
+from trainer.input_pipeline import GROUP, Groups, open_dataset, training_batches
 from trainer.model import SkipGram
 from trainer.objectives import gradient_function
 from trainer.optimizers import Adagrad

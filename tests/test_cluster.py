@@ -14,9 +14,10 @@ import tensorflow as tf
 from pmc2vec.vectors.word_vectors import Vectors
 from tests.datasets import topic_articles, write_dataset
 from trainer.distribution.devices import Worker
-from trainer.distribution.replicas import LearningRate, Replicas
+from trainer.distribution.replicas import Replicas
 from trainer.input_pipeline import Batch, open_dataset, training_batches
 from trainer.optimizers import Adagrad
+from trainer.schedule import LearningRate
 
 ROOT = Path(__file__).parent.parent
 STEPS = 60

@@ -36,8 +36,9 @@ load_tensorflow()
 import tensorflow as tf
 from trainer.input_pipeline import Batch, open_dataset, training_batches
 from trainer.optimizers import Adagrad, Sgd
-from trainer.distribution.device_batches import portions_of
-from trainer.distribution.replicas import LearningRate, Replicas
+from trainer.distribution.single_device import portions_of
+from trainer.distribution.replicas import Replicas
+from trainer.schedule import LearningRate
 
 DEVICES = int(sys.argv[2])
 mirrored = strategy(DEVICES)

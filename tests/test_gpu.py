@@ -13,7 +13,7 @@ import tensorflow as tf
 from pmc2vec.vectors.word_vectors import Vectors
 from tests.datasets import topic_articles, write_dataset
 from tests.test_devices import run
-from tests.test_xla import COUNT, in_programs, one_by_one
+from tests.test_single_device import COUNT, in_programs, one_by_one
 from trainer.config import TrainConfig
 from trainer.task import train
 
@@ -68,7 +68,8 @@ load_tensorflow()
 import tensorflow as tf
 from trainer.input_pipeline import open_dataset, training_batches
 from trainer.optimizers import Adagrad
-from trainer.distribution.replicas import LearningRate, Replicas
+from trainer.distribution.replicas import Replicas
+from trainer.schedule import LearningRate
 
 (gpu,) = tf.config.list_physical_devices("GPU")[:1]
 half = tf.config.LogicalDeviceConfiguration(memory_limit=2048)

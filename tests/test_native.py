@@ -12,10 +12,10 @@ import tensorflow as tf
 
 from pmc2vec.dataset.records import PADDING, RecordShape
 from tests.test_model import SHAPES, D, V, batch_of, draw_records, draw_tables, pairwise
-from trainer.batch_groups import Groups
 from trainer.cpu_kernels import arrays, batches, compilation, kernels, steps
 from trainer.cpu_kernels.llvm_intrinsics import HAS_BFLOAT16
 from trainer.cpu_kernels.steps import NativeSteps
+from trainer.input_pipeline import Groups
 from trainer.model import SkipGram, gradients
 from trainer.objectives import gradient_function
 from trainer.optimizers import Adagrad, Sgd

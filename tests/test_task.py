@@ -302,7 +302,8 @@ load_tensorflow()
 import tensorflow as tf
 from trainer.input_pipeline import open_dataset, training_batches, validation_batches
 from trainer.optimizers import Adagrad
-from trainer.distribution.replicas import LearningRate, Replicas
+from trainer.distribution.replicas import Replicas
+from trainer.schedule import LearningRate
 
 mirrored = strategy(2)
 assert isinstance(mirrored, tf.distribute.MirroredStrategy)

@@ -9,7 +9,7 @@ from pmc2vec.dataset.manifest import Shard
 from pmc2vec.dataset.records import TRAIN, VALIDATION
 from pmc2vec.errors import UserError
 from tests.datasets import topic_articles, write_dataset
-from tests.test_data import rows, stored
+from tests.test_input_pipeline import rows, stored
 from trainer.distribution.devices import Worker, this_worker
 from trainer.input_pipeline import open_dataset, shards_of, training_batches, validation_batches
 

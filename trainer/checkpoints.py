@@ -11,17 +11,16 @@ damaged, all would seem lost.) One that cannot be read is passed over for the on
 from __future__ import annotations
 
 import dataclasses
-import math
 import os
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import tensorflow as tf
 
 from pmc2vec.errors import UserError
 from trainer.distribution.replicas import Replicas
+from trainer.schedule import Position
 
 BEST = "best"
 
@@ -31,39 +30,6 @@ _UNREADABLE = (tf.errors.OpError, AssertionError, LookupError, RuntimeError, Val
 
 _TEMPORARY = ("checkpoint.tmp*", "ckpt-*_temp*", "ckpt-*.tempstate*")
 """What TensorFlow leaves behind when it is killed while it writes."""
-
-
-@dataclass(frozen=True)
-class Position:
-    """Where a training stands, and what it has seen; numbers only, kept in each checkpoint.
-
-    Attributes:
-        epoch: epochs done.
-        epoch_step: steps done of the epoch after them.
-        step: steps done of all epochs.
-        seconds: spent on them.
-        loss: summed over the pairs of this epoch or, where `epoch_step` is 0, of the one before.
-        pairs: how many those are.
-        hits: those whose logit beats those of `negative` noise words.
-        validation_loss: mean per pair, when it was last measured; NaN before.
-        validation_accuracy: share of hits, likewise.
-        validated_step: the step after which it was last measured; -1 before.
-        best_loss: the lowest validation loss so far.
-        stale: measurements since then that were not lower.
-    """
-
-    epoch: int = 0
-    epoch_step: int = 0
-    step: int = 0
-    seconds: float = 0.0
-    loss: float = 0.0
-    pairs: float = 0.0
-    hits: float = 0.0
-    validation_loss: float = math.nan
-    validation_accuracy: float = math.nan
-    validated_step: int = -1
-    best_loss: float = math.inf
-    stale: int = 0
 
 
 class Checkpoints:

@@ -10,9 +10,11 @@ import contextlib
 import math
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -22,23 +24,29 @@ from rich.console import Console
 from pmc2vec.cli import progress_metrics
 from pmc2vec.cli.progress import Progress, progress
 from pmc2vec.cli.signals import StopRequest
+from pmc2vec.dataset.manifest import Shard
 from pmc2vec.dataset.records import TRAIN, VALIDATION
 from pmc2vec.errors import UserError
+from pmc2vec.vectors.evaluation import is_analogies, read_pairs
 from pmc2vec.vectors.word_vectors import Vectors
-from trainer import error_messages, word_pair_scores
-from trainer.batch_groups import Groups
-from trainer.checkpoints import Checkpoints, Position
+from trainer.checkpoints import Checkpoints
 from trainer.config import TrainConfig
-from trainer.dataset_reader import check_unchanged
+from trainer.dataset_reader import Dataset, check_unchanged, damage
 from trainer.distribution.devices import ALONE, Worker
-from trainer.input_pipeline import Dataset, training_batches, validation_batches
-from trainer.model_setup import new_replicas
-from trainer.schedule import Plan, epoch_line
-from trainer.steps_per_call import Pace
-from trainer.tensorboard_logging import Monitor, open_monitor, show_neighbours
-from trainer.training_curves import Curve, Point
+from trainer.distribution.replicas import Replicas
+from trainer.input_pipeline import Groups, training_batches, validation_batches
+from trainer.objectives import NEGATIVE_SAMPLING, SKIPGRAM, gradient_function
+from trainer.optimizers import Adagrad, Optimizer, Sgd, initial_accumulator_value
+from trainer.schedule import LearningRate, Pace, Plan, Position
+from trainer.tensorboard_logging import (
+    Curve,
+    Monitor,
+    Point,
+    Scores,
+    open_monitor,
+    show_neighbours,
+)
 from trainer.warm_start import start_from
-from trainer.word_pair_scores import Scores, WordPairSets
 from trainer.workdir import check_present
 
 
@@ -200,7 +208,7 @@ class Training:
         summed, pairs, hits = totals.sum(0).tolist()
         loss, accuracy = summed / max(pairs, 1), hits / max(pairs, 1)
         if not math.isfinite(loss):
-            raise error_messages.diverged(self.config, at.step)
+            raise diverged(self.config, at.step)
         self._monitor.scalars(VALIDATION, at.step, loss=loss, accuracy=accuracy)
         best = loss < at.best_loss
         self.position = replace(
@@ -224,7 +232,7 @@ class Training:
         matrix = self.matrix()
         scores = self.scores(matrix)
         self._monitor.agreement(at.step, scores)
-        for told in word_pair_scores.lines(scores):
+        for told in score_lines(scores):
             self._tell(told)
         self._monitor.norms(at.step, matrix)
         show_neighbours(self._monitor.neighbours(at.step, matrix), self._console)
@@ -236,7 +244,7 @@ class Training:
             UserError: the loss is not finite, the dataset is another, or the disk is full.
         """
         if not self.replicas.finite():
-            raise error_messages.diverged(self.config, self.position.step)
+            raise diverged(self.config, self.position.step)
         check_unchanged(self.dataset)
         if self.worker.chief:
             assert self.config.workdir is not None
@@ -322,7 +330,7 @@ class Training:
     def _failures(self, split: str) -> AbstractContextManager[None]:
         draw = self.position.epoch % self.dataset.manifest.passes if split == TRAIN else None
         shards = self.dataset.manifest.select(split, draw)
-        return error_messages.told(self.dataset, shards, workers=self.worker.count)
+        return user_errors(self.dataset, shards, workers=self.worker.count)
 
     def _steps(self, groups: Groups, count: int) -> list[Point]:
         """Trains so many steps, and returns the points of the curves that lie in them."""
@@ -332,7 +340,7 @@ class Training:
         took = time.monotonic() - began
         infinite = np.flatnonzero(~np.isfinite(totals[:, 0]))
         if len(infinite):
-            raise error_messages.diverged(self.config, at.step + int(infinite[0]))
+            raise diverged(self.config, at.step + int(infinite[0]))
         loss, pairs, hits = totals.sum(0).tolist()
         self.position = replace(
             at,
@@ -383,3 +391,195 @@ class Training:
 
     def _tell(self, line: str) -> None:
         self._console.print(f"train: {line}", markup=False, soft_wrap=True)
+
+
+def new_replicas(
+    config: TrainConfig,
+    dataset: Dataset,
+    strategy: tf.distribute.Strategy,
+    plan: Plan,
+    tell: Callable[[str], None] = lambda _: None,
+) -> Replicas:
+    """Returns the model that the options ask for; `tell` takes lines for the user.
+
+    Raises:
+        UserError: the devices cannot share a batch.
+    """
+    assert config.alpha is not None
+    assert config.min_alpha is not None
+    assert config.warmup is not None
+    devices = strategy.num_replicas_in_sync
+    if plan.records % devices:
+        raise UserError(
+            f"--batch_size {config.batch_size} is {plan.records} records, which {devices} devices "
+            f"cannot share; give a multiple of {devices * dataset.manifest.shape.length}"
+        )
+    native = config.native and _fits_native(config, strategy)
+    return Replicas(
+        strategy,
+        _optimizer(config, dataset, plan),
+        LearningRate(config.alpha, config.min_alpha, plan.limit, config.warmup),
+        dataset.manifest.shape,
+        words=len(dataset.vocabulary),
+        vector_size=config.vector_size,
+        seed=config.seed,
+        compute=gradient_function(
+            config.architecture, config.objective, mixed_precision=config.mixed_precision == "on"
+        ),
+        tied=config.tie_embeddings,
+        sync_every=config.sync_every,
+        native=native,
+        mixed_precision=native and _multiplies_bfloat16(config),
+        tell=tell,
+    )
+
+
+def _optimizer(config: TrainConfig, dataset: Dataset, plan: Plan) -> Optimizer:
+    """Returns the optimizer; Adagrad starts by what is planned when a training begins."""
+    if config.optimizer == "sgd":
+        return Sgd()
+    if config.initial_accumulator_value is not None:
+        return Adagrad(config.initial_accumulator_value)
+    targets = plan.limit * plan.records * dataset.manifest.shape.length
+    return Adagrad(initial_accumulator_value(targets, config.vector_size))
+
+
+def _fits_native(config: TrainConfig, strategy: tf.distribute.Strategy) -> bool:
+    """Returns whether our own machine code knows what is asked for: the default, on one CPU."""
+    if strategy.num_replicas_in_sync > 1 or tf.config.list_logical_devices("GPU"):
+        return False
+    if (config.architecture, config.objective) != (SKIPGRAM, NEGATIVE_SAMPLING):
+        return False
+    from trainer.cpu_kernels.llvm_intrinsics import HAS_BFLOAT16
+
+    return HAS_BFLOAT16 or config.mixed_precision != "on"
+
+
+def _multiplies_bfloat16(config: TrainConfig) -> bool:
+    """Returns whether our own machine code is to multiply in bfloat16."""
+    from trainer.cpu_kernels.llvm_intrinsics import FASTER_IN_BFLOAT16
+
+    return {"on": True, "off": False, "auto": FASTER_IN_BFLOAT16}[config.mixed_precision]
+
+
+_UNREADABLE = (
+    tf.errors.DataLossError,
+    tf.errors.InvalidArgumentError,
+    tf.errors.NotFoundError,
+    tf.errors.OutOfRangeError,
+    tf.errors.PermissionDeniedError,
+    tf.errors.UnavailableError,
+)
+
+# What a collective operation ends with when a process that takes part in it is gone.
+_GONE = (
+    tf.errors.AbortedError,
+    tf.errors.CancelledError,
+    tf.errors.DeadlineExceededError,
+    tf.errors.FailedPreconditionError,
+    tf.errors.InternalError,
+    tf.errors.UnavailableError,
+)
+
+
+@contextlib.contextmanager
+def user_errors(dataset: Dataset, shards: Sequence[Shard], *, workers: int) -> Iterator[None]:
+    """Raises as a UserError what the work inside fails with.
+
+    Args:
+        dataset: what it reads.
+        shards: those of it.
+        workers: processes that take part.
+    """
+    gone: tuple[Any, ...] = _GONE if workers > 1 else ()
+    try:
+        yield
+    except gone as error:
+        raise UserError(
+            "another worker of the cluster is gone, so this one ends too; start all of them again "
+            "with the same command, and they continue from the last checkpoint"
+        ) from error
+    except _UNREADABLE as error:
+        raise damage(dataset, shards, error) from error
+
+
+def diverged(config: TrainConfig, step: int) -> UserError:
+    """Returns what to tell the user when numbers are no longer finite after `step`."""
+    return UserError(
+        f"step {step:,}: the loss or a vector is no longer a finite number; lower --alpha "
+        f"({config.alpha}) or --batch_size ({config.batch_size}) and train in "
+        f"another --workdir; the checkpoints in {config.checkpoint_dir} are from before"
+    )
+
+
+@dataclass(frozen=True)
+class WordPairSets:
+    """Files of word pairs, by the name that they are told under.
+
+    Attributes:
+        paths: by name.
+    """
+
+    paths: Mapping[str, Path]
+
+    @classmethod
+    def read(cls, paths: Iterable[Path]) -> WordPairSets:
+        """Returns the sets in files, each found to be one.
+
+        Raises:
+            UserError: a file is not of word pairs, or two have the same name.
+        """
+        named: dict[str, Path] = {}
+        for path in paths:
+            if is_analogies(path):
+                raise UserError(
+                    f"{path}: holds analogies; --evaluate takes word pairs, and "
+                    "pmc2vec evaluate takes both"
+                )
+            read_pairs(path)
+            if path.stem in named:
+                raise UserError(
+                    f"--evaluate {named[path.stem]} {path}: both would be told as {path.stem}; "
+                    "rename one"
+                )
+            named[path.stem] = path
+        return cls(named)
+
+    def scores(self, vectors: Vectors) -> Scores:
+        """Returns how well vectors agree with each set."""
+        return {name: vectors.evaluate_word_pairs(path) for name, path in self.paths.items()}
+
+
+def score_lines(scores: Scores) -> Sequence[str]:
+    """Returns a line for each set."""
+    return [
+        f"{name}: Spearman {score.spearman:.3f} on {score.covered:,} of {score.total:,} pairs"
+        if not math.isnan(score.spearman)
+        else f"{name}: no Spearman, {score.covered:,} of {score.total:,} pairs are known"
+        for name, score in scores.items()
+    ]
+
+
+def score_facts(scores: Scores) -> dict[str, dict[str, Any]]:
+    """Returns the scores as JSON has them: None where there is no correlation."""
+    return {
+        name: {
+            "spearman": None if math.isnan(score.spearman) else score.spearman,
+            "covered": score.covered,
+            "total": score.total,
+        }
+        for name, score in scores.items()
+    }
+
+
+def epoch_line(at: Position, plan: Plan, *, epochs: int) -> str:
+    """Returns how an epoch went, or what was trained of it."""
+    line = f"epoch {at.epoch + bool(at.epoch_step)} of {epochs}"
+    if at.epoch_step:
+        line += f", {at.epoch_step:,} of {plan.steps[at.epoch]:,} steps"
+    line += f": loss {at.loss / max(at.pairs, 1):.4f}, "
+    line += f"accuracy {at.hits / max(at.pairs, 1):.3f}"
+    if not math.isnan(at.validation_loss):
+        line += f"; validation loss {at.validation_loss:.4f}, "
+        line += f"accuracy {at.validation_accuracy:.3f}"
+    return line

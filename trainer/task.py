@@ -30,7 +30,6 @@ from pmc2vec.cli.progress import clock_time, console
 from pmc2vec.cli.signals import stop_request
 from pmc2vec.machine import load_tensorflow
 from pmc2vec.vectors.export import write_vectors
-from trainer import word_pair_scores
 from trainer.config import TrainConfig
 from trainer.distribution.devices import Worker, strategy, this_worker
 from trainer.workdir import EXPORTS, PROVENANCE, claim, exported, record_options, write_json
@@ -39,9 +38,9 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from trainer.checkpoints import Position
-    from trainer.input_pipeline import Dataset
+    from trainer.dataset_reader import Dataset
     from trainer.loop import Training
+    from trainer.schedule import Position
 
 FREE = (
     "dataset", "workdir", "add_context", "epochs", "max_steps", "max_words", "devices",
@@ -107,7 +106,7 @@ def train(config: TrainConfig) -> TrainSummary:
     load_tensorflow()
     from trainer.input_pipeline import open_dataset
     from trainer.loop import Training
-    from trainer.run_summary import shown_facts
+    from trainer.tensorboard_logging import shown_facts
 
     log_lines.begin(config.log_format)
     worker = this_worker()
@@ -227,6 +226,8 @@ def _summarize(training: Training, chosen: Position, matrix: NDArray[np.float32]
         chosen: where its tables stood that came out.
         matrix: the vectors, [V, D] float32.
     """
+    from trainer.loop import score_facts
+
     at, dataset = training.position, training.dataset
     measured = not math.isnan(chosen.validation_loss)
     assert training.config.workdir is not None
@@ -243,7 +244,7 @@ def _summarize(training: Training, chosen: Position, matrix: NDArray[np.float32]
         accuracy=at.hits / max(at.pairs, 1),
         validation_loss=chosen.validation_loss if measured else None,
         validation_accuracy=chosen.validation_accuracy if measured else None,
-        word_pairs=word_pair_scores.facts(training.scores(matrix)),
+        word_pairs=score_facts(training.scores(matrix)),
     )
 
 

@@ -9,20 +9,27 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 from rich.console import Console
+from tensorboard.plugins.hparams import api_pb2, summary, summary_v2
 
 from pmc2vec.cli import progress_metrics
+from pmc2vec.dataset.manifest import Manifest
 from pmc2vec.dataset.records import TRAIN, VALIDATION
 from pmc2vec.dataset.vocabulary import Vocabulary
 from pmc2vec.errors import UserError
+from pmc2vec.vectors.evaluation import WordPairScore
 from pmc2vec.vectors.word_vectors import Vectors
-from trainer.word_pair_scores import Scores
+from trainer.config import TrainConfig
+from trainer.dataset_reader import Dataset
+from trainer.distribution.devices import ALONE, Worker
 
 FAVOURITES = (
     "melanoma", "brca1", "insulin", "fever", "mitochondria", "hypertension", "antibiotics", "mice",
@@ -38,6 +45,7 @@ _DESCRIPTIONS = {
 }
 
 Neighbours = dict[str, list[tuple[str, float]]]
+Scores = Mapping[str, WordPairScore]
 
 
 def probe_words(vocabulary: Vocabulary) -> tuple[str, ...]:
@@ -188,3 +196,215 @@ def _listed(found: Sequence[tuple[str, float]]) -> str:
 
 def _first(words: Any, count: int) -> list[str]:
     return [word for word, _ in zip(words, range(count), strict=False)]
+
+
+class Point(NamedTuple):
+    """What some steps came to.
+
+    Attributes:
+        first: steps of the training before them.
+        step: the last of them.
+        loss: mean over their pairs.
+        accuracy: share of the pairs whose logit beats those of `negative` noise words.
+        seconds: that they took.
+    """
+
+    first: int
+    step: int
+    loss: float
+    accuracy: float
+    seconds: float
+
+
+class Curve:
+    """Steps in the order of the training, from which a point comes now and then.
+
+    >>> curve = Curve(every=2, step=5)
+    >>> curve.add(np.array([[3.0, 2, 1], [4.0, 2, 0], [4.0, 2, 1]]), seconds=6)
+    [Point(first=5, step=6, loss=1.5, accuracy=0.5, seconds=2.0), \
+Point(first=6, step=8, loss=2.0, accuracy=0.25, seconds=4.0)]
+    """
+
+    def __init__(self, *, every: int, step: int) -> None:
+        """Begins after a step.
+
+        Args:
+            every: steps between two points; they lie at multiples of it.
+            step: how many are done.
+        """
+        self._every = every
+        self._first = self._step = step
+        self._totals, self._seconds = np.zeros(3), 0.0
+
+    def add(self, totals: NDArray[np.float64], seconds: float) -> list[Point]:
+        """Adds steps and returns the points that they complete.
+
+        Args:
+            totals: [n, 3], loss, pairs and hits of each step.
+            seconds: that they took together; each is taken to have lasted as long as the others.
+        """
+        points, each = [], seconds / max(len(totals), 1)
+        while len(totals):
+            count = min(len(totals), self._every - self._step % self._every)
+            self._totals += totals[:count].sum(0)
+            self._seconds += count * each
+            self._step += count
+            totals = totals[count:]
+            if self._step % self._every == 0:
+                points.append(self._point())
+        return points
+
+    def _point(self) -> Point:
+        (loss, pairs, hits), took = self._totals.tolist(), self._seconds
+        point = Point(self._first, self._step, loss / max(pairs, 1), hits / max(pairs, 1), took)
+        self._first, self._totals, self._seconds = self._step, np.zeros(3), 0.0
+        return point
+
+
+CORPUS, SESSION = ".corpus", ".hyperparameters"  # ends of the event files' names
+
+_MOST_FREQUENT = 20
+
+_NOT_HYPER = (
+    "dataset", "workdir", "evaluate", "keep_checkpoints", "metrics_port", "log_format",
+    "log_every", "checkpoint_every", "validate_every", "validation_steps", "probe_words",
+)  # fmt: skip
+"""Of the training's options, those that change no vector; nor do those that end in _dir."""
+
+_OF_THE_BUILD = (
+    "keywords", "tokenizer", "numbers", "phrases", "min_count", "max_final_vocab", "window",
+    "shrink_windows", "negative", "ns_exponent", "noise", "sample", "subsampling", "passes",
+)  # fmt: skip
+
+
+def hyperparameters(config: TrainConfig, manifest: Manifest) -> dict[str, bool | float | str]:
+    """Returns what two runs may differ in: options of the training and of the build, and sizes."""
+    trained = {
+        name: value
+        for name, value in asdict(config).items()
+        if name not in _NOT_HYPER and not name.endswith("_dir")
+    }
+    built = {name: manifest.config.get(name) for name in _OF_THE_BUILD}
+    sizes = {"words": manifest.vocabulary.size, "tokens": manifest.vocabulary.tokens}
+    found: dict[str, bool | float | str] = {}
+    for name, value in {**built, **sizes, **trained}.items():
+        if isinstance(value, list | tuple):
+            found[name] = " ".join(map(str, value))
+        elif value is not None:
+            found[name] = value if isinstance(value, bool | int | float) else str(value)
+    return {name: value for name, value in found.items() if value != ""}
+
+
+def corpus_tables(manifest: Manifest, words: Sequence[str]) -> dict[str, str]:
+    """Returns Markdown tables by name: what was read, kept and counted.
+
+    Args:
+        manifest: of the dataset.
+        words: the vocabulary, most frequent first.
+    """
+    file = manifest.vocabulary
+    vocabulary = {
+        "words": file.size,
+        "their tokens": file.tokens,
+        "words left out": file.dropped_words,
+        "their tokens, left out": file.dropped_tokens,
+        "most frequent": " ".join(words[:_MOST_FREQUENT]),
+    }
+    in_order = sorted(manifest.funnel, key=lambda name: (name != "read", ":" not in name))
+    funnel = {name.replace(":", ", ").replace("_", " "): manifest.funnel[name] for name in in_order}
+    return {
+        "funnel": table(funnel, ("articles", "count")),
+        "licences": table(manifest.licences, ("licence", "articles")),
+        "vocabulary": table(vocabulary, ("vocabulary", "")),
+        "options": table(manifest.config, ("pmc2vec build", "")),
+    }
+
+
+def table(rows: Mapping[str, Any], heads: tuple[str, str]) -> str:
+    r"""Returns a Markdown table of two columns.
+
+    >>> print(table({"read": 4019, "a|b": ["x", "y"]}, ("articles", "count")))
+    | articles | count |
+    |---|---|
+    | read | 4,019 |
+    | a\|b | x, y |
+    """
+    lines = [heads, *((name, _told(value)) for name, value in rows.items())]
+    head, *rest = (f"| {_cell(name)} | {_cell(value)} |" for name, value in lines)
+    return "\n".join((head, "|---|---|", *rest))
+
+
+@contextlib.contextmanager
+def shown_facts(config: TrainConfig, dataset: Dataset, worker: Worker = ALONE) -> Iterator[None]:
+    """Tells TensorBoard of the corpus and the hyper-parameters, and how the work inside ends.
+
+    Args:
+        config: the options, resolved.
+        dataset: what is trained on.
+        worker: who trains; only the chief tells.
+    """
+    if not worker.chief:
+        yield
+        return
+    assert config.log_dir is not None
+    manifest = dataset.manifest
+    write_corpus(str(config.workdir), corpus_tables(manifest, dataset.vocabulary.words))
+    name = "/".join(Path(config.workdir or "").resolve().parts[-2:])
+    with session(config.log_dir, hyperparameters(config, manifest), name=name):
+        yield
+
+
+def write_corpus(folder: str, tables: Mapping[str, str]) -> None:
+    """Writes the tables as texts for TensorBoard.
+
+    Args:
+        folder: the workdir.
+        tables: Markdown by name.
+    """
+    with contextlib.closing(_writer(folder, CORPUS)) as writer, writer.as_default(0):
+        for name, text in tables.items():
+            tf.summary.text(f"corpus/{name}", text, description="From the dataset's manifest.json.")
+
+
+@contextlib.contextmanager
+def session(folder: str, values: Mapping[str, bool | float | str], *, name: str) -> Iterator[None]:
+    """Writes the hyper-parameters, and how the work inside ended.
+
+    Args:
+        folder: for logs; the curves are in folders below it.
+        values: by name.
+        name: of the run in the dashboard. Runs of one name are averaged.
+    """
+    with contextlib.closing(_writer(folder, SESSION)) as writer, writer.as_default(0):
+        # Its documented name is `api.hparams`; but `api` loads Keras, which takes two seconds.
+        summary_v2.hparams(dict(values), trial_id=name)
+        writer.flush()
+        status = api_pb2.STATUS_FAILURE
+        try:
+            yield
+            status = api_pb2.STATUS_SUCCESS
+        except SystemExit:  # Asked to stop, to be continued.
+            status = api_pb2.STATUS_UNKNOWN
+            raise
+        finally:
+            ended = summary.session_end_pb(status).SerializeToString()
+            tf.summary.experimental.write_raw_pb(ended, step=0)
+
+
+def _writer(folder: str, suffix: str) -> Any:
+    """Returns a writer of the only event file with this suffix in a folder."""
+    for earlier in tf.io.gfile.glob(f"{folder.rstrip('/')}/*.tfevents.*{suffix}"):
+        tf.io.gfile.remove(earlier)
+    return tf.summary.create_file_writer(folder, filename_suffix=suffix)
+
+
+def _told(value: object) -> str:
+    if isinstance(value, list | tuple):
+        return ", ".join(map(_told, value)) or "none"
+    if isinstance(value, int) and not isinstance(value, bool):
+        return f"{value:,}"
+    return "none" if value is None else str(value)
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")

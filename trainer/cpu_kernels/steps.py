@@ -20,10 +20,9 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from pmc2vec.machine import available_cores
-from trainer.batch_groups import Groups, no_batches
 from trainer.cpu_kernels import arrays, kernels
 from trainer.cpu_kernels.llvm_intrinsics import HAS_BFLOAT16
-from trainer.input_pipeline import Batch
+from trainer.input_pipeline import Batch, Groups, no_batches
 from trainer.model import SkipGram
 from trainer.optimizers import Slots
 

@@ -15,7 +15,6 @@ The devices may belong to several processes, which `devices.this_worker` counts.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
@@ -23,44 +22,15 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from pmc2vec.dataset.records import RecordShape
-from trainer.batch_groups import Groups
 from trainer.distribution.single_device import XlaSteps
 from trainer.distribution.synchronous import SynchronousSteps
+from trainer.input_pipeline import Groups
 from trainer.model import SkipGram, gradients
 from trainer.objectives import GradientFunction
 from trainer.optimizers import Optimizer, Slots
+from trainer.schedule import LearningRate
 
 Tensor = Any
-
-
-@dataclass(frozen=True)
-class LearningRate:
-    """A rate that falls on a straight line over all the steps of a training, and rises before.
-
-    Contexts are noise at first, and what a rare word learns from them it keeps: so the first steps
-    are short ones (docs/experiments.md).
-
-    >>> LearningRate(0.5, 0.0, steps=4, warmup=0.5).at(np.arange(4)).tolist()
-    [0.25, 0.375, 0.25, 0.125]
-
-    Attributes:
-        first: at step 0, but for the warmup.
-        last: where it would be at `steps`.
-        steps: planned, of all epochs.
-        warmup: share of the steps in which the rate is multiplied by what rises to 1.
-    """
-
-    first: float
-    last: float
-    steps: int
-    warmup: float = 0.0
-
-    def at(self, steps: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Returns the rates of steps, [n] float32; of one step, [] float32."""
-        fall = np.float32((self.last - self.first) / max(self.steps, 1))
-        line = np.float32(self.first) + fall * steps.astype(np.float32)
-        rise = np.float32(max(self.warmup * self.steps, 1))
-        return np.asarray(line * np.minimum(np.float32(1), (steps + 1).astype(np.float32) / rise))
 
 
 class Steps(Protocol):

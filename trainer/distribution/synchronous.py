@@ -14,8 +14,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from trainer.distribution.device_batches import at_step
-from trainer.distribution.single_device import XlaSteps, tables
+from trainer.distribution.single_device import XlaSteps, at_step, tables
 from trainer.input_pipeline import Batch
 from trainer.model import Gradients, Totals
 from trainer.optimizers import RowGradients, Slots

@@ -1,4 +1,4 @@
-"""trainer.model_setup: what the options of a training make of its model."""
+"""trainer.loop: what the options of a training make of its model."""
 
 import pytest
 import tensorflow as tf
@@ -8,7 +8,7 @@ from trainer.config import TrainConfig
 from trainer.cpu_kernels import llvm_intrinsics
 from trainer.cpu_kernels.llvm_intrinsics import HAS_BFLOAT16
 from trainer.input_pipeline import open_dataset
-from trainer.model_setup import new_replicas
+from trainer.loop import new_replicas
 from trainer.schedule import Plan
 
 

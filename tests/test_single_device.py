@@ -5,9 +5,8 @@ import pytest
 import tensorflow as tf
 
 from tests.test_model import SHAPES, D, V, batch_of, draw_records
-from trainer.batch_groups import Groups
 from trainer.distribution.single_device import STEPS, XlaSteps
-from trainer.input_pipeline import Batch
+from trainer.input_pipeline import Batch, Groups
 from trainer.model import SkipGram
 from trainer.objectives import gradient_function
 from trainer.optimizers import Adagrad

@@ -1,8 +1,8 @@
-"""trainer.steps_per_call: calls of a quarter of a second, which end where something is due."""
+"""trainer.schedule: calls of a quarter of a second, which end where something is due."""
 
 import pytest
 
-from trainer.steps_per_call import Pace
+from trainer.schedule import Pace
 
 
 @pytest.mark.parametrize(
