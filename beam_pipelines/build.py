@@ -5,9 +5,12 @@
     from beam_pipelines.build import BuildConfig, build
     manifest = build(BuildConfig(input=("bulk/*.tar.gz",), output="data"))
 
-With `--since` it is an increment: a dataset of what an earlier one has not read, with the words of
-both. A build that was killed is started again with the same command: finished parts of the corpus
-are not read twice.
+The job has four steps: read the articles into parts of the corpus, count words (and phrases), draw
+records into shards, write the manifest. Each writes files, and the next reads them. A build that
+was killed goes on when the same command is started again: finished parts are not read twice.
+
+With `--since` the dataset is an increment: it holds what an earlier one has not read, with the
+words of both.
 """
 
 from __future__ import annotations
@@ -22,22 +25,26 @@ from typing import Any
 
 import apache_beam as beam
 
-from beam_pipelines.build_progress import Display, corpus_table, funnel_table
+from beam_pipelines.build_progress import BuildDisplay, corpus_table, funnel_table
 from beam_pipelines.config import BuildConfig, completed
 from beam_pipelines.inputs import inventories, sources, work_items
-from beam_pipelines.inputs.work_items import WorkItem
-from beam_pipelines.runner import Engine, run, unknown_options
+from beam_pipelines.runner import Engine, run_pipeline, unknown_options
 from beam_pipelines.stages import history, increments
 from beam_pipelines.stages.finishing import Corpus, read_corpus
 from beam_pipelines.stages.increments import NothingNewError, open_since
-from beam_pipelines.stages.output import REJECTED, SOURCES, SUPERSEDED, Output
+from beam_pipelines.stages.output_folder import (
+    REJECTED_NAME,
+    SOURCES_NAME,
+    SUPERSEDED_NAME,
+    OutputFolder,
+)
 from beam_pipelines.transforms import (
-    COUNTS,
-    PAIRS,
-    PHRASED,
-    FindPhrases,
-    ResolveEditions,
-    Spread,
+    COUNTS_FOLDER,
+    PAIRS_FOLDER,
+    PHRASED_FOLDER,
+    Distribute,
+    JoinPhrases,
+    ResolveDuplicates,
     WriteCorpus,
     WriteManifest,
     WriteParts,
@@ -52,14 +59,17 @@ from pmc2vec.dataset.vocabulary import VOCABULARY_NAME
 from pmc2vec.errors import UserError
 from pmc2vec.storage import files
 
-STARTED = "build.json"
+STARTED_NAME = "build.json"
+"""The options and input of the build in a folder, written before anything else."""
 FOLDERS = ("catalogue", "corpus", "counts", history.FOLDER)
-OWN_FILES = (
-    MANIFEST_NAME, CORPUS_NAME, SOURCES, SUPERSEDED, REJECTED, VOCABULARY_NAME, "phrases-*.tsv",
-    "*.tfrecord", "*.tmp", "catalogue/*", "corpus/*", "counts/*", f"{history.FOLDER}/*",
-    f"{PAIRS}-*/*", f"{PHRASED}/*",
+BUILD_FILES = (
+    MANIFEST_NAME, CORPUS_NAME, SOURCES_NAME, SUPERSEDED_NAME, REJECTED_NAME, VOCABULARY_NAME,
+    "phrases-*.tsv", "*.tfrecord", "*.tmp", "catalogue/*", "corpus/*", "counts/*",
+    f"{history.FOLDER}/*",
+    f"{PAIRS_FOLDER}-*/*", f"{PHRASED_FOLDER}/*",
 )  # fmt: skip
-HEARTBEATS = ".heartbeats"
+"""What a build may write, and so what `--overwrite` may delete."""
+HEARTBEATS_FOLDER = ".heartbeats"
 PROG = "pmc2vec build"
 EXAMPLES = (
     "pmc2vec build --input 'bulk/*.tar.gz' --output data --keywords cancer melanoma carcinoma",
@@ -75,7 +85,7 @@ class OtherInputError(UserError):
 
 
 def build(config: BuildConfig, beam_flags: Sequence[str] = (), *, quiet: bool = True) -> Manifest:
-    """Builds the dataset, or finds it built already, and returns its manifest.
+    """Builds the dataset, unless it is built already, and returns its manifest.
 
     Args:
         config: the options.
@@ -90,10 +100,11 @@ def build(config: BuildConfig, beam_flags: Sequence[str] = (), *, quiet: bool = 
     if text := files.read_text(output.path(MANIFEST_NAME)):
         return parse_manifest(text, output.path(MANIFEST_NAME))
     try:
-        tokens, kept = (_kept(config, output).funnel[key] for key in ("tokens", "kept"))
+        funnel = _kept_corpus(config, output).funnel
         raise UserError(
-            f"nothing to train on: {tokens:,} tokens in {kept:,} articles, but no two words beside "
-            f"each other that occur {config.min_count} times; lower --min_count"
+            f"nothing to train on: {funnel['tokens']:,} tokens in {funnel['kept']:,} articles, but "
+            f"no two words beside each other that occur {config.min_count} times; "
+            "lower --min_count"
         )
     except UserError as error:
         if config.since:
@@ -105,13 +116,29 @@ def build_corpus(
     config: BuildConfig, beam_flags: Sequence[str] = (), *, quiet: bool = True
 ) -> Corpus:
     """Builds the corpus alone and returns it; arguments and errors as in `build`."""
-    return _kept(config, _run(replace(config, stop_after="corpus"), beam_flags, quiet=quiet))
+    return _kept_corpus(config, _run(replace(config, stop_after="corpus"), beam_flags, quiet=quiet))
 
 
-def _kept(config: BuildConfig, output: Output) -> Corpus:
-    """Returns the finished corpus, or says why there is nothing in it."""
+def submit(config: BuildConfig, beam_flags: Sequence[str]) -> None:
+    """Hands the job to a remote engine and returns without waiting for its end.
+
+    For a launcher that must end before the job can begin. To see what came out, start the same
+    command without a launcher later: it finds the dataset built.
+    """
+    output = OutputFolder(config.output, None, config.corpus, config.since)
+    inputs = _input_files(config, output)
+    _prepare_folder(config, output, inputs)
+    _pipeline(config, Engine(beam_flags), output, inputs).run()
+
+
+def _kept_corpus(config: BuildConfig, output: OutputFolder) -> Corpus:
+    """Returns the finished corpus.
+
+    Raises:
+        UserError: no article is in it; says why.
+    """
     corpus = read_corpus(output)
-    read, rejected = corpus.funnel.get("read", 0), output.corpus_path(REJECTED)
+    read, rejected = corpus.funnel.get("read", 0), output.corpus_path(REJECTED_NAME)
     if not read:
         raise UserError(f"no article in {' '.join(config.input)}; see {rejected}")
     if not corpus.funnel.get("kept"):
@@ -122,61 +149,55 @@ def _kept(config: BuildConfig, output: Output) -> Corpus:
     return corpus
 
 
-def _run(config: BuildConfig, beam_flags: Sequence[str], *, quiet: bool) -> Output:
-    """Runs the pipeline, unless all is done; returns where its files are."""
+# --- the job -------------------------------------------------------------------------------------
+
+
+def _run(config: BuildConfig, beam_flags: Sequence[str], *, quiet: bool) -> OutputFolder:
+    """Runs the job, unless its result is there already, and returns the output folder."""
     log_lines.begin(config.log_format)
-    heartbeats = Path(config.output, HEARTBEATS).resolve()
+    heartbeats = Path(config.output, HEARTBEATS_FOLDER).resolve()
     engine = Engine(beam_flags)
     watched = engine.shares_files(config.output)
-    output = Output(
+    output = OutputFolder(
         config.output, str(heartbeats) if watched else None, config.corpus, config.since
     )
-    inputs = _inputs(config, output)
+    inputs = _input_files(config, output)
     if config.share:
         _run_share(config, engine, output, inputs)
         return output
     with metrics_server.served(config.metrics_port), files.claim(config.output):
-        _prepare(config, output, inputs)
+        _prepare_folder(config, output, inputs)
         goal = CORPUS_NAME if config.stop_after else MANIFEST_NAME
         if files.read_text(output.path(goal)) is None:
-            with Display(output, inputs, passes=config.passes, phrases=config.phrases, quiet=quiet):
-                run(_pipeline(config, engine, output, inputs))
-        for folder in ("", *_folders(config)):  # Left by a build that was killed, this one or not.
+            with BuildDisplay(
+                output, inputs, passes=config.passes, phrases=config.phrases, quiet=quiet
+            ):
+                run_pipeline(_pipeline(config, engine, output, inputs))
+        for folder in ("", *_folders(config)):  # Left by this build's or an earlier one's kill.
             files.remove(output.path(folder, f"*{files.TEMPORARY}"))
         shutil.rmtree(output.heartbeats or "", ignore_errors=True)
     return output
 
 
-def submit(config: BuildConfig, beam_flags: Sequence[str]) -> None:
-    """Hands the job to an engine elsewhere and does not wait for its end.
-
-    For a launcher that has to end before the job begins. What would follow the end (an account of
-    what came out) comes with the same command without a launcher, which finds the dataset built.
-    """
-    output = Output(config.output, None, config.corpus, config.since)
-    inputs = _inputs(config, output)
-    _prepare(config, output, inputs)
-    _pipeline(config, Engine(beam_flags), output, inputs).run()
-
-
 def _run_share(
-    config: BuildConfig, engine: Engine, output: Output, inputs: tuple[tuple[str, int], ...]
+    config: BuildConfig, engine: Engine, output: OutputFolder, inputs: history.InputFiles
 ) -> None:
-    """Writes every N-th part of the corpus, which a build of the whole finds finished.
+    """Writes every N-th part of the corpus, for a later build of the whole to find finished.
 
-    Others may run at once on any machine that sees the folder: each resolves the editions of all
-    input for itself, writes the same bytes under the same names, and removes nothing.
+    The other shares may run at the same time on any machine that sees the folder. Each resolves
+    the duplicates of all input itself and writes the same bytes under the same names; none deletes
+    a file.
     """
     with files.claim(config.output, shared=True):
-        _prepare(config, output, inputs)
+        _prepare_folder(config, output, inputs)
         pipeline = engine.pipeline()
-        _read(pipeline, config, engine, replace(output, heartbeats=None),
-              work_items.work_items(inputs, config.slices))  # fmt: skip
-        run(pipeline)
+        items = work_items.work_items(inputs, config.slices)
+        _read_parts(pipeline, config, engine, replace(output, heartbeats=None), items)
+        run_pipeline(pipeline)
 
 
-def _inputs(config: BuildConfig, output: Output) -> history.Inputs:
-    """Returns the input files that are to be read, or were for the corpus that is used."""
+def _input_files(config: BuildConfig, output: OutputFolder) -> history.InputFiles:
+    """Returns the input files to read, or those that made the corpus that is used."""
     if config.corpus:
         return read_corpus(output).inputs
     if config.inventory:
@@ -189,121 +210,134 @@ def _inputs(config: BuildConfig, output: Output) -> history.Inputs:
 
 
 def _pipeline(
-    config: BuildConfig, engine: Engine, output: Output, inputs: tuple[tuple[str, int], ...]
+    config: BuildConfig, engine: Engine, output: OutputFolder, inputs: history.InputFiles
 ) -> beam.Pipeline:
     pipeline = engine.pipeline()
     if config.corpus:
-        found = read_corpus(output).parts
-        names = [part.name for part in found]
-        parts = pipeline | "Finished parts" >> Spread(found)
-        corpus = parts | "Corpus is written" >> beam.Map(lambda _: 0)
+        finished = read_corpus(output).parts
+        names = [part.name for part in finished]
+        parts = pipeline | "Finished parts" >> Distribute(finished)
+        corpus = parts
     else:
         items = work_items.work_items(inputs, config.slices)
         names = [item.name for item in items]
-        parts = _read(pipeline, config, engine, output, items)
+        parts = _read_parts(pipeline, config, engine, output, items)
         corpus = parts | WriteCorpus(output, config.recorded(), inputs, __version__)
     if config.stop_after != "corpus":
-        _draw(config, output, parts=parts, corpus=corpus, names=names)
+        _draw_records(config, output, parts=parts, corpus=corpus, names=names)
     return pipeline
 
 
-def _read(
+def _read_parts(
     pipeline: beam.Pipeline,
     config: BuildConfig,
     engine: Engine,
-    output: Output,
-    items: list[WorkItem],
+    output: OutputFolder,
+    items: list[work_items.WorkItem],
 ) -> beam.PCollection:
-    """Returns the parts of the corpus, read from the input."""
-    dealt = (
+    """Adds the steps from input files to parts of the corpus, and returns those."""
+    # The local engine divides elements before it knows what they cost, so it gets one bundle for
+    # each worker; other engines hand out one item after another.
+    grouped = (
         work_items.bundles(items, engine.workers) if engine.local else [[item] for item in items]
     )
-    bundles = pipeline | "Work items" >> Spread(dealt)
-    resolved = bundles | ResolveEditions(output)
+    bundles = pipeline | "Work items" >> Distribute(grouped)
+    resolved = bundles | ResolveDuplicates(output)
     if config.share:
         number, count = config.place()
-        share = [[item] for item in items[number::count]]
-        bundles = pipeline | "Share" >> Spread(share)
+        mine = [[item] for item in items[number::count]]
+        bundles = pipeline | "Share" >> Distribute(mine)
     return (bundles, resolved) | WriteParts(output, config.reading())
 
 
-def _draw(
+def _draw_records(
     config: BuildConfig,
-    output: Output,
+    output: OutputFolder,
     *,
     parts: beam.PCollection,
     corpus: beam.PCollection,
     names: list[str],
 ) -> None:
-    """Adds what follows the corpus: phrases, vocabulary, records, manifest."""
+    """Adds the steps after the corpus: phrases, vocabulary, records, manifest."""
     sampling = config.sampling()
     counted = parts | "Names" >> beam.Map(lambda part: part.name)
-    folder, source = COUNTS, output.corpus_path(COUNTS)
+    folder, source = COUNTS_FOLDER, output.corpus_path(COUNTS_FOLDER)
     if config.phrases:
-        counted = counted | FindPhrases(
-            output, names, config.phrases, config.phrase_min_count, config.phrase_threshold
+        counted = counted | JoinPhrases(
+            names, output, config.phrases, config.phrase_min_count, config.phrase_threshold
         )
-        folder, source = PHRASED, output.path(PHRASED)
-    words = counted | WriteVocabulary(
+        folder, source = PHRASED_FOLDER, output.path(PHRASED_FOLDER)
+    vocabulary_file = counted | WriteVocabulary(
         output, source, folder, config.min_count, config.max_final_vocab
     )
-    shards = (parts, words) | WriteShards(output, sampling)
-    _ = (corpus, words, shards) | WriteManifest(output, sampling, config.recorded(), __version__)
+    shards = (parts, vocabulary_file) | WriteShards(output, sampling)
+    _ = (corpus, vocabulary_file, shards) | WriteManifest(
+        output, sampling, config.recorded(), __version__
+    )
 
 
-# --- the output folder -------------------------------------------------------------------------
+# --- the output folder ---------------------------------------------------------------------------
 
 
-def _prepare(config: BuildConfig, output: Output, inputs: tuple[tuple[str, int], ...]) -> None:
-    """Makes the output folder ready, or refuses it."""
-    started = output.path(STARTED)
-    wanted: dict[str, Any] = {
+def _prepare_folder(config: BuildConfig, output: OutputFolder, inputs: history.InputFiles) -> None:
+    """Makes the output folder ready.
+
+    Raises:
+        UserError: it holds something else, or a build with other options or input.
+    """
+    started = output.path(STARTED_NAME)
+    now: dict[str, Any] = {
         "config": config.recorded() | {"slices": config.slices},
         "inputs": [list(entry) for entry in inputs],
     }
     others = [path for path, _ in files.matches(output.path("**"))]
-    found = files.read_text(started)  # After the others: it may be one of theirs.
-    if found is None and not all(path.endswith(files.TEMPORARY) for path in others):
+    # Read after the listing: another share may write the file between the two, never remove it.
+    earlier = files.read_text(started)
+    if earlier is None and not all(path.endswith(files.TEMPORARY) for path in others):
         raise UserError(f"{config.output}: not empty and not a dataset; give another --output")
     if config.overwrite:
-        for pattern in OWN_FILES:
+        for pattern in BUILD_FILES:
             files.remove(output.path(pattern))
-    elif found is not None:
-        _refuse_other(json.loads(found), wanted, config.output)
+    elif earlier is not None:
+        _refuse_other_build(json.loads(earlier), now, config.output)
     for folder in _folders(config):
         files.make_folder(output.path(folder))
-    files.write_text(started, json.dumps(wanted, indent=1, ensure_ascii=False) + "\n")
+    files.write_text(started, json.dumps(now, indent=1, ensure_ascii=False) + "\n")
     if config.since:
         increments.copy_phrases(config.since, config.phrases, output)
 
 
 def _folders(config: BuildConfig) -> list[str]:
-    pairs = [f"{PAIRS}-{number}" for number in range(1, config.phrases + 1)]
-    return [*FOLDERS, *([] if config.since else pairs), *([PHRASED] if pairs else [])]
+    pairs = [f"{PAIRS_FOLDER}-{number}" for number in range(1, config.phrases + 1)]
+    return [*FOLDERS, *([] if config.since else pairs), *([PHRASED_FOLDER] if pairs else [])]
 
 
-def _refuse_other(found: dict[str, Any], wanted: dict[str, Any], folder: str) -> None:
-    then, now = completed(found["config"]), wanted["config"]
-    if then == now and found["inputs"] == wanted["inputs"]:
+def _refuse_other_build(earlier: dict[str, Any], now: dict[str, Any], folder: str) -> None:
+    then, options = completed(earlier["config"]), now["config"]
+    if then == options and earlier["inputs"] == now["inputs"]:
         return
-    differ = [f"--{k} {then.get(k)!r}, now {v!r}" for k, v in now.items() if then.get(k) != v]
-    what = "; ".join(differ) or "other input files, or files of another size"
-    raise (UserError if differ else OtherInputError)(
+    differences = [
+        f"--{name} {then.get(name)!r}, now {value!r}"
+        for name, value in options.items()
+        if then.get(name) != value
+    ]
+    what = "; ".join(differences) or "other input files, or files of another size"
+    raise (UserError if differences else OtherInputError)(
         f"{folder}: holds a build with {what}; give another --output, or --overwrite"
     )
 
 
-# --- the command -------------------------------------------------------------------------------
+# --- the command ---------------------------------------------------------------------------------
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs `pmc2vec build`; everything after a bare `--` belongs to Beam."""
     words = list(sys.argv[1:] if argv is None else argv)
     at = words.index("--") if "--" in words else len(words)
-    own, beam_flags = words[:at], words[at + 1 :]
+    own_words, beam_flags = words[:at], words[at + 1 :]
     config = options.parse(
-        BuildConfig, own, prog=PROG, description="Build a dataset from PubMed Central full text.",
-        examples=EXAMPLES, json_result=True,
+        BuildConfig, own_words, prog=PROG, examples=EXAMPLES, json_result=True,
+        description="Build a dataset from PubMed Central full text.",
     )  # fmt: skip
     if unknown := unknown_options(beam_flags):
         options.refuse(PROG, f"Beam knows no option {' '.join(unknown)}")
@@ -312,15 +346,15 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _command(config: BuildConfig, beam_flags: Sequence[str]) -> int:
     try:
-        return _told(config, beam_flags)
+        return _build_and_print(config, beam_flags)
     except NothingNewError as error:
         log_lines.tell("pmc2vec", str(error))
         return exit_codes.NOTHING_NEW
 
 
-def _told(config: BuildConfig, beam_flags: Sequence[str]) -> int:
+def _build_and_print(config: BuildConfig, beam_flags: Sequence[str]) -> int:
     if verbosity.asked.json:
-        print(json.dumps(_facts(config, beam_flags), ensure_ascii=False))
+        print(json.dumps(_json_result(config, beam_flags), ensure_ascii=False))
     elif config.share:
         _run(config, beam_flags, quiet=True)
         print(f"{config.output}: share {config.share} read; when all are, build without --share")
@@ -335,8 +369,8 @@ def _told(config: BuildConfig, beam_flags: Sequence[str]) -> int:
     return 0
 
 
-def _facts(config: BuildConfig, beam_flags: Sequence[str]) -> dict[str, Any]:
-    """Builds, and returns what came out, for --json."""
+def _json_result(config: BuildConfig, beam_flags: Sequence[str]) -> dict[str, Any]:
+    """Builds and returns the result that --json prints."""
     quiet = verbosity.asked.quiet
     if config.stop_after:
         return {

@@ -11,10 +11,9 @@ from typing import Any
 
 from rich.console import Console
 
-from beam_pipelines.stages import heartbeats
 from beam_pipelines.stages.corpus_parts import finished_parts, total
 from beam_pipelines.stages.finishing import SUPERSEDED_EARLIER
-from beam_pipelines.stages.output import Output
+from beam_pipelines.stages.output_folder import OutputFolder, sum_heartbeats
 from pmc2vec.cli.progress import EVERY, Progress, console, progress
 from pmc2vec.cli.progress_metrics import known, note
 from pmc2vec.dataset.manifest import Manifest
@@ -30,7 +29,7 @@ _FIGURES = {
 """A heartbeat's name to the figure's."""
 
 
-class Display:
+class BuildDisplay:
     """Shows the build's progress from the heartbeats of its workers, while a `with` block runs.
 
     First the corpus (MB of input read, of all), then, with phrases, the words counted, and at last
@@ -39,7 +38,7 @@ class Display:
 
     def __init__(
         self,
-        output: Output,
+        output: OutputFolder,
         inputs: Sequence[tuple[str, int]],
         *,
         passes: int,
@@ -116,11 +115,11 @@ class Display:
         tokens = total(finished_parts(self._output), self._output).funnel["tokens"]
         with progress(title, "words", total=tokens * times, on=self._console) as shown:
             self._follow(
-                lambda: shown.update(heartbeats.total(self._folder, prefix)["words"]), until=until
+                lambda: shown.update(sum_heartbeats(self._folder, prefix)["words"]), until=until
             )
 
     def _show_reading(self, reading: Progress) -> None:
-        seen = heartbeats.total(self._folder, "corpus-")
+        seen = sum_heartbeats(self._folder, "corpus-")
         note(**{f"build_{theirs}": seen[ours] for ours, theirs in _FIGURES.items()})
         elapsed = max(reading.elapsed, 1e-9)
         shown: dict[str, Any] = {"articles": f"{seen['read']:,} articles"}

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from beam_pipelines.inputs.plain_text import TextUnit
 from beam_pipelines.jats.article_reader import DEFAULT_SECTIONS, SectionName
-from beam_pipelines.stages import editions
+from beam_pipelines.stages import duplicates
 from beam_pipelines.stages.corpus_parts import Reading
 from beam_pipelines.stages.shards import Sampling
 from beam_pipelines.text.filters import ArticleFilter, Require
@@ -209,9 +209,9 @@ class BuildConfig:
     def reading(self) -> Reading:
         """Returns how articles are read."""
         marks = {
-            editions.RETRACTED: self.retracted,
-            editions.MANUSCRIPT: self.manuscripts,
-            editions.HISTORICAL_OCR: self.historical_ocr,
+            duplicates.RETRACTED: self.retracted,
+            duplicates.MANUSCRIPT: self.manuscripts,
+            duplicates.HISTORICAL_OCR: self.historical_ocr,
         }
         return Reading(
             filter=ArticleFilter(

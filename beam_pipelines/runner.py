@@ -1,18 +1,28 @@
-"""Which engine runs the job: the options after `--` belong to Beam.
+"""Which engine runs the Beam job, and the worker processes of the local one.
 
-`DirectRunner` (the default) is Beam's in-process engine, by its own name `FnApiRunner`, with a
-worker process for each core: Beam's switch of that name would first look for a binary on the
-network.
+The options after a bare `--` belong to Beam. Without any, the job runs on Beam's in-process engine
+with a worker process for each core:
+
+    engine = Engine(["--direct_num_workers=2"])
+    run_pipeline(engine.pipeline())
+
+`DirectRunner` means that engine here too, under its own name `FnApiRunner`: Beam 2.77's
+`DirectRunner` is a switch that first looks on the network for the binary of Prism.
 """
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import re
 import shlex
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import apache_beam as beam
@@ -25,29 +35,29 @@ from apache_beam.options.pipeline_options import (
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.transforms.environments import SubprocessSDKEnvironment
 
-from beam_pipelines import worker_processes
 from pmc2vec.cli import log_lines, verbosity
 from pmc2vec.errors import UserError
 
-WORKER = "beam_pipelines.worker_main"
-LOCAL = ("", "DirectRunner", "FnApiRunner")
-_USER_ERROR = re.compile(r"pmc2vec\.errors\.UserError: (.*?)(?: \[while running|\n|$)")
+WORKER_MODULE = "beam_pipelines.worker_main"
+LOCAL_RUNNERS = ("", "DirectRunner", "FnApiRunner")
 
-# What a job server says of a job, after the engine's own account in the log.
+# A worker's traceback reaches this process as text: its last line names the error.
+_USER_ERROR = re.compile(r"pmc2vec\.errors\.UserError: (.*?)(?: \[while running|\n|$)")
+# What a job server says of a job that failed, when the log has the engine's own account.
 _ENGINE_ERROR = re.compile(r"^(Pipeline \S+ failed in state FAILED: [^\n]+)")
 
 
 def unknown_options(flags: Sequence[str]) -> list[str]:
     """Returns the words of `flags` that no options class of Beam declares."""
     parser = _BeamArgumentParser(allow_abbrev=False)
-    for options in _subclasses(PipelineOptions):
-        options._add_argparse_args(parser)  # noqa: SLF001  # Beam's hook, which has no public twin
+    for options in _all_subclasses(PipelineOptions):
+        options._add_argparse_args(parser)  # noqa: SLF001  # Beam's hook has no public twin.
     return list(parser.parse_known_args(list(flags))[1])
 
 
-def _subclasses(cls: Any) -> list[Any]:
-    own = cls.__subclasses__()
-    return [*own, *(deeper for sub in own for deeper in _subclasses(sub))]
+def _all_subclasses(parent: Any) -> list[Any]:
+    direct = parent.__subclasses__()
+    return [*direct, *(deeper for child in direct for deeper in _all_subclasses(child))]
 
 
 class Engine:
@@ -62,11 +72,12 @@ class Engine:
     def __init__(self, flags: Sequence[str] = ()) -> None:
         self.options = PipelineOptions(list(flags), allow_unsafe_triggers=False)
         runner = self.options.view_as(StandardOptions).runner or ""
-        self.local = runner in LOCAL and "--prism_location" not in " ".join(flags)
+        self.local = runner in LOCAL_RUNNERS and "--prism_location" not in " ".join(flags)
         self.workers = self._set_workers(flags) if self.local else 1
 
     def _set_workers(self, flags: Sequence[str]) -> int:
         direct = self.options.view_as(DirectOptions)
+        # Beam's default is one worker; its 0 means "one for each core", and so does no option here.
         if not any(flag.startswith("--direct_num_workers") for flag in flags):
             direct.direct_num_workers = 0
         direct.direct_num_workers = direct.direct_num_workers or os.cpu_count() or 1
@@ -76,7 +87,7 @@ class Engine:
         mode = self.options.view_as(DirectOptions).direct_running_mode
         if self.workers == 1 or mode != "in_memory":
             return FnApiRunner()
-        command = f"exec {shlex.quote(sys.executable)} -m {WORKER}"
+        command = f"exec {shlex.quote(sys.executable)} -m {WORKER_MODULE}"
         return FnApiRunner(SubprocessSDKEnvironment.from_command_string(command))
 
     def shares_files(self, folder: str) -> bool:
@@ -85,7 +96,7 @@ class Engine:
 
     def pipeline(self) -> beam.Pipeline:
         """Returns an empty pipeline on this engine."""
-        # Beam installs a log handler of its own, and tells every error once more than we do.
+        # Beam installs its own log handler, which would print each error once more than ours.
         logging.basicConfig(level=logging.WARNING, handlers=log_lines.handlers(), force=True)
         quiet = logging.CRITICAL if self.local else logging.WARNING
         level = logging.INFO if verbosity.asked.verbose else quiet
@@ -94,14 +105,14 @@ class Engine:
         return beam.Pipeline(runner=runner, options=self.options)
 
 
-def run(pipeline: beam.Pipeline) -> None:
+def run_pipeline(pipeline: beam.Pipeline) -> None:
     """Runs the pipeline to its end.
 
     Raises:
-        UserError: a worker raised one; its message, without Beam's account of where. Or it died.
+        UserError: a worker raised one (its message, without Beam's traceback), or a worker died.
     """
     try:
-        with worker_processes.watched(WORKER):
+        with watch_workers(WORKER_MODULE):
             pipeline.run().wait_until_finish()
     except UserError:
         raise
@@ -109,3 +120,91 @@ def run(pipeline: beam.Pipeline) -> None:
         if match := _USER_ERROR.search(str(error)) or _ENGINE_ERROR.search(str(error)):
             raise UserError(match[1]) from error
         raise
+
+
+# --- worker processes of the local engine --------------------------------------------------------
+
+# Names of Beam 2.77's threads: one waits for a worker's process, the others read what it sends.
+_WAITING_THREAD = "run_worker"
+_READING_THREADS = ("beam_control_read", "read_grpc_client_inputs")
+_STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_WORKER_DIED = signal.SIGUSR1
+
+
+@contextlib.contextmanager
+def watch_workers(module: str) -> Iterator[None]:
+    """Ends the work inside when a worker dies, and the workers when a signal ends the work.
+
+    Beam 2.77 alone would wait for ever for a worker that was killed (by the system, when memory is
+    short), and after Ctrl-C for workers that it never asked to end. The opposite case, a program
+    that dies before its workers, is handled in `worker_main`.
+
+    Only the main thread receives signals in Python; in any other thread this does nothing.
+
+    Args:
+        module: the module that the workers run.
+
+    Raises:
+        UserError: a worker died.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    causes: list[BaseException | None] = []
+
+    def report_death(args: Any) -> None:
+        """Wakes the main thread when the thread that waits for a worker's process has failed."""
+        name = args.thread.name if args.thread else ""
+        if name not in (_WAITING_THREAD, *_READING_THREADS):
+            previous_hook(args)
+        elif name == _WAITING_THREAD and not causes:
+            causes.append(args.exc_value)
+            signal.pthread_kill(threading.main_thread().ident or 0, _WORKER_DIED)
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        """Kills the workers, and then does what the signal did before."""
+        causes.append(None)
+        kill_workers(module)
+        previous = handlers[number]
+        if not callable(previous):
+            raise KeyboardInterrupt
+        previous(number, frame)
+
+    previous_hook = threading.excepthook
+    # A signal that is ignored (a shell's background job ignores Ctrl-C) stays ignored.
+    handlers: dict[int, Any] = {
+        number: handler
+        for number in (*_STOP_SIGNALS, _WORKER_DIED)
+        if callable(handler := signal.getsignal(number)) or number == _WORKER_DIED
+    }
+    with contextlib.ExitStack() as stack:
+        stack.callback(setattr, threading, "excepthook", previous_hook)
+        threading.excepthook = report_death
+        for number, handler in handlers.items():
+            stack.callback(signal.signal, number, handler)
+            signal.signal(number, interrupt)
+        try:
+            yield
+        except BaseException as error:
+            if causes and causes[0] is not None:
+                raise _worker_death(causes[0]) from error
+            raise
+
+
+def kill_workers(module: str) -> None:
+    """Kills this process's children that run `module` (on Linux; elsewhere there is no /proc)."""
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            # proc(5): the parent's id is the second field after the name, which stands in brackets.
+            parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+            words = (folder / "cmdline").read_bytes().split(b"\0")
+            if parent == os.getpid() and module.encode() in words:
+                os.kill(int(folder.name), signal.SIGKILL)
+
+
+def _worker_death(error: BaseException) -> UserError:
+    status = str(error).rpartition(" ")[2]
+    return UserError(
+        f"a worker process ended with status {status}, killed perhaps because memory is short; "
+        "the same command goes on, with fewer workers after -- --direct_num_workers=1"
+    )

@@ -1,39 +1,48 @@
-"""The PTransforms of the build, each lifting one pure function from files to files.
+"""The PTransforms of the build; each lifts one pure function that goes from files to files.
 
-Articles, tokens and records never cross a stage boundary: what Beam shuffles is names and counts.
-A side input is the barrier between two stages. Keys are given, never drawn, so that the local
-engine spreads the same work in the same way every time.
+Articles, tokens and records never pass from one stage to the next through Beam: it moves only names
+and counts (docs/decisions/0003). Where a stage needs the files of another but none of its values,
+`WaitOn` is the barrier. The fields of a transform are the keyword arguments of its function.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import apache_beam as beam
-from apache_beam import pvalue
+from apache_beam.pvalue import AsList, AsSingleton
+from apache_beam.transforms.util import WaitOn
 
-from beam_pipelines.inputs.work_items import WorkItem
-from beam_pipelines.stages import corpus_parts, editions, phrases, shards, word_counts
+from beam_pipelines.stages import corpus_parts, duplicates, phrases, shards, word_counts
 from beam_pipelines.stages.finishing import write_corpus, write_manifest
-from beam_pipelines.stages.output import Output
-from pmc2vec.dataset.manifest import VocabularyFile
+from beam_pipelines.stages.output_folder import OutputFolder
 
-COUNTS = "counts"
-PAIRS = "pairs"
-PHRASED = "phrased"
-"""Folders of counts: of words, of words and pairs for each pass, of words with phrases joined."""
+COUNTS_FOLDER = "counts"
+"""Counts of the words of each part, and their merge in a build without phrases."""
+PAIRS_FOLDER = "pairs"
+"""Counts of words and of pairs of neighbours for phrase pass N, in `pairs-N`."""
+PHRASED_FOLDER = "phrased"
+"""Counts of words with all phrases joined, and their merge."""
+
+
+def _options(transform: Any) -> dict[str, Any]:
+    return {field.name: getattr(transform, field.name) for field in fields(transform)}
 
 
 @dataclass
-class Spread(beam.PTransform):
-    """Makes a PCollection of `items` whose elements may run on different workers."""
+class Distribute(beam.PTransform):
+    """Makes a PCollection of `items` whose elements may run on different workers.
+
+    `beam.Reshuffle` would do, but it draws its keys. Here the key is the place in `items`: the
+    local engine gives each worker a fixed set of keys, and so the same items in every run.
+    """
 
     items: Sequence[Any]
 
     def expand(self, pipeline: beam.Pipeline) -> beam.PCollection:
-        """Keys each item with its place and groups, which is where an engine spreads work."""
+        """Groups the items by their place: engines spread work where keys are grouped."""
         return (
             pipeline
             | "Place" >> beam.Create(list(enumerate(self.items)), reshuffle=False)
@@ -43,146 +52,157 @@ class Spread(beam.PTransform):
 
 
 @dataclass
-class ResolveEditions(beam.PTransform):
-    """Bundles of work items -> what is left out; lifts `editions.write_left_out`."""
+class ResolveDuplicates(beam.PTransform):
+    """Bundles of work items -> what is left out; lifts two functions of `duplicates`."""
 
-    output: Output
+    output: OutputFolder
 
     def expand(self, bundles: beam.PCollection) -> beam.PCollection:
-        """Returns a PCollection of how many editions each partition leaves out."""
-        listed = (
+        """Returns a PCollection of how many copies each partition leaves out."""
+        names = (
             bundles
             | beam.FlatMap(lambda bundle: [item for item in bundle if item.byte_range.index == 0])
-            | beam.Map(_catalogue, output=self.output)
+            | beam.Map(duplicates.write_catalogue, output=self.output)
         )
         return (
             bundles.pipeline
-            | "Partitions" >> Spread(range(editions.PARTITIONS))
-            | beam.Map(editions.write_left_out, pvalue.AsList(listed), output=self.output)
+            | "Partitions" >> Distribute(range(duplicates.ID_PARTITIONS))
+            | beam.Map(duplicates.write_left_out, AsList(names), output=self.output)
         )
-
-
-def _catalogue(item: WorkItem, *, output: Output) -> str:
-    paths = [path for path, _ in item.files]
-    return editions.write_catalogue(item.catalogue, paths, output=output)
 
 
 @dataclass
 class WriteParts(beam.PTransform):
-    """Bundles of work items, editions resolved -> Parts of the corpus; lifts `parts.write_part`."""
+    """Bundles of work items -> parts of the corpus; lifts `corpus_parts.write_part`."""
 
-    output: Output
+    output: OutputFolder
     reading: corpus_parts.Reading
 
     def expand(self, inputs: tuple[beam.PCollection, beam.PCollection]) -> beam.PCollection:
-        """Returns a PCollection of Part."""
+        """Returns a PCollection of Part, made after the duplicates are resolved."""
         bundles, resolved = inputs
-        return (
-            bundles
-            | beam.FlatMap(lambda bundle: bundle)
-            | beam.Map(
-                corpus_parts.write_part,
-                pvalue.AsList(resolved),
-                output=self.output,
-                reading=self.reading,
-            )
-        )
+        items = bundles | beam.FlatMap(lambda bundle: bundle) | WaitOn(resolved)
+        return items | beam.Map(corpus_parts.write_part, **_options(self))
+
+
+@dataclass
+class WriteCorpus(beam.PTransform):
+    """Parts -> corpus.json; lifts `finishing.write_corpus`."""
+
+    output: OutputFolder
+    config: dict[str, Any]
+    inputs: tuple[tuple[str, int], ...]
+    code_version: str
+
+    def expand(self, parts: beam.PCollection) -> beam.PCollection:
+        """Returns a PCollection of one number: the articles kept."""
+        return parts | beam.combiners.ToList() | beam.Map(write_corpus, **_options(self))
 
 
 @dataclass
 class MergeCounts(beam.PTransform):
-    """Names of counted parts -> what each partition dropped; lifts `counts.merge_partition`."""
+    """Names of counted parts -> merged counts; lifts `word_counts.merge_partition`."""
 
-    output: Output
+    output: OutputFolder
     counted: str
     folder: str
     min_count: int
-    words: bool = False
+    for_vocabulary: bool = False
 
     def expand(self, names: beam.PCollection) -> beam.PCollection:
-        """Returns a PCollection of (words, tokens) dropped."""
+        """Returns a PCollection of (words, tokens) that each partition drops."""
+        partitions = names.pipeline | "Partitions" >> Distribute(range(word_counts.WORD_PARTITIONS))
+        return partitions | beam.Map(word_counts.merge_partition, AsList(names), **_options(self))
+
+
+@dataclass
+class CountPhrases(beam.PTransform):
+    """Names of parts -> the same, when they are counted; lifts `phrases.write_counts`."""
+
+    parts: Sequence[str]
+    output: OutputFolder
+    passes: int
+    folder: str
+    pairs: bool
+
+    def expand(self, earlier: beam.PCollection) -> beam.PCollection:
+        """Returns a PCollection of names of parts, counted after `earlier` is finished."""
+        parts = earlier.pipeline | Distribute(self.parts) | WaitOn(earlier)
+        return parts | beam.Map(
+            phrases.write_counts,
+            output=self.output,
+            passes=self.passes,
+            folder=self.folder,
+            pairs=self.pairs,
+        )
+
+
+@dataclass
+class WritePhrases(beam.PTransform):
+    """Names of parts -> the phrases of one pass; lifts `phrases.write_phrases`."""
+
+    parts: Sequence[str]
+    output: OutputFolder
+    number: int
+    min_count: int
+    threshold: float
+
+    def expand(self, earlier: beam.PCollection) -> beam.PCollection:
+        """Returns a PCollection of one number, how many; `earlier` ends before the pass begins."""
+        folder = f"{PAIRS_FOLDER}-{self.number}"
+        source, floor = self.output.path(folder), self.min_count + 1
         return (
-            names.pipeline
-            | "Partitions" >> Spread(range(word_counts.PARTITIONS))
+            earlier
+            | CountPhrases(self.parts, self.output, self.number - 1, folder, pairs=True)
+            | MergeCounts(self.output, source, folder, floor)
+            | beam.combiners.ToList()
             | beam.Map(
-                word_counts.merge_partition,
-                pvalue.AsList(names),
-                counted=self.counted,
+                phrases.write_phrases,
+                number=self.number,
                 output=self.output,
-                folder=self.folder,
+                folder=folder,
                 min_count=self.min_count,
-                words=self.words,
+                threshold=self.threshold,
             )
         )
 
 
 @dataclass
-class FindPhrases(beam.PTransform):
-    """Names of parts -> names of parts counted with phrases; lifts `phrases.write_phrases`.
+class JoinPhrases(beam.PTransform):
+    """Names of parts -> names of parts that are counted in PHRASED_FOLDER, with phrases joined.
 
-    An increment finds none: it joins those of the dataset that it is built since.
+    An increment finds no phrases: it joins those of the dataset that it is built since.
 
     Attributes:
-        output: the dataset.
         parts: names of all parts.
+        output: the dataset.
         passes: of phrase detection, at least 1.
         min_count, threshold: of a phrase.
     """
 
-    output: Output
     parts: Sequence[str]
+    output: OutputFolder
     passes: int
     min_count: int
     threshold: float
 
     def expand(self, names: beam.PCollection) -> beam.PCollection:
-        """Returns a PCollection of the names of parts, when they are counted in PHRASED."""
-        before = names
+        """Returns a PCollection of names of parts."""
+        earlier = names
         for number in range(1, self.passes + 1) if self.output.since is None else ():
-            folder = f"{PAIRS}-{number}"
-            counted = self._count(before, number, folder, pairs=True)
-            source = self.output.path(folder)
-            dropped = counted | f"Merge pass {number}" >> MergeCounts(
-                self.output, source, folder, self.min_count + 1
+            earlier = earlier | f"Pass {number}" >> WritePhrases(
+                self.parts, self.output, number, self.min_count, self.threshold
             )
-            before = (
-                names.pipeline
-                | f"Pass {number}" >> beam.Create([number])
-                | f"Write pass {number}"
-                >> beam.Map(
-                    phrases.write_phrases,
-                    pvalue.AsList(dropped),
-                    output=self.output,
-                    folder=folder,
-                    min_count=self.min_count,
-                    threshold=self.threshold,
-                )
-            )
-        return self._count(before, self.passes + 1, PHRASED, pairs=False)
-
-    def _count(
-        self, before: beam.PCollection, number: int, folder: str, *, pairs: bool
-    ) -> beam.PCollection:
-        return (
-            before.pipeline
-            | f"Parts {number}" >> Spread(self.parts)
-            | f"Count {number}"
-            >> beam.Map(
-                phrases.write_counts,
-                pvalue.AsList(before),
-                output=self.output,
-                passes=number - 1,
-                folder=folder,
-                pairs=pairs,
-            )
+        return earlier | CountPhrases(
+            self.parts, self.output, self.passes, PHRASED_FOLDER, pairs=False
         )
 
 
 @dataclass
 class WriteVocabulary(beam.PTransform):
-    """Names of counted parts -> one VocabularyFile; lifts `counts.write_vocabulary`."""
+    """Names of counted parts -> one VocabularyFile; lifts `word_counts.write_vocabulary`."""
 
-    output: Output
+    output: OutputFolder
     counted: str
     folder: str
     min_count: int
@@ -190,86 +210,48 @@ class WriteVocabulary(beam.PTransform):
 
     def expand(self, names: beam.PCollection) -> beam.PCollection:
         """Returns a PCollection of one VocabularyFile."""
-        dropped = names | MergeCounts(
-            self.output, self.counted, self.folder, self.min_count, words=True
+        merge = MergeCounts(
+            self.output, self.counted, self.folder, self.min_count, for_vocabulary=True
         )
         return (
-            names.pipeline
-            | "Once" >> beam.Create([self.max_final_vocab])
+            names
+            | merge
+            | beam.combiners.ToList()
             | beam.Map(
-                _vocabulary,
-                pvalue.AsList(dropped),
+                word_counts.write_vocabulary,
                 output=self.output,
                 folder=self.folder,
                 min_count=self.min_count,
+                max_final_vocab=self.max_final_vocab,
             )
         )
-
-
-def _vocabulary(
-    max_final_vocab: int | None, dropped: list[tuple[int, int]], **options: Any
-) -> VocabularyFile:
-    return word_counts.write_vocabulary(dropped, max_final_vocab=max_final_vocab, **options)
 
 
 @dataclass
 class WriteShards(beam.PTransform):
-    """Parts and vocabulary -> Shards; lifts `shards.write_shards`."""
+    """Parts and vocabulary -> shards; lifts `shards.write_shards`."""
 
-    output: Output
+    output: OutputFolder
     sampling: shards.Sampling
 
     def expand(self, inputs: tuple[beam.PCollection, beam.PCollection]) -> beam.PCollection:
         """Returns a PCollection of Shard, of both splits and every draw."""
-        made, vocabulary = inputs
+        parts, vocabulary = inputs
+        numbers = range(self.sampling.num_shards * self.sampling.passes)
         return (
-            made.pipeline
-            | "Shards" >> Spread(range(self.sampling.num_shards * self.sampling.passes))
+            parts.pipeline
+            | Distribute(numbers)
             | beam.FlatMap(
-                shards.write_shards,
-                pvalue.AsList(made),
-                pvalue.AsSingleton(vocabulary),
-                output=self.output,
-                sampling=self.sampling,
+                shards.write_shards, AsList(parts), AsSingleton(vocabulary), **_options(self)
             )
         )
-
-
-@dataclass
-class WriteCorpus(beam.PTransform):
-    """Parts -> corpus.json; lifts `completion.write_corpus`."""
-
-    output: Output
-    config: dict[str, Any]
-    inputs: tuple[tuple[str, int], ...]
-    code_version: str
-
-    def expand(self, made: beam.PCollection) -> beam.PCollection:
-        """Returns a PCollection of one number: the articles kept."""
-        return (
-            made.pipeline
-            | beam.Create([self.inputs])
-            | beam.Map(
-                _corpus,
-                pvalue.AsList(made),
-                output=self.output,
-                config=self.config,
-                code_version=self.code_version,
-            )
-        )
-
-
-def _corpus(
-    inputs: tuple[tuple[str, int], ...], made: list[corpus_parts.Part], **options: Any
-) -> int:
-    return write_corpus(made, inputs=inputs, **options)
 
 
 @dataclass
 class WriteManifest(beam.PTransform):
-    """Corpus, vocabulary and shards -> manifest.json; lifts `completion.write_manifest`."""
+    """Corpus, vocabulary and shards -> manifest.json; lifts `finishing.write_manifest`."""
 
-    output: Output
+    output: OutputFolder
     sampling: shards.Sampling
     config: dict[str, Any]
     code_version: str
@@ -277,12 +259,9 @@ class WriteManifest(beam.PTransform):
     def expand(self, inputs: tuple[beam.PCollection, ...]) -> beam.PCollection:
         """Returns a PCollection of one bool: whether there is anything to train on."""
         corpus, vocabulary, written = inputs
-        return vocabulary | beam.Map(
-            write_manifest,
-            pvalue.AsList(written),
-            pvalue.AsList(corpus),
-            output=self.output,
-            sampling=self.sampling,
-            config=self.config,
-            code_version=self.code_version,
+        return (
+            written
+            | beam.combiners.ToList()
+            | WaitOn(corpus)
+            | beam.Map(write_manifest, AsSingleton(vocabulary), **_options(self))
         )

@@ -1,8 +1,9 @@
-"""A worker process of the local engine: Beam's own, without its account on the user's terminal.
+"""A worker process of the local engine: `python -m beam_pipelines.worker_main`, started by Beam.
 
-Beam prints every error here as well as sending it to the program that waits, which tells it better.
-What the interpreter itself has to say (a crash) still reaches the terminal. A worker dies with the
-program that started it, so that none goes on writing into a folder that the next build has taken.
+It runs Beam's own worker and differs in three things. It does not print errors on the user's
+terminal: Beam also sends them to the program that waits, which prints one line. A crash of the
+interpreter still prints. And the worker dies with the program that started it, so that none goes on
+writing into a folder that the next build has locked.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from pmc2vec import machine
 with machine.garbage_collection_paused():
     from apache_beam.runners.worker import sdk_worker_main
 
-_PR_SET_PDEATHSIG = 1  # prctl(2), Linux
+_PR_SET_PDEATHSIG = 1  # prctl(2): the signal that Linux sends to this process when its parent ends.
 
 if __name__ == "__main__":
     if sys.platform == "linux":

@@ -64,7 +64,7 @@ def test_the_pipeline_equals_direct_computation(tmp_path):
     words = vocabulary.rank_words(list(counts), np.array(list(counts.values())), min_count=2)
     assert (tmp_path / "data/vocabulary.tsv").read_text() == vocabulary.format_vocabulary(words)
 
-    table = shards.lookup(words, sampling)
+    table = shards.drawing_tables(words, sampling)
     for split, draw in (("train", 0), ("train", 1), ("validation", 0)):
         drawn = skipgrams.RandomSeed(1, draw)
         # Each part here is one row group, and there are as many shards as parts.
@@ -126,9 +126,9 @@ def test_a_shard_does_not_follow_the_order_of_the_archives(tmp_path, monkeypatch
 
 
 def test_archives_are_read_together_as_far_as_their_footers_may_be_held(monkeypatch):
-    monkeypatch.setattr(shards, "_FOOTERS", 4)
+    monkeypatch.setattr(shards, "_FOOTER_GROUPS", 4)
     parts = [Part(f"part-{n:05d}", (10,) * groups) for n, groups in enumerate([2, 2, 2, 9, 0, 2])]
-    turns = shards._turns(parts, np.random.default_rng(1))
+    turns = shards._reading_rounds(parts, np.random.default_rng(1))
     assert turns.keys() == {part.name for part in parts}
     for turn in range(max(turns.values()) + 1):
         together = [len(part.groups) for part in parts if turns[part.name] == turn]
@@ -136,9 +136,9 @@ def test_archives_are_read_together_as_far_as_their_footers_may_be_held(monkeypa
 
 
 def test_texts_are_looked_up_together_as_far_as_their_bytes_go(monkeypatch):
-    monkeypatch.setattr(shards, "_LOOKED_UP_TOGETHER", 100)
+    monkeypatch.setattr(shards, "_LOOKUP_BYTES", 100)
     texts = [Tokens(f"PMC{n}", pa.array(["x" * n])) for n in (1, 60, 30, 99, 200, 5)]
-    found = list(shards._together([[text] for text in texts]))
+    found = list(shards._lookup_batches([[text] for text in texts]))
     ids = [[text.article_id for text in held] for held in found]
     assert ids == [["PMC1", "PMC60", "PMC30"], ["PMC99"], ["PMC200"], ["PMC5"]]
 

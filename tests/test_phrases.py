@@ -3,7 +3,7 @@ import pytest
 
 from beam_pipelines.build import build
 from beam_pipelines.config import BuildConfig
-from beam_pipelines.stages.phrases import join, join_all, scores
+from beam_pipelines.stages.phrases import join_passes, join_phrases, phrase_scores
 
 PHRASES = {"breast": {"cancer", "milk"}, "new": {"york"}}
 
@@ -20,20 +20,20 @@ PHRASES = {"breast": {"cancer", "milk"}, "new": {"york"}}
     ],
 )
 def test_phrases_are_joined_from_the_left(words, expected):
-    assert join(words.split(), PHRASES) == expected.split()
+    assert join_phrases(words.split(), PHRASES) == expected.split()
 
 
 def test_a_word_is_in_one_phrase_only():
-    assert join(["a", "a", "a"], {"a": {"a"}}) == ["a_a", "a"]
+    assert join_phrases(["a", "a", "a"], {"a": {"a"}}) == ["a_a", "a"]
 
 
 def test_a_later_pass_sees_what_earlier_ones_joined():
-    assert join_all("new york city", [PHRASES, {"new_york": {"city"}}]) == ["new_york_city"]
+    assert join_passes("new york city", [PHRASES, {"new_york": {"city"}}]) == ["new_york_city"]
 
 
 def test_the_score_is_that_of_the_paper_with_gensims_scale():
     pairs, firsts, seconds = np.array([8, 5]), np.array([10, 10]), np.array([20, 20])
-    found = scores(pairs, firsts, seconds, distinct=1000, min_count=5)
+    found = phrase_scores(pairs, firsts, seconds, distinct=1000, min_count=5)
     assert found.tolist() == [3 / 200 * 1000, 0.0]
 
 
@@ -56,7 +56,7 @@ def test_phrases_and_scores_are_gensims(tmp_path):
     theirs = model.export_phrases()
     assert len(ours) > 5
     assert ours == pytest.approx(theirs, rel=1e-5)
-    joined = [join(sentence, _nested(ours)) for sentence in text]
+    joined = [join_phrases(sentence, _nested(ours)) for sentence in text]
     assert joined == [phrases.Phraser(model)[sentence] for sentence in text]
 
 

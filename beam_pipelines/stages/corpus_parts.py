@@ -19,10 +19,9 @@ from typing import BinaryIO
 from beam_pipelines.inputs import archives, plain_text
 from beam_pipelines.inputs.work_items import WorkItem
 from beam_pipelines.jats import article_reader
-from beam_pipelines.stages import editions
+from beam_pipelines.stages import duplicates
 from beam_pipelines.stages.corpus_files import CorpusArticle, CorpusWriter, Summary
-from beam_pipelines.stages.heartbeats import Heartbeat
-from beam_pipelines.stages.output import REJECTED, Output
+from beam_pipelines.stages.output_folder import REJECTED_NAME, Heartbeat, OutputFolder
 from beam_pipelines.stages.word_counts import CountsWriter
 from beam_pipelines.text.filters import NO_KEYWORD, ArticleFilter, may_mention
 from beam_pipelines.text.sentences import split_sentences
@@ -40,7 +39,7 @@ class Reading:
         tokenizer, lowercase, numbers: see `tokenizers.make_tokenizer`.
         max_document_bytes: larger documents are rejected.
         text_unit: what a block of a plain text file is.
-        welcome: marks of editions (see `editions.MARKS`) that are no reason to leave them out.
+        welcome: marks of editions (see `duplicates.MARKS`) that are no reason to leave them out.
         precheck: whether to pass over articles whose raw text holds no keyword.
     """
 
@@ -51,7 +50,7 @@ class Reading:
     numbers: NumberHandling = "keep"
     max_document_bytes: int = archives.MAX_DOCUMENT_BYTES
     text_unit: plain_text.TextUnit = "line"
-    welcome: tuple[str, ...] = (editions.MANUSCRIPT, editions.HISTORICAL_OCR)
+    welcome: tuple[str, ...] = (duplicates.MANUSCRIPT, duplicates.HISTORICAL_OCR)
     precheck: bool = True
 
     @property
@@ -81,18 +80,15 @@ class Part:
     groups: tuple[int, ...]
 
 
-def write_part(
-    item: WorkItem, _resolved: Iterable[int] = (), *, output: Output, reading: Reading
-) -> Part:
+def write_part(item: WorkItem, *, output: OutputFolder, reading: Reading) -> Part:
     """Reads one work item and writes its part of the corpus; a finished part is left alone.
 
     Args:
         item: what to read; its editions stand in the catalogue.
-        _resolved: not looked at; in Beam it says that what is left out is known.
         output: the dataset.
         reading: how articles are read.
     """
-    left_out = editions.read_left_out(item.catalogue, welcome=reading.welcome, output=output)
+    left_out = duplicates.read_left_out(item.catalogue, welcome=reading.welcome, output=output)
     summary_path = output.path("corpus", f"{item.name}.json")
     origin = hashlib.sha256(
         repr((item.files, item.byte_range, reading, sorted(left_out.items()))).encode()
@@ -107,7 +103,7 @@ def write_part(
             for names in (
                 ("corpus", f"{item.name}.parquet"),
                 ("counts", f"{item.name}.parquet"),
-                ("corpus", f"{item.name}.{REJECTED}"),
+                ("corpus", f"{item.name}.{REJECTED_NAME}"),
             )
         )
         writer = stack.enter_context(closing(CorpusWriter(next(files), summary)))
@@ -171,7 +167,7 @@ def _licensed(
     """Returns the article with the licence that stands beside it, where its XML names none."""
     if isinstance(found, dict) or found.article.licence:
         return found
-    licence = editions.licences(path).get(place, "")
+    licence = duplicates.licences(path).get(place, "")
     return replace(found, article=replace(found.article, licence=licence))
 
 
@@ -258,7 +254,7 @@ def sorted_parts(parts: Iterable[Part]) -> list[Part]:
     return sorted(parts, key=lambda part: part.name)
 
 
-def total(parts: Iterable[Part], output: Output) -> Summary:
+def total(parts: Iterable[Part], output: OutputFolder) -> Summary:
     """Returns the sum of the parts' summaries."""
     whole = Summary()
     for part in sorted_parts(parts):
@@ -270,7 +266,7 @@ def total(parts: Iterable[Part], output: Output) -> Summary:
     return whole
 
 
-def finished_parts(output: Output) -> list[Part]:
+def finished_parts(output: OutputFolder) -> list[Part]:
     """Returns the parts of a corpus on disk, by name."""
     parts = []
     for path, _ in matches(output.corpus_path("corpus", "part-*.json")):

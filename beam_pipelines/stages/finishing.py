@@ -18,9 +18,14 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from beam_pipelines.stages import editions, history
+from beam_pipelines.stages import duplicates, history
 from beam_pipelines.stages.corpus_parts import Part, sorted_parts, total
-from beam_pipelines.stages.output import REJECTED, SOURCES, SUPERSEDED, Output
+from beam_pipelines.stages.output_folder import (
+    REJECTED_NAME,
+    SOURCES_NAME,
+    SUPERSEDED_NAME,
+    OutputFolder,
+)
 from beam_pipelines.stages.shards import Sampling
 from pmc2vec.dataset import records
 from pmc2vec.dataset.manifest import CORPUS_NAME, MANIFEST_NAME, Manifest, Shard, VocabularyFile
@@ -58,7 +63,7 @@ class Corpus:
 def write_corpus(
     parts: Sequence[Part],
     *,
-    output: Output,
+    output: OutputFolder,
     config: dict[str, Any],
     inputs: tuple[tuple[str, int], ...],
     code_version: str,
@@ -66,9 +71,9 @@ def write_corpus(
     """Writes what stands beside the corpus and then corpus.json; returns the articles kept."""
     summary = total(parts, output)
     ordered = sorted_parts(parts)
-    with atomic_file(output.path(REJECTED)) as rejected:
+    with atomic_file(output.path(REJECTED_NAME)) as rejected:
         for part in ordered:
-            lines = read_text(output.path("corpus", f"{part.name}.{REJECTED}")) or ""
+            lines = read_text(output.path("corpus", f"{part.name}.{REJECTED_NAME}")) or ""
             rejected.write(lines.encode())
     _write_sources(ordered, output)
     history.write_inputs(inputs, output=output)
@@ -88,8 +93,8 @@ def write_corpus(
     return summary.funnel["kept"]
 
 
-def _write_sources(parts: Iterable[Part], output: Output) -> None:
-    with atomic_file(output.path(SOURCES)) as sources:
+def _write_sources(parts: Iterable[Part], output: OutputFolder) -> None:
+    with atomic_file(output.path(SOURCES_NAME)) as sources:
         sources.write(_SOURCES_HEADER)
         sources.writelines(_earlier_sources(output.since))
         for part in parts:
@@ -104,21 +109,21 @@ def _write_sources(parts: Iterable[Part], output: Output) -> None:
 def _earlier_sources(since: str | None) -> Iterator[bytes]:
     """Yields the rows of an earlier dataset's SOURCES.tsv."""
     if since is not None:
-        with open_binary(join(since, SOURCES)) as sources:
+        with open_binary(join(since, SOURCES_NAME)) as sources:
             yield from itertools.islice(sources, 1, None)
 
 
-def _write_superseded(since: str, output: Output) -> int:
+def _write_superseded(since: str, output: OutputFolder) -> int:
     """Writes superseded.tsv; returns how many articles are in it."""
-    ids = {pmcid.encode() for pmcid in editions.read_superseded(output)}
+    ids = {pmcid.encode() for pmcid in duplicates.read_superseded(output)}
     found = {row.partition(b"\t")[0]: row for row in _earlier_sources(since)
              if row.partition(b"\t")[0] in ids}  # fmt: skip
-    with atomic_file(output.path(SUPERSEDED)) as file:
+    with atomic_file(output.path(SUPERSEDED_NAME)) as file:
         file.writelines((_SOURCES_HEADER, *found.values()))
     return len(found)
 
 
-def read_corpus(output: Output) -> Corpus:
+def read_corpus(output: OutputFolder) -> Corpus:
     """Returns the corpus that the output uses.
 
     Raises:
@@ -141,11 +146,10 @@ def read_corpus(output: Output) -> Corpus:
 
 
 def write_manifest(
-    file: VocabularyFile,
     shards: Iterable[Shard],
-    _corpus: Sequence[int] = (),
+    vocabulary: VocabularyFile,
     *,
-    output: Output,
+    output: OutputFolder,
     sampling: Sampling,
     config: dict[str, Any],
     code_version: str,
@@ -153,9 +157,8 @@ def write_manifest(
     """Writes manifest.json; a dataset without anything to train on gets none.
 
     Args:
-        file: the vocabulary's.
         shards: all of them, in any order.
-        _corpus: not looked at; in Beam it says that corpus.json is written.
+        vocabulary: the file that was written.
         output: the dataset.
         sampling: how records were drawn.
         config: the options, for the manifest.
@@ -171,7 +174,7 @@ def write_manifest(
     manifest = Manifest(
         shape=sampling.shape,
         shards=made,
-        vocabulary=file,
+        vocabulary=vocabulary,
         funnel=corpus.funnel,
         licences=corpus.licences,
         config=config,

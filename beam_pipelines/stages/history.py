@@ -1,6 +1,6 @@
 """What a dataset knows of everything read up to it, so that an increment need not read it again.
 
-    known/editions.parquet   the newest edition of each article; row group i is partition i
+    known/duplicates.parquet   the newest edition of each article; row group i is partition i
     known/words.parquet      word, count: of every word, also of rare ones; likewise
     known/inputs.tsv         size and path of every input file
 
@@ -17,7 +17,7 @@ from contextlib import ExitStack
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from beam_pipelines.stages.output import Output
+from beam_pipelines.stages.output_folder import OutputFolder
 from pmc2vec.storage.files import (
     atomic_file,
     join,
@@ -33,24 +33,24 @@ EDITIONS = "editions"
 WORDS = "words"
 INPUTS = "inputs.tsv"
 
-Inputs = tuple[tuple[str, int], ...]
+InputFiles = tuple[tuple[str, int], ...]
 """Path and size in bytes of each input file."""
 
 
-def before(kind: str, partition: int, *, output: Output) -> Iterator[pa.Table]:
+def before(kind: str, partition: int, *, output: OutputFolder) -> Iterator[pa.Table]:
     """Yields the one table that the earlier dataset has of a partition; nothing without one."""
     if output.since is not None:
         with open_binary(join(output.since, FOLDER, f"{kind}.parquet")) as file:
             yield pq.ParquetFile(file).read_row_group(partition)
 
 
-def write(kind: str, partition: int, table: pa.Table, *, output: Output) -> None:
+def write(kind: str, partition: int, table: pa.Table, *, output: OutputFolder) -> None:
     """Writes one partition of what is known now."""
     with atomic_file(output.path(FOLDER, f"{kind}-{partition:05d}.parquet")) as file:
         pq.write_table(table, file)
 
 
-def gather(output: Output) -> None:
+def gather(output: OutputFolder) -> None:
     """Puts the partitions of each table into one file, a row group each."""
     for kind in (EDITIONS, WORDS):
         partitions = output.path(FOLDER, f"{kind}-*.parquet")
@@ -76,14 +76,14 @@ def _nothing(schema: pa.Schema) -> pa.Table:
     return pa.Table.from_pylist([empty], schema)
 
 
-def write_inputs(inputs: Iterable[tuple[str, int]], *, output: Output) -> None:
+def write_inputs(inputs: Iterable[tuple[str, int]], *, output: OutputFolder) -> None:
     """Writes the input files of this dataset, after those of the earlier one."""
     every = [*(read_inputs(output.since) if output.since else ()), *inputs]
     text = "".join(f"{size}\t{path}\n" for path, size in every)
     write_text(output.path(FOLDER, INPUTS), text)
 
 
-def read_inputs(dataset: str) -> Inputs:
+def read_inputs(dataset: str) -> InputFiles:
     """Returns every input file that a dataset knows."""
     text = read_text(join(dataset, FOLDER, INPUTS)) or ""
     rows = (line.split("\t", 1) for line in text.removesuffix("\n").split("\n") if line)

@@ -20,7 +20,7 @@ from beam_pipelines.config import completed
 from beam_pipelines.inputs.archives import ARCHIVE_SUFFIXES
 from beam_pipelines.inputs.sources import article_version
 from beam_pipelines.stages import history, phrases
-from beam_pipelines.stages.output import Output
+from beam_pipelines.stages.output_folder import OutputFolder
 from pmc2vec.dataset.manifest import MANIFEST_NAME, parse_manifest
 from pmc2vec.errors import UserError
 from pmc2vec.storage.files import join, read_text, write_text
@@ -43,9 +43,9 @@ class Since:
     """
 
     folder: str
-    inputs: history.Inputs
+    inputs: history.InputFiles
 
-    def new_files(self, inputs: history.Inputs) -> history.Inputs:
+    def new_files(self, inputs: history.InputFiles) -> history.InputFiles:
         """Returns the input files that the dataset does not know.
 
         Raises:
@@ -92,13 +92,13 @@ def open_since(folder: str, config: Mapping[str, Any]) -> Since:
     return Since(folder, history.read_inputs(folder))
 
 
-def copy_phrases(since: str, passes: int, output: Output) -> None:
+def copy_phrases(since: str, passes: int, output: OutputFolder) -> None:
     """Copies the earlier dataset's phrases: old and new text is joined alike, and words stay words.
 
     Raises:
         UserError: they are missing.
     """
-    for name in map(phrases.name, range(1, passes + 1)):
+    for name in map(phrases.phrases_name, range(1, passes + 1)):
         text = read_text(join(since, name))
         if text is None:
             raise UserError(f"{join(since, name)}: missing; build that dataset again")

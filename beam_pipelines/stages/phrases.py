@@ -1,14 +1,15 @@
-"""Collocations: `breast cancer` becomes the word `breast_cancer`, pass by pass.
+"""Phrases (collocations): `breast cancer` becomes the word `breast_cancer`.
 
-A pass counts words and pairs of neighbours in the corpus, as earlier passes have joined it, and
-joins the pairs that score above a threshold (word2phrase, Mikolov et al. 2013, section 4):
+A phrase pass counts words and pairs of neighbours in the corpus and joins the pairs that score
+above a threshold (word2phrase, Mikolov et al. 2013, section 4). The next pass counts what this one
+joined, and so finds `new_york city`:
 
     score(a, b) = (count(a b) - min_count) / (count(a) * count(b)) * N
 
 with N the number of distinct words and pairs, as in gensim's Phrases (word2phrase.c takes the
 number of tokens). The corpus on disk stays as it was read; phrases are joined where it is used.
 
-    >>> join(["the", "breast", "cancer", "gene"], {"breast": frozenset({"cancer"})})
+    >>> join_phrases(["the", "breast", "cancer", "gene"], {"breast": frozenset({"cancer"})})
     ['the', 'breast_cancer', 'gene']
 """
 
@@ -25,18 +26,18 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from beam_pipelines.stages import corpus_files
-from beam_pipelines.stages.output import Output
+from beam_pipelines.stages.output_folder import OutputFolder
 from beam_pipelines.stages.word_counts import CountsWriter, read_merged
 from pmc2vec.storage.files import atomic_file, open_binary, read_text, write_text
 
 JOINER = "_"
-HEADER = "first\tsecond\tscore"
+_HEADER = "first\tsecond\tscore"
 
 Phrases = Mapping[str, Collection[str]]
 """First word to the words that follow it in a phrase."""
 
 
-def join(words: Sequence[str], phrases: Phrases) -> list[str]:
+def join_phrases(words: Sequence[str], phrases: Phrases) -> list[str]:
     """Returns the words with phrases joined, greedily from the left (as gensim's Phraser)."""
     joined: list[str] = []
     before: str | None = None
@@ -53,15 +54,15 @@ def join(words: Sequence[str], phrases: Phrases) -> list[str]:
     return joined
 
 
-def join_all(sentence: str, passes: Iterable[Phrases]) -> list[str]:
+def join_passes(sentence: str, passes: Iterable[Phrases]) -> list[str]:
     """Returns the tokens of a sentence of the corpus after every pass."""
     words = sentence.split(" ")
     for phrases in passes:
-        words = join(words, phrases)
+        words = join_phrases(words, phrases)
     return words
 
 
-def scores(
+def phrase_scores(
     pairs: NDArray[np.int64],
     firsts: NDArray[np.int64],
     seconds: NDArray[np.int64],
@@ -84,27 +85,26 @@ def scores(
 # --- files -------------------------------------------------------------------------------------
 
 
-def name(number: int) -> str:
+def phrases_name(number: int) -> str:
     """Returns the file name of a pass: `phrases-1.tsv`."""
     return f"phrases-{number}.tsv"
 
 
 @lru_cache(maxsize=8)
-def read(output: Output, number: int) -> Phrases:
+def read_phrases(output: OutputFolder, number: int) -> Phrases:
     """Returns the phrases of one pass."""
-    text = read_text(output.path(name(number))) or HEADER
-    found: dict[str, set[str]] = {}
+    text = read_text(output.path(phrases_name(number))) or _HEADER
+    phrases: dict[str, set[str]] = {}
     for row in text.splitlines()[1:]:
         first, second, _ = row.split("\t")
-        found.setdefault(first, set()).add(second)
-    return found
+        phrases.setdefault(first, set()).add(second)
+    return phrases
 
 
 def write_counts(
     part: str,
-    _before: Sequence[object] = (),
     *,
-    output: Output,
+    output: OutputFolder,
     passes: int,
     folder: str,
     pairs: bool,
@@ -113,19 +113,18 @@ def write_counts(
 
     Args:
         part: name of the part of the corpus.
-        _before: not looked at; in Beam it says that the passes are written.
         output: the dataset.
         passes: how many passes to join first.
         folder: where the counts go.
         pairs: count neighbours too, as `first second`.
     """
-    found = [read(output, number) for number in range(1, passes + 1)]
+    passes_before = [read_phrases(output, number) for number in range(1, passes + 1)]
     with atomic_file(output.path(folder, f"{part}.parquet")) as file:
         counter = CountsWriter(file)
         heartbeat, seen = output.heartbeat(f"counted-{folder}-{part}"), 0
         with open_binary(output.corpus_path("corpus", f"{part}.parquet")) as source:
             for text in _texts(pq.ParquetFile(source)):
-                joined = [join_all(sentence, found) for sentence in text.sentences.to_pylist()]
+                joined = [join_passes(line, passes_before) for line in text.sentences.to_pylist()]
                 seen += sum(map(len, joined))
                 heartbeat.beat({"words": seen})
                 counter.count_sentences(map(" ".join, joined))
@@ -143,10 +142,10 @@ def _texts(reader: pq.ParquetFile) -> Iterator[corpus_files.Tokens]:
 
 
 def write_phrases(
-    number: int,
     dropped: Iterable[tuple[int, int]],
     *,
-    output: Output,
+    number: int,
+    output: OutputFolder,
     folder: str,
     min_count: int,
     threshold: float,
@@ -154,8 +153,8 @@ def write_phrases(
     """Writes the phrases of one pass from its merged counts; returns how many.
 
     Args:
-        number: of the pass, from 1.
         dropped: of each partition, the distinct words and pairs that are not frequent enough.
+        number: of the pass, from 1.
         output: the dataset.
         folder: where the merged counts are.
         min_count: the discount; a pair that is not more frequent has no score.
@@ -166,7 +165,7 @@ def write_phrases(
     words, pairs = merged.filter(pc.invert(is_pair)), merged.filter(is_pair)
     counts = dict(zip(words["word"].to_pylist(), words["count"].to_pylist(), strict=True))
     split = [pair.split(" ") for pair in pairs["word"].to_pylist()]
-    scored = scores(
+    scored = phrase_scores(
         pairs["count"].to_numpy(),
         np.array([counts[first] for first, _ in split], np.int64),
         np.array([counts[second] for _, second in split], np.int64),
@@ -175,5 +174,5 @@ def write_phrases(
     )
     above = [i for i in np.argsort(-scored, kind="stable") if scored[i] > threshold]
     rows = (f"{split[i][0]}\t{split[i][1]}\t{scored[i]:.6g}" for i in above)
-    write_text(output.path(name(number)), "\n".join((HEADER, *rows)) + "\n")
+    write_text(output.path(phrases_name(number)), "\n".join((_HEADER, *rows)) + "\n")
     return len(above)

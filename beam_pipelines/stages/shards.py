@@ -1,7 +1,8 @@
 """Corpus and vocabulary -> TFRecord shards.
 
-Shard s of a draw takes every `num_shards`-th row group of the corpus, from the s-th, so that each
-shard mixes archives and no article crosses a stage boundary of the Beam job.
+A shard reads its own row groups of the corpus from the files. With 16 shards, shard 3 has the row
+groups 3, 19, 35, ..., so each shard mixes all archives. A draw is one independent set of windows,
+subsampling and negatives (`--passes`).
 """
 
 from __future__ import annotations
@@ -24,15 +25,18 @@ from numpy.typing import NDArray
 
 from beam_pipelines.stages import corpus_files, phrases
 from beam_pipelines.stages.corpus_parts import Part, sorted_parts
-from beam_pipelines.stages.heartbeats import Heartbeat
-from beam_pipelines.stages.output import Output
-from beam_pipelines.stages.phrases import Phrases, join_all
+from beam_pipelines.stages.output_folder import Heartbeat, OutputFolder
+from beam_pipelines.stages.phrases import Phrases, join_passes
 from pmc2vec.dataset import records, skipgrams, vocabulary
 from pmc2vec.dataset.manifest import Shard, VocabularyFile
 from pmc2vec.storage.files import atomic_file, open_binary, read_text
 
-_LOOKED_UP_TOGETHER = 8 << 20  # Bytes of text, some million words.
-_FOOTERS = 4096  # Row groups whose places in their files are held in memory; 2 kB each in a file.
+# `pc.index_in` builds a hash table of the vocabulary in every call, which pays for itself only over
+# some million words: bytes of text that are looked up in one call.
+_LOOKUP_BYTES = 8 << 20
+# Row groups whose footers are in memory at once, at about 2 kB each: a part is opened again for
+# each of its groups, and must not parse its footer again.
+_FOOTER_GROUPS = 4096
 
 
 @dataclass(frozen=True)
@@ -70,8 +74,8 @@ class Sampling:
 
 
 @dataclass(frozen=True, eq=False)
-class Lookup:
-    """What a worker needs to draw records.
+class DrawingTables:
+    """What a worker needs to draw records from text.
 
     Attributes:
         words: [V] string, by id.
@@ -90,7 +94,7 @@ class Lookup:
     ) -> Iterator[tuple[NDArray[np.int32], NDArray[np.int64]]]:
         """Yields ([n] int32 ids, -1 for other words; [sentences] int64 lengths) of each article.
 
-        The table of words is made anew in every call, so texts should be many.
+        Each call builds a hash table of all words, so give it many texts.
         """
         lines = pa.concat_arrays([self._joined(text.sentences) for text in texts])
         words = pc.split_pattern(lines, " ")
@@ -104,48 +108,50 @@ class Lookup:
     def _joined(self, sentences: pa.StringArray) -> pa.StringArray:
         if not self.phrases:
             return sentences
-        lines = (" ".join(join_all(line, self.phrases)) for line in sentences.to_pylist())
+        lines = (" ".join(join_passes(line, self.phrases)) for line in sentences.to_pylist())
         return pa.array(lines, pa.string())
 
 
 @lru_cache(maxsize=1)
-def _lookup(output: Output, file: VocabularyFile, sampling: Sampling) -> Lookup:
+def _read_tables(output: OutputFolder, file: VocabularyFile, sampling: Sampling) -> DrawingTables:
     path = output.path(file.name)
-    found = vocabulary.parse_vocabulary(read_text(path) or "", path)
+    words = vocabulary.parse_vocabulary(read_text(path) or "", path)
     passes = range(1, sampling.phrases + 1)
-    return lookup(found, sampling, tuple(phrases.read(output, number) for number in passes))
+    joined = tuple(phrases.read_phrases(output, number) for number in passes)
+    return drawing_tables(words, sampling, joined)
 
 
-def lookup(
-    found: vocabulary.Vocabulary, sampling: Sampling, joined: tuple[Phrases, ...] = ()
-) -> Lookup:
-    """Returns what the vocabulary's counts mean under `sampling`."""
-    noise = vocabulary.noise_distribution(found.counts, sampling.noise, sampling.ns_exponent)
-    keep = vocabulary.keep_probabilities(found.counts, sampling.sample, sampling.subsampling)
-    words = pa.array(found.words, pa.string())
-    return Lookup(words, keep, vocabulary.NoiseSampler(noise), joined)
+def drawing_tables(
+    words: vocabulary.Vocabulary, sampling: Sampling, joined: tuple[Phrases, ...] = ()
+) -> DrawingTables:
+    """Returns the probabilities that the counts of `words` give under `sampling`."""
+    noise = vocabulary.noise_distribution(words.counts, sampling.noise, sampling.ns_exponent)
+    keep = vocabulary.keep_probabilities(words.counts, sampling.sample, sampling.subsampling)
+    return DrawingTables(
+        pa.array(words.words, pa.string()), keep, vocabulary.NoiseSampler(noise), joined
+    )
 
 
 class _ShardWriter:
-    """Writes one shard, and knows at the end what is in it."""
+    """Writes one shard and counts what goes into it."""
 
     def __init__(self, file: BinaryIO, packer: skipgrams.RecordPacker) -> None:
         self._file, self._packer, self._digest = file, packer, hashlib.sha256()
         self._counts: Counter[str] = Counter(records=0, targets=0, pairs=0, words=0, bytes=0)
 
     def add(self, run: skipgrams.SampledArticle, words: int) -> None:
-        """Takes an article and writes the records that are complete; `words` is how many it had."""
+        """Adds an article of `words` words and writes the records that are now complete."""
         self._counts["words"] += words
-        for made in self._packer.add(run):
-            self._write(made)
+        for batch in self._packer.add(run):
+            self._write(batch)
 
-    def _write(self, made: list[records.Record]) -> None:
-        data = b"".join(records.encode_tfrecords(made))
+    def _write(self, batch: list[records.Record]) -> None:
+        data = b"".join(records.encode_tfrecords(batch))
         self._file.write(data)
         self._digest.update(data)
-        self._counts.update(records=len(made), bytes=len(data))
-        targets = sum(int(np.count_nonzero(record.tokens != records.PADDING)) for record in made)
-        self._counts.update(targets=targets, pairs=skipgrams.count_pairs(made))
+        self._counts.update(records=len(batch), bytes=len(data))
+        targets = sum(int(np.count_nonzero(record.tokens != records.PADDING)) for record in batch)
+        self._counts.update(targets=targets, pairs=skipgrams.count_pairs(batch))
 
     def close(self, name: str, split: str, draw: int) -> Shard:
         """Writes the last records; returns what the shard holds, for the manifest."""
@@ -154,12 +160,16 @@ class _ShardWriter:
 
 
 def write_shards(
-    index: int, parts: Sequence[Part], file: VocabularyFile, *, output: Output, sampling: Sampling
+    index: int,
+    parts: Sequence[Part],
+    file: VocabularyFile,
+    *,
+    output: OutputFolder,
+    sampling: Sampling,
 ) -> list[Shard]:
     """Writes training shard `index` and, in the first draw, the validation shard of that number.
 
-    Shard s of a draw takes every `num_shards`-th row group of the corpus, from the s-th, in an
-    order of its own.
+    The validation split is the same in every draw, so the first one writes it.
     """
     if not file.size:
         return []
@@ -171,41 +181,43 @@ def write_shards(
         for split in splits
     }
     draw = skipgrams.RandomSeed(sampling.seed, draw_index)
-    table = _lookup(output, file, sampling)
+    tables = _read_tables(output, file, sampling)
     with ExitStack() as stack:
         writers = {
             split: _ShardWriter(
                 stack.enter_context(atomic_file(output.path(name))),
-                skipgrams.RecordPacker(sampling.shape, table.noise, draw),
+                skipgrams.RecordPacker(sampling.shape, tables.noise, draw),
             )
             for split, name in names.items()
         }
         heartbeat = output.heartbeat(f"records-{index:05d}")
-        groups = _groups(parts, place, draw=draw, output=output, sampling=sampling)
-        _draw_all(groups, writers, table=table, draw=draw, sampling=sampling, heartbeat=heartbeat)
+        groups = _row_groups(parts, place, draw=draw, output=output, sampling=sampling)
+        _draw_articles(
+            groups, writers, tables=tables, draw=draw, sampling=sampling, heartbeat=heartbeat
+        )
         return [writer.close(names[split], split, draw_index) for split, writer in writers.items()]
 
 
-def _draw_all(
+def _draw_articles(
     groups: Iterable[list[corpus_files.Tokens]],
     writers: dict[str, _ShardWriter],
     *,
-    table: Lookup,
+    tables: DrawingTables,
     draw: skipgrams.RandomSeed,
     sampling: Sampling,
     heartbeat: Heartbeat,
 ) -> None:
     words = 0
-    for group in _together(groups):
+    for group in _lookup_batches(groups):
         texts = [text for text in group if sampling.split(text.article_id) in writers]
         if not texts:
             continue
-        for text, (ids, lengths) in zip(texts, table.articles(texts), strict=True):
+        for text, (ids, lengths) in zip(texts, tables.articles(texts), strict=True):
             run = skipgrams.sample_article(
                 text.article_id,
                 ids,
                 lengths,
-                keep=table.keep,
+                keep=tables.keep,
                 window=sampling.shape.window,
                 seed=draw,
                 shrink_windows=sampling.shrink_windows,
@@ -216,54 +228,61 @@ def _draw_all(
     heartbeat.beat({"words": words}, last=True)
 
 
-def _groups(
+def _row_groups(
     parts: Sequence[Part],
     place: int,
     *,
     draw: skipgrams.RandomSeed,
-    output: Output,
+    output: OutputFolder,
     sampling: Sampling,
 ) -> Iterator[list[corpus_files.Tokens]]:
-    """Yields a shard's row groups in an order drawn for it.
+    """Yields a shard's row groups in a random order of its own.
 
-    In the corpus's own order every shard, and so every epoch, would go from the oldest archive to
-    the newest, and the vectors would lean towards what was read last (docs/experiments.md).
+    In the order of the corpus every epoch would go from the oldest archive to the newest, and the
+    vectors would lean towards what was read last (docs/experiments.md).
     """
     parts = sorted_parts(parts)
-    mine = [(part, group) for part in parts for group in range(len(part.groups))]
-    mine = mine[place :: sampling.num_shards]
+    groups = [(part, group) for part in parts for group in range(len(part.groups))]
+    groups = groups[place :: sampling.num_shards]
     rng = skipgrams.article_rng(draw, "order", str(place))
-    drawn, turns = rng.random(len(mine)).tolist(), _turns(parts, rng)
-    found = [
-        (turns[part.name], key, part, group) for (part, group), key in zip(mine, drawn, strict=True)
+    keys, rounds = rng.random(len(groups)).tolist(), _reading_rounds(parts, rng)
+    keyed = [
+        (rounds[part.name], key, part, group)
+        for (part, group), key in zip(groups, keys, strict=True)
     ]
-    for _, together in groupby(sorted(found, key=itemgetter(0, 1)), key=itemgetter(0)):
+    for _, same_round in groupby(sorted(keyed, key=itemgetter(0, 1)), key=itemgetter(0)):
         footers: dict[str, pq.FileMetaData] = {}
-        for _, _, part, group in together:
+        for _, _, part, group in same_round:
             with open_binary(output.corpus_path("corpus", f"{part.name}.parquet")) as file:
                 reader = pq.ParquetFile(file, metadata=footers.get(part.name))
                 footers[part.name] = reader.metadata
                 yield list(corpus_files.read_group(reader, group))
 
 
-def _together(groups: Iterable[list[corpus_files.Tokens]]) -> Iterator[list[corpus_files.Tokens]]:
-    """Yields the texts of several row groups: to look up their words has a price for each time."""
-    held: list[corpus_files.Tokens] = []
+def _lookup_batches(
+    groups: Iterable[list[corpus_files.Tokens]],
+) -> Iterator[list[corpus_files.Tokens]]:
+    """Yields the texts of several row groups, enough for one lookup of their words."""
+    batch: list[corpus_files.Tokens] = []
     for group in groups:
-        held += group
-        if sum(text.sentences.nbytes for text in held) >= _LOOKED_UP_TOGETHER:
-            yield held
-            held = []
-    if held:
-        yield held
+        batch += group
+        if sum(text.sentences.nbytes for text in batch) >= _LOOKUP_BYTES:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
 
 
-def _turns(parts: Sequence[Part], rng: np.random.Generator) -> dict[str, int]:
-    """Returns when each part is read: in a drawn order, as many at once as footers may be held."""
-    turns, turn, held = {}, 0, 0
+def _reading_rounds(parts: Sequence[Part], rng: np.random.Generator) -> dict[str, int]:
+    """Returns name of part -> round in which it is read.
+
+    The parts of a round are drawn at random. Their row groups are read in mixed order, so the
+    footers of all of them are in memory: at most _FOOTER_GROUPS row groups, or one part.
+    """
+    rounds, current, size = {}, 0, 0
     for at in rng.random(len(parts)).argsort().tolist():
         groups = len(parts[at].groups)
-        if held and held + groups > _FOOTERS:
-            turn, held = turn + 1, 0
-        turns[parts[at].name], held = turn, held + groups
-    return turns
+        if size and size + groups > _FOOTER_GROUPS:
+            current, size = current + 1, 0
+        rounds[parts[at].name], size = current, size + groups
+    return rounds

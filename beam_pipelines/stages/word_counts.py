@@ -1,7 +1,8 @@
-"""Words of the corpus, counted: per part, then merged by partition, then ranked.
+"""Counts of the words in the corpus: of each part, then merged, then ranked as the vocabulary.
 
-Counts go through files: a word's hash names one of PARTITIONS partitions, which is merged over all
-parts by one worker that reads nothing else. Memory is bounded by the words of one partition.
+Counts go through files. The hash of a word names one of WORD_PARTITIONS partitions, and one worker
+merges a partition over all parts and reads nothing else. So memory holds the words of one
+partition, however large the corpus is.
 """
 
 from __future__ import annotations
@@ -17,14 +18,14 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from beam_pipelines.stages import history
-from beam_pipelines.stages.output import Output
+from beam_pipelines.stages.output_folder import OutputFolder
 from pmc2vec.dataset import vocabulary
 from pmc2vec.dataset.manifest import VocabularyFile
 from pmc2vec.storage.files import atomic_file, join, open_binary, write_text
 
 COUNTS_SCHEMA = pa.schema([("word", pa.string()), ("count", pa.int64())])
 
-PARTITIONS = 32
+WORD_PARTITIONS = 32
 """Row groups of a counts file: a word stands in the one that its hash names."""
 
 SPILL_WORDS = 1 << 20
@@ -37,7 +38,7 @@ WAITING_SENTENCES = 1 << 14
 class CountsWriter:
     """Counts the words of one part and writes them, spilling where there are many.
 
-    Row group i holds words of partition i mod PARTITIONS: a merge reads only the row groups of
+    Row group i holds words of partition i mod WORD_PARTITIONS: a merge reads only the row groups of
     its own partition, from every part.
     """
 
@@ -72,8 +73,8 @@ class CountsWriter:
     def _spill(self) -> None:
         counted = _summed(self._tables).sort_by("word")
         hashes = [zlib.crc32(word.encode()) for word in counted["word"].to_pylist()]
-        partitions = np.array(hashes, np.uint32) % PARTITIONS
-        for partition in range(PARTITIONS):
+        partitions = np.array(hashes, np.uint32) % WORD_PARTITIONS
+        for partition in range(WORD_PARTITIONS):
             table = counted.filter(pa.array(partitions == partition))
             # An empty row group would not be written, and the next ones would take its place.
             self._writer.write_table(table if table.num_rows else _PLACEHOLDER)
@@ -95,7 +96,7 @@ def merge_counts(files: Iterable[BinaryIO], partition: int) -> pa.Table:
     tables = [COUNTS_SCHEMA.empty_table()]
     for file in files:
         reader = pq.ParquetFile(file)
-        groups = range(partition, reader.num_row_groups, PARTITIONS)
+        groups = range(partition, reader.num_row_groups, WORD_PARTITIONS)
         tables.append(reader.read_row_groups(list(groups)))
         if sum(table.num_rows for table in tables[1:]) > 4 * max(SPILL_WORDS, tables[0].num_rows):
             tables = [_summed(tables)]
@@ -113,29 +114,28 @@ def merge_partition(
     parts: Iterable[str],
     *,
     counted: str,
-    output: Output,
+    output: OutputFolder,
     folder: str,
     min_count: int,
-    words: bool = False,
+    for_vocabulary: bool = False,
 ) -> tuple[int, int]:
     """Writes the words of one partition that are frequent enough, over all parts.
 
     Args:
-        partition: 0 to PARTITIONS - 1.
+        partition: 0 to WORD_PARTITIONS - 1.
         parts: names of the parts, in any order.
         counted: path of the folder with the counts of the parts.
         output: the dataset.
         folder: where in it the merged counts go.
         min_count: fewer occurrences and a word is dropped.
-        words: these are the words of the vocabulary: add what an earlier dataset counted, and keep
-            all counts for a later one.
+        for_vocabulary: add what an earlier dataset counted, and keep all counts for a later one.
 
     Returns:
         The number of distinct words that are not, and of their tokens.
     """
     paths = (join(counted, f"{part}.parquet") for part in sorted(parts))
     merged = merge_counts(_opened(paths), partition)
-    if words:
+    if for_vocabulary:
         earlier = history.before(history.WORDS, partition, output=output)
         merged = _summed([merged, *earlier]).sort_by("word")
         history.write(history.WORDS, partition, merged, output=output)
@@ -154,16 +154,16 @@ def _opened(paths: Iterable[str]) -> Iterator[BinaryIO]:
             yield file
 
 
-def read_merged(output: Output, folder: str) -> pa.Table:
+def read_merged(output: OutputFolder, folder: str) -> pa.Table:
     """Returns word and count of all partitions that `merge_partition` wrote."""
-    paths = (output.path(folder, f"merged-{p:05d}.parquet") for p in range(PARTITIONS))
+    paths = (output.path(folder, f"merged-{p:05d}.parquet") for p in range(WORD_PARTITIONS))
     return pa.concat_tables([pq.read_table(file) for file in _opened(paths)])
 
 
 def write_vocabulary(
     dropped: Iterable[tuple[int, int]],
     *,
-    output: Output,
+    output: OutputFolder,
     folder: str,
     min_count: int,
     max_final_vocab: int | None,

@@ -4,7 +4,7 @@ import json
 import pyarrow.parquet as pq
 
 from beam_pipelines.inputs.work_items import WorkItem
-from beam_pipelines.stages import corpus_files, editions
+from beam_pipelines.stages import corpus_files, duplicates
 from beam_pipelines.stages.corpus_parts import (
     Part,
     Reading,
@@ -12,7 +12,7 @@ from beam_pipelines.stages.corpus_parts import (
     total,
     write_part,
 )
-from beam_pipelines.stages.output import Output
+from beam_pipelines.stages.output_folder import OutputFolder
 from beam_pipelines.text.filters import ArticleFilter
 from tests.bulk import article, write_archive
 
@@ -34,10 +34,10 @@ def written(tmp_path, data=None, reading=READING):
     if data is not None:
         archive.write_bytes(data(archive.read_bytes()))
     item = WorkItem(0, ((str(archive), archive.stat().st_size),))
-    output = Output(str(tmp_path), str(tmp_path))
-    listed = [editions.write_catalogue(item.name, [str(archive)], output=output)]
-    for partition in range(editions.PARTITIONS):
-        editions.write_left_out(partition, listed, output=output)
+    output = OutputFolder(str(tmp_path), str(tmp_path))
+    listed = [duplicates.write_catalogue(item, output=output)]
+    for partition in range(duplicates.ID_PARTITIONS):
+        duplicates.write_left_out(partition, listed, output=output)
     part = write_part(item, output=output, reading=reading)
     return part, total([part], output)
 
@@ -108,7 +108,7 @@ def test_a_part_that_was_cut_off_is_made_again(tmp_path):
     (tmp_path / "corpus/part-00000.parquet").write_bytes(b"half")
     part, _ = written(tmp_path)
     assert pq.read_table(tmp_path / "corpus/part-00000.parquet").num_rows == 2
-    assert finished_parts(Output(str(tmp_path))) == [part]
+    assert finished_parts(OutputFolder(str(tmp_path))) == [part]
 
 
 def test_row_groups_hold_few_articles_and_read_back_in_order(monkeypatch):

@@ -9,7 +9,7 @@ from apache_beam.options.pipeline_options import DirectOptions
 
 from beam_pipelines.build import build
 from beam_pipelines.config import BuildConfig
-from beam_pipelines.runner import Engine, run, unknown_options
+from beam_pipelines.runner import Engine, run_pipeline, unknown_options
 from pmc2vec.errors import UserError
 from tests.bulk import write_bulk
 
@@ -89,4 +89,4 @@ def test_what_a_job_server_says_of_a_failed_job_is_one_line():
             )
 
     with pytest.raises(UserError, match=r"^Pipeline a-1 failed .* java.io.IOException: no$"):
-        run(Pipeline())
+        run_pipeline(Pipeline())

@@ -20,7 +20,7 @@ import io
 import json
 import tarfile
 import zlib
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -32,11 +32,12 @@ import pyarrow.parquet as pq
 
 from beam_pipelines.inputs.archives import ARCHIVE_SUFFIXES, SUFFIXES
 from beam_pipelines.inputs.sources import article_version
+from beam_pipelines.inputs.work_items import WorkItem
 from beam_pipelines.stages import history
-from beam_pipelines.stages.output import Output
+from beam_pipelines.stages.output_folder import OutputFolder
 from pmc2vec.storage.files import atomic_file, join, open_binary, read_text
 
-PARTITIONS = 32
+ID_PARTITIONS = 32
 SUPERSEDED = "superseded"
 RETRACTED = "retracted"
 MANUSCRIPT = "manuscript"
@@ -172,13 +173,14 @@ def _headers(path: str) -> Iterator[tuple[str, float]]:
             return  # reading the articles will say what is wrong
 
 
-def write_catalogue(part: str, paths: Sequence[str], *, output: Output) -> str:
-    """Writes the editions of one work item; returns its name."""
-    partitions: list[list[dict[str, object]]] = [[] for _ in range(PARTITIONS)]
-    for path in paths:
+def write_catalogue(item: WorkItem, *, output: OutputFolder) -> str:
+    """Writes the copies in one work item; returns the name of its part."""
+    part = item.catalogue
+    partitions: list[list[dict[str, object]]] = [[] for _ in range(ID_PARTITIONS)]
+    for path, _ in item.files:
         for edition in catalogue(path):
             row = asdict(edition) | {"part": part}
-            partitions[zlib.crc32(edition.pmcid.encode()) % PARTITIONS].append(row)
+            partitions[zlib.crc32(edition.pmcid.encode()) % ID_PARTITIONS].append(row)
     with (
         atomic_file(output.path("catalogue", f"{part}.parquet")) as file,
         pq.ParquetWriter(file, SCHEMA, compression="zstd") as writer,
@@ -192,7 +194,7 @@ def write_catalogue(part: str, paths: Sequence[str], *, output: Output) -> str:
 _NOTHING: dict[str, object] = {"pmcid": "", "rank": "", "marks": "", "part": "", "member": ""}
 
 
-def write_left_out(partition: int, parts: Iterable[str], *, output: Output) -> int:
+def write_left_out(partition: int, parts: Iterable[str], *, output: OutputFolder) -> int:
     """Writes what is left out of one partition; returns how many editions."""
     tables = [SCHEMA.empty_table(), *history.before(history.EDITIONS, partition, output=output)]
     for part in sorted(parts):
@@ -242,7 +244,7 @@ def _by_article(editions: pa.Table) -> tuple[pa.Table, list[bool]]:
     return ordered, [i + 1 == len(ids) or ids[i] != ids[i + 1] for i in range(len(ids))]
 
 
-def read_superseded(output: Output) -> set[str]:
+def read_superseded(output: OutputFolder) -> set[str]:
     """Returns the ids of articles of earlier datasets of which there is a newer edition here.
 
     The known edition of an article whose marks leave it out is the newest, and so is none of them.
@@ -251,7 +253,7 @@ def read_superseded(output: Output) -> set[str]:
     return {pmcid for pmcid, reason in left.items() if reason == SUPERSEDED}
 
 
-def read_left_out(part: str, *, welcome: Collection[str], output: Output) -> dict[str, str]:
+def read_left_out(part: str, *, welcome: Collection[str], output: OutputFolder) -> dict[str, str]:
     """Returns member -> reason of what one work item leaves out.
 
     Args:
@@ -260,7 +262,7 @@ def read_left_out(part: str, *, welcome: Collection[str], output: Output) -> dic
         output: the dataset.
     """
     left: dict[str, str] = {}
-    for partition in range(PARTITIONS):
+    for partition in range(ID_PARTITIONS):
         with open_binary(output.path("catalogue", f"left-{partition:05d}.parquet")) as file:
             mine = pq.read_table(file).filter(pc.field("part") == part)
         found = zip(mine["member"].to_pylist(), mine["reason"].to_pylist(), strict=True)

@@ -1,6 +1,10 @@
 from threading import Event, Thread
 
-from beam_pipelines.stages.heartbeats import INTERVAL, Heartbeat, total
+from beam_pipelines.stages.output_folder import (
+    HEARTBEAT_SECONDS,
+    Heartbeat,
+    sum_heartbeats,
+)
 
 
 def test_a_heartbeat_is_written_now_and_then_and_at_the_end(tmp_path):
@@ -8,12 +12,12 @@ def test_a_heartbeat_is_written_now_and_then_and_at_the_end(tmp_path):
     heart = Heartbeat(str(tmp_path), "corpus-00000", clock=lambda: now)
     heart.beat({"read": 1})
     heart.beat({"read": 2})
-    assert total(tmp_path, "corpus-") == {"read": 1}
-    now = INTERVAL
+    assert sum_heartbeats(tmp_path, "corpus-") == {"read": 1}
+    now = HEARTBEAT_SECONDS
     heart.beat({"read": 3})
-    assert total(tmp_path, "corpus-") == {"read": 3}
+    assert sum_heartbeats(tmp_path, "corpus-") == {"read": 3}
     heart.beat({"read": 4}, last=True)
-    assert total(tmp_path, "corpus-") == {"read": 4}
+    assert sum_heartbeats(tmp_path, "corpus-") == {"read": 4}
 
 
 def test_whoever_reads_meanwhile_sees_no_fewer_than_before(tmp_path):
@@ -29,7 +33,7 @@ def test_whoever_reads_meanwhile_sees_no_fewer_than_before(tmp_path):
     worker.start()
     seen = [1]
     while not ended.is_set():
-        seen.append(total(tmp_path, "corpus-")["read"])
+        seen.append(sum_heartbeats(tmp_path, "corpus-")["read"])
     worker.join()
     assert seen == sorted(seen)
 
@@ -39,8 +43,8 @@ def test_work_items_add_up_and_a_half_written_number_is_passed_over(tmp_path):
     Heartbeat(str(tmp_path), "corpus-00001").beat({"read": 5})
     Heartbeat(str(tmp_path), "records-00001").beat({"words": 7})
     (tmp_path / "corpus-00002").write_text("read=2 kep")
-    assert total(tmp_path, "corpus-") == {"read": 8, "kept": 1}
-    assert total(tmp_path, "records-") == {"words": 7}
+    assert sum_heartbeats(tmp_path, "corpus-") == {"read": 8, "kept": 1}
+    assert sum_heartbeats(tmp_path, "records-") == {"words": 7}
 
 
 def test_without_a_folder_nothing_is_written(tmp_path):

@@ -4,7 +4,7 @@ import pytest
 
 from beam_pipelines.build import build
 from beam_pipelines.config import BuildConfig
-from beam_pipelines.stages.editions import SCHEMA, catalogue, from_filelist, left_out
+from beam_pipelines.stages.duplicates import SCHEMA, catalogue, from_filelist, left_out
 from tests.bulk import article, write_archive
 
 HEADER = (
