@@ -23,7 +23,7 @@ from typing import Any
 from pmc2vec import Vectors
 from pmc2vec.cli import exit_codes, options
 from pmc2vec.machine import load_tensorflow
-from pmc2vec.synthetic.ground_truth import Truth, load_truth
+from pmc2vec.synthetic.ground_truth import GroundTruth, read_ground_truth
 from pmc2vec.vectors.export import main as export
 
 Texts = list[tuple[str, int]]
@@ -97,7 +97,7 @@ def lesson(config: LessonConfig) -> dict[str, float]:
     """Returns the accuracy with random, frozen and fine-tuned vectors."""
     import keras
 
-    truth, vectors = load_truth(config.bulk), Vectors.load(config.run)
+    truth, vectors = read_ground_truth(config.bulk), Vectors.load(config.run)
     topics = {name: [w for w in words if w in vectors] for name, words in truth.topics.items()}
     noise = vectors.words[:200]
     train, test = texts_of(topics, config.texts, noise), texts_of(topics, 40, noise)
@@ -117,7 +117,7 @@ def lesson(config: LessonConfig) -> dict[str, float]:
     return found
 
 
-def analogies(truth: Truth, vectors: Vectors) -> list[tuple[str, str, str, str, str]]:
+def analogies(truth: GroundTruth, vectors: Vectors) -> list[tuple[str, str, str, str, str]]:
     """Returns planted analogies with the answer of the vectors: a, b, c, right, found."""
     return [
         (a, b, c, d, vectors.analogy(a, b, c, topn=1)[0][0])
@@ -131,7 +131,7 @@ def run(config: LessonConfig) -> int:
     load_tensorflow()
     for name, share in lesson(config).items():
         print(f"{name:10}  {share:.0%} of the texts get the right topic")
-    answers = analogies(load_truth(config.bulk), Vectors.load(config.run))
+    answers = analogies(read_ground_truth(config.bulk), Vectors.load(config.run))
     for a, b, c, right, answer in answers[:5]:
         print(
             f"{a} is to {b} as {c} is to {answer}" + ("" if answer == right else f", not {right}")

@@ -19,9 +19,9 @@ from lxml import etree
 
 from pmc2vec.commands.sample import SampleConfig, archive_articles, main, sample
 from pmc2vec.errors import UserError
-from pmc2vec.synthetic.ground_truth import Truth, load_truth
+from pmc2vec.synthetic.ground_truth import GroundTruth, read_ground_truth
 from pmc2vec.synthetic.jats import BREAKAGES
-from pmc2vec.synthetic.sentences import Prose
+from pmc2vec.synthetic.sentences import SentenceWriter
 
 ARTICLES = 240
 
@@ -34,8 +34,8 @@ def folder(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def truth(folder) -> Truth:
-    return load_truth(folder)
+def truth(folder) -> GroundTruth:
+    return read_ground_truth(folder)
 
 
 @pytest.fixture(scope="module")
@@ -55,8 +55,8 @@ def trees(members, truth) -> dict[str, etree._Element]:
 
 
 @pytest.fixture(scope="module")
-def prose() -> Prose:
-    return Prose()
+def writer() -> SentenceWriter:
+    return SentenceWriter()
 
 
 # --- the archives ----------------------------------------------------------------------------
@@ -74,11 +74,11 @@ def test_same_options_give_the_same_bytes_and_another_seed_other_articles(tmp_pa
     assert all(first[name] != other[name] for name in first if name.endswith(".gz"))
 
 
-def test_an_article_depends_on_the_seed_and_its_number_only(tmp_path, prose):
+def test_an_article_depends_on_the_seed_and_its_number_only(tmp_path, writer):
     small = SampleConfig(output=tmp_path, articles=20, archives=2)
     large = SampleConfig(output=tmp_path, articles=200, archives=5)
-    few = {a.number: a for a in archive_articles(small, 1, prose)}
-    many = {a.number: a for a in archive_articles(large, 1, Prose())}
+    few = {a.number: a for a in archive_articles(small, 1, writer)}
+    many = {a.number: a for a in archive_articles(large, 1, SentenceWriter())}
     assert list(few) == list(range(1100001, 1100031, 3))
     assert all(many[number] == article for number, article in few.items())
 
@@ -143,9 +143,9 @@ def test_shares_can_be_set(tmp_path):
     assert (all_off.on_subject, all_off.off_subject, len(all_off.broken)) == (0, 24, 6)
 
 
-def test_articles_are_made_one_at_a_time(tmp_path, prose):
+def test_articles_are_made_one_at_a_time(tmp_path, writer):
     endless = SampleConfig(output=tmp_path, articles=1_000_000, archives=4)
-    assert [a.number for a in itertools.islice(archive_articles(endless, 3, prose), 2)] == [
+    assert [a.number for a in itertools.islice(archive_articles(endless, 3, writer), 2)] == [
         3100001,
         3100004,
     ]
@@ -206,10 +206,10 @@ def test_an_interrupted_sample_looks_unfinished_and_is_replaced(tmp_path):
         sample(tiny(tmp_path, seed=2), on_article=interrupt)
     assert (tmp_path / "unfinished.json").exists()
     with pytest.raises(UserError, match="no such file"):
-        load_truth(tmp_path)
+        read_ground_truth(tmp_path)
     archive = "oa_comm_xml.PMC001xxxxxx.baseline.2025-06-26.tar.gz"
     assert not (tmp_path / archive).exists()
-    assert sample(tiny(tmp_path)) == load_truth(tmp_path)
+    assert sample(tiny(tmp_path)) == read_ground_truth(tmp_path)
     assert not list(tmp_path.glob("*.tmp"))
     assert not (tmp_path / "unfinished.json").exists()
 
@@ -230,7 +230,7 @@ def test_a_file_added_to_a_sample_is_refused(tmp_path):
     (tmp_path / "notes.txt").touch()
     with pytest.raises(UserError, match=r"notes\.txt"):
         sample(tiny(tmp_path))
-    assert load_truth(tmp_path).articles == 4
+    assert read_ground_truth(tmp_path).articles == 4
 
 
 def test_output_that_is_a_file_is_refused(tmp_path):

@@ -12,7 +12,7 @@ In the last form only the year is marked up; the names go too where the brackets
 else. Outside brackets names stay: `Smith et al. (<xref>2010</xref>) showed` becomes `Smith et al.
 showed`. Letters are never joined: a reference between two words leaves a space.
 
-    >>> remove_references(f"growth{NUMBER} was seen [{NUMBER},{NUMBER}].")
+    >>> remove_references(f"growth{REFERENCE_MARK} was seen [{REFERENCE_MARK},{REFERENCE_MARK}].")
     'growth was seen.'
 """
 
@@ -21,11 +21,11 @@ from __future__ import annotations
 import re
 
 # XML 1.0 has no such characters, so that an article cannot forge them.
-NUMBER = "\x01"
+REFERENCE_MARK = "\x01"
 """The mark of a reference."""
-YEAR = "\x02"
+YEAR_MARK = "\x02"
 """The mark of a reference of which only the year is marked up."""
-BREAK = "\x03"
+BLOCK_END = "\x03"
 """The end of a block."""
 
 _YEAR = re.compile(r"\s*\(?(?:1[89]|20)\d\d[a-z]?\b")
@@ -52,12 +52,12 @@ _FLOAT_WORDS = frozenset(
     "appendix box eq eqs equation fig figs figure figures table tables".split()
 )
 _SPACES = " \t\r\n"
-_CLOSING = frozenset(",;.:!?)]" + BREAK)
+_CLOSING = frozenset(",;.:!?)]" + BLOCK_END)
 
 
 def reference_mark(reference: str) -> str:
-    """Returns the mark of a reference with this text: `YEAR` for `(2010a)`, `NUMBER` for `12`."""
-    return YEAR if _YEAR.match(reference) else NUMBER
+    """Returns the mark of a reference with this text: `YEAR_MARK` for `(2010a)`."""
+    return YEAR_MARK if _YEAR.match(reference) else REFERENCE_MARK
 
 
 def is_only_references(text: str) -> bool:
@@ -66,8 +66,8 @@ def is_only_references(text: str) -> bool:
 
 
 def remove_references(text: str) -> str:
-    """Returns marked text without its references; `BREAK` still ends each block."""
-    if NUMBER not in text and YEAR not in text:
+    """Returns marked text without its references; `BLOCK_END` still ends each block."""
+    if REFERENCE_MARK not in text and YEAR_MARK not in text:
         return text
     for _ in range(_NESTED_BRACKETS):
         before = text
@@ -75,7 +75,9 @@ def remove_references(text: str) -> str:
             text = brackets.sub(_clean_brackets, text)
         if text == before:
             break
-    first, *others = _RUN.sub(NUMBER, text.replace(YEAR, NUMBER)).split(NUMBER)
+    first, *others = _RUN.sub(REFERENCE_MARK, text.replace(YEAR_MARK, REFERENCE_MARK)).split(
+        REFERENCE_MARK
+    )
     pieces = [first]
     for piece in others:
         pieces[-1], right = _close_gap(pieces[-1], piece)
@@ -103,11 +105,11 @@ def _clean_brackets(match: re.Match[str]) -> str:
         elif not _is_citation(part):
             parts.append(remove_references(part).strip(_SPACES + ","))
     parts = [part for part in parts if part]
-    return f"{match[0][0]}{'; '.join(parts)}{match[0][-1]}" if parts else NUMBER
+    return f"{match[0][0]}{'; '.join(parts)}{match[0][-1]}" if parts else REFERENCE_MARK
 
 
 def _is_citation(part: str) -> bool:
-    by_year = YEAR in part
+    by_year = YEAR_MARK in part
     if _SEPARATORS.fullmatch(_WORD.sub("", part)) is None:
         return False
     words = _WORD.findall(part)

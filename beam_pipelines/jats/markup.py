@@ -17,8 +17,8 @@ from enum import Enum
 from typing import Any
 
 from beam_pipelines.jats.citations import (
-    BREAK,
-    NUMBER,
+    BLOCK_END,
+    REFERENCE_MARK,
     is_only_references,
     reference_mark,
     remove_references,
@@ -88,7 +88,7 @@ def text_blocks(element: Any, reference_ids: Collection[str] = frozenset()) -> l
     pieces: list[str] = []
     _collect_text(element, pieces, reference_ids)
     text = remove_references("".join(pieces))
-    blocks = (_single_spaced(block) for block in text.split(BREAK) if block)
+    blocks = (_single_spaced(block) for block in text.split(BLOCK_END) if block)
     return [block for block in blocks if block]
 
 
@@ -109,9 +109,9 @@ def _collect_text(element: Any, pieces: list[str], reference_ids: Collection[str
         elif rule is Rule.REFERENCE:
             _collect_reference(child, pieces, reference_ids)
         elif rule is Rule.BLOCK:
-            pieces.append(BREAK)
+            pieces.append(BLOCK_END)
             _collect_text(child, pieces, reference_ids)
-            pieces.append(BREAK)
+            pieces.append(BLOCK_END)
         elif rule is Rule.OUT:
             pieces.append(" ")
         elif rule is Rule.RAISED:
@@ -140,4 +140,4 @@ def _collect_raised(sup: Any, pieces: list[str], reference_ids: Collection[str])
     raised: list[str] = []
     _collect_text(sup, raised, reference_ids)
     text = "".join(raised)
-    pieces.append(NUMBER if is_only_references(text) else text)
+    pieces.append(REFERENCE_MARK if is_only_references(text) else text)

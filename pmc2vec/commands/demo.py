@@ -21,8 +21,12 @@ from rich.table import Table
 
 from pmc2vec.cli import exit_codes, options
 from pmc2vec.errors import UserError
-from pmc2vec.synthetic.ground_truth import Truth, load_truth
-from pmc2vec.synthetic.recovery import Recovery, recovery
+from pmc2vec.synthetic.ground_truth import (
+    GroundTruth,
+    Recovery,
+    measure_recovery,
+    read_ground_truth,
+)
 
 PROG = "pmc2vec demo"
 
@@ -80,12 +84,12 @@ def _stage(console: Console, command: str) -> Iterator[None]:
     _say(console, f"{time.monotonic() - began:.0f} s", "dim")
 
 
-def _sample(config: DemoConfig, bulk: Path, console: Console, seed: str) -> Truth:
+def _sample(config: DemoConfig, bulk: Path, console: Console, seed: str) -> GroundTruth:
     from pmc2vec.commands.sample import SampleConfig, sample
 
     with _stage(console, f"sample --output {bulk} --articles {config.articles} {seed}"):
         sample(SampleConfig(output=bulk, articles=config.articles, seed=config.seed))
-        truth = load_truth(bulk)
+        truth = read_ground_truth(bulk)
         _say(
             console,
             f"{truth.articles:,} articles in {len(truth.archives)} archives: {truth.on_subject:,} "
@@ -94,7 +98,9 @@ def _sample(config: DemoConfig, bulk: Path, console: Console, seed: str) -> Trut
     return truth
 
 
-def _build(config: DemoConfig, truth: Truth, bulk: Path, dataset: Path, console: Console) -> None:
+def _build(
+    config: DemoConfig, truth: GroundTruth, bulk: Path, dataset: Path, console: Console
+) -> None:
     from beam_pipelines.build import build
     from beam_pipelines.build_progress import funnel_table
     from beam_pipelines.config import BuildConfig
@@ -132,7 +138,7 @@ def _say(console: Console, line: str, style: str | None = None) -> None:
     console.print(line, style=style, soft_wrap=True, highlight=False, markup=False)
 
 
-def _show(truth: Truth, workdir: Path, console: Console) -> Recovery:
+def _show(truth: GroundTruth, workdir: Path, console: Console) -> Recovery:
     from pmc2vec.vectors.word_vectors import Vectors
 
     vectors = Vectors.load(workdir)
@@ -141,7 +147,7 @@ def _show(truth: Truth, workdir: Path, console: Console) -> Recovery:
         if word in vectors:
             near = (f"{other} {cosine:.2f}" for other, cosine in vectors.most_similar(word, topn=5))
             neighbours.add_row(word, ", ".join(near))
-    found = recovery(truth, vectors.words, vectors.matrix)
+    found = measure_recovery(truth, vectors.words, vectors.matrix)
     planted = Table("planted", "recovered", "needed", "", box=None, header_style="bold")
     for score in found.scores:
         verdict = "[green]yes[/green]" if score.passed else "[red]no[/red]"

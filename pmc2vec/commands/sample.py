@@ -32,23 +32,23 @@ from pmc2vec.cli import exit_codes, options
 from pmc2vec.cli.progress import progress
 from pmc2vec.errors import UserError
 from pmc2vec.synthetic.ground_truth import (
-    FORMAT,
-    TRUTH,
-    VERSION,
+    TRUTH_FORMAT,
+    TRUTH_NAME,
+    TRUTH_VERSION,
     BrokenArticle,
-    Truth,
-    planted_truth,
+    GroundTruth,
+    planted_ground_truth,
 )
 from pmc2vec.synthetic.jats import (
     BREAKAGES,
     OFF_SUBJECT,
     ON_SUBJECT,
     REFERENCE_ONLY,
-    Plan,
+    ArticlePlan,
     SyntheticArticle,
     synthetic_article,
 )
-from pmc2vec.synthetic.sentences import Prose
+from pmc2vec.synthetic.sentences import SentenceWriter
 
 PROG: Final = "pmc2vec sample"
 ARCHIVE: Final = ".tar.gz"
@@ -111,7 +111,7 @@ class SampleConfig:
         return None
 
 
-def sample(config: SampleConfig, *, on_article: Callable[[int], None] | None = None) -> Truth:
+def sample(config: SampleConfig, *, on_article: Callable[[int], None] | None = None) -> GroundTruth:
     """Makes the archives and returns the truth that it wrote beside them.
 
     Args:
@@ -130,15 +130,15 @@ def sample(config: SampleConfig, *, on_article: Callable[[int], None] | None = N
     broken: list[BrokenArticle] = []
     try:
         _claim(config.output, archives)
-        prose = Prose()
+        writer = SentenceWriter()
         for index, stem in enumerate(stems):
-            for article in _written(archive_articles(config, index, prose), config.output / stem):
+            for article in _written(archive_articles(config, index, writer), config.output / stem):
                 kinds[article.kind] += 1
                 if article.kind in BREAKAGES:
                     broken.append(BrokenArticle(archives[index], article.member, article.kind))
                 if on_article:
                     on_article(kinds.total())
-        truth = planted_truth(
+        truth = planted_ground_truth(
             config={k: v for k, v in dataclasses.asdict(config).items() if k != "output"},
             archives=archives,
             on_subject=kinds[ON_SUBJECT],
@@ -146,7 +146,7 @@ def sample(config: SampleConfig, *, on_article: Callable[[int], None] | None = N
             reference_only=kinds[REFERENCE_ONLY],
             broken=tuple(broken),
         )
-        truth.save(config.output / TRUTH)
+        truth.write(config.output / TRUTH_NAME)
         (config.output / UNFINISHED).unlink()
     except OSError as error:
         raise UserError(f"{config.output}: cannot be written ({error})") from error
@@ -158,17 +158,19 @@ def archive_stem(index: int) -> str:
     return f"oa_comm_xml.PMC{index:03d}xxxxxx.baseline.{_DATE}"
 
 
-def archive_articles(config: SampleConfig, index: int, prose: Prose) -> Iterator[SyntheticArticle]:
+def archive_articles(
+    config: SampleConfig, index: int, writer: SentenceWriter
+) -> Iterator[SyntheticArticle]:
     """Yields the articles of one archive, each made when it is asked for."""
     start, stop = (config.articles * edge // config.archives for edge in (index, index + 1))
     for place in range(stop - start):
-        plan = Plan(
+        plan = ArticlePlan(
             words=config.words_per_article,
             off_subject=config.off_subject,
             broken=_breakage(config.broken, index, place),
         )
         number = index * _MILLION + _FIRST + place * _STEP
-        yield synthetic_article(prose, seed=config.seed, number=number, plan=plan)
+        yield synthetic_article(writer, seed=config.seed, number=number, plan=plan)
 
 
 def _breakage(share: float, index: int, place: int) -> str | None:
@@ -235,23 +237,23 @@ def _claim(folder: Path, archives: Sequence[str]) -> None:
             f"{folder}: holds {foreign[0]}, which {PROG} did not write there;"
             " choose an empty --output"
         )
-    mark = {"format": FORMAT, "version": VERSION, "archives": [*earlier, *archives]}
+    mark = {"format": TRUTH_FORMAT, "version": TRUTH_VERSION, "archives": [*earlier, *archives]}
     temporary = _temporary(folder / UNFINISHED)
     temporary.write_text(json.dumps(mark), encoding="utf-8")
     temporary.replace(folder / UNFINISHED)
-    for name in (TRUTH, *sorted(present - {TRUTH, UNFINISHED})):
+    for name in (TRUTH_NAME, *sorted(present - {TRUTH_NAME, UNFINISHED})):
         (folder / name).unlink(missing_ok=True)
 
 
 def _earlier_archives(folder: Path) -> list[str]:
     """Returns the archives that an earlier run wrote, or meant to write, in this folder."""
     found: list[str] = []
-    for name in (TRUTH, UNFINISHED):
+    for name in (TRUTH_NAME, UNFINISHED):
         try:
             values: Any = json.loads((folder / name).read_text(encoding="utf-8"))
         except (FileNotFoundError, ValueError):
             continue
-        if isinstance(values, dict) and values.get("format") == FORMAT:
+        if isinstance(values, dict) and values.get("format") == TRUTH_FORMAT:
             found += map(str, values["archives"])
     return found
 
@@ -260,7 +262,7 @@ def _own_names(archives: Sequence[str]) -> set[str]:
     """Returns the names of all files that belong to these archives; none without archives."""
     stems = [name.removesuffix(ARCHIVE) for name in archives]
     names = [stem + end for stem in stems for end in (ARCHIVE, FILELIST)]
-    names += [TRUTH, UNFINISHED] if stems else []
+    names += [TRUTH_NAME, UNFINISHED] if stems else []
     return {name + end for name in names for end in ("", _TEMPORARY)}
 
 
@@ -291,7 +293,7 @@ def _program(config: SampleConfig) -> int:
     return 0
 
 
-def _summary(truth: Truth, folder: Path) -> Table:
+def _summary(truth: GroundTruth, folder: Path) -> Table:
     """Returns what was written, as a table."""
     size = sum((folder / name).stat().st_size for name in truth.archives)
     table = Table(title=f"{folder}", title_justify="left", show_header=False)

@@ -1,10 +1,16 @@
-"""The truth of a synthetic sample: what stands in its archives, and what vectors must know.
+"""What was planted in the synthetic articles, and how much of it word vectors have recovered.
 
-`truth.json` stands beside the archives and is written last, so a folder without it is not
-finished. It holds everything that a program needs to check itself against: how many articles are
-on the subject, which members are broken, and the topics, synonyms, analogies and decoys.
+`truth.json` is written beside the archives, last, so that a folder without it is not finished. It
+holds what a program needs to check itself: how many articles are on the subject, which members are
+broken, and the topics, synonyms, analogies and decoys.
 
-    >>> analogies(("gout", "allopurinol"), ("malaria", "artesunate"))[0]
+`measure_recovery` compares vectors with it. A right pipeline passes every threshold on the default
+sample. An error in reading costs at least one of them: tokens that were joined or split leave
+planted words out of the vocabulary; references, tables or captions that were kept let decoys in,
+and so do articles that the keyword filter should have dropped. Analogies are solved by 3CosAdd
+(Mikolov, Yih and Zweig 2013): the word nearest to b - a + c.
+
+    >>> make_analogies(("gout", "allopurinol"), ("malaria", "artesunate"))[0]
     ('gout', 'allopurinol', 'malaria', 'artesunate')
 """
 
@@ -13,17 +19,21 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Self
 
+import numpy as np
+from numpy.typing import NDArray
+
 from pmc2vec.errors import UserError
 from pmc2vec.synthetic import lexicon
 
-TRUTH: Final = "truth.json"
-FORMAT: Final = "pmc2vec.truth"
-VERSION: Final = 1
+TRUTH_NAME: Final = "truth.json"
+TRUTH_FORMAT: Final = "pmc2vec.truth"
+TRUTH_VERSION: Final = 1
 
 Analogy = tuple[str, str, str, str]
 """a, b, c, d: a is to b as c is to d."""
@@ -39,7 +49,7 @@ class BrokenArticle:
 
 
 @dataclass(frozen=True)
-class Truth:
+class GroundTruth:
     """What was planted; see `pmc2vec.synthetic.lexicon` for how.
 
     Attributes:
@@ -74,9 +84,9 @@ class Truth:
     decoys: Mapping[str, tuple[str, ...]]
     probes: tuple[str, ...]
 
-    def save(self, path: Path) -> None:
+    def write(self, path: Path) -> None:
         """Writes the truth as JSON, one field a line, at once or not at all."""
-        values = {"format": FORMAT, "version": VERSION, **dataclasses.asdict(self)}
+        values = {"format": TRUTH_FORMAT, "version": TRUTH_VERSION, **dataclasses.asdict(self)}
         lines = (f"{json.dumps(name)}: {json.dumps(value)}" for name, value in values.items())
         temporary = path.with_name(path.name + ".tmp")
         temporary.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
@@ -84,39 +94,39 @@ class Truth:
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        """Returns what `save` wrote.
+        """Returns what `write` wrote.
 
         Raises:
             ValueError: not JSON, of another format or version, or a field is missing or unknown.
         """
         values = json.loads(text)
-        found = (values.pop("format"), values.pop("version")) if _marked(values) else None
-        if found != (FORMAT, VERSION):
-            raise ValueError(f"expected {FORMAT} version {VERSION}, found {found}")
+        mark = (values.pop("format"), values.pop("version")) if _has_format(values) else None
+        if mark != (TRUTH_FORMAT, TRUTH_VERSION):
+            raise ValueError(f"expected {TRUTH_FORMAT} version {TRUTH_VERSION}, found {mark}")
         try:
             values["broken"] = [BrokenArticle(**each) for each in values["broken"]]
-            return cls(**{name: _frozen(value) for name, value in values.items()})
+            return cls(**{name: _as_tuples(value) for name, value in values.items()})
         except (KeyError, TypeError) as error:
             raise ValueError(f"its fields do not fit: {error}") from error
 
 
-def load_truth(path: Path | str) -> Truth:
+def read_ground_truth(path: Path | str) -> GroundTruth:
     """Returns the truth at `path`, a `truth.json` or the folder that holds one.
 
     Raises:
         UserError: there is none, or it is not one that this version reads.
     """
     path = Path(path)
-    path = path / TRUTH if path.is_dir() else path
+    path = path / TRUTH_NAME if path.is_dir() else path
     try:
-        return Truth.from_json(path.read_text(encoding="utf-8"))
+        return GroundTruth.from_json(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise UserError(f"{path}: no such file; `pmc2vec sample` writes one, last") from error
     except (OSError, ValueError) as error:
         raise UserError(f"{path}: {error}; make the sample again") from error
 
 
-def planted_truth(
+def planted_ground_truth(
     *,
     config: Mapping[str, Any],
     archives: tuple[str, ...],
@@ -124,10 +134,10 @@ def planted_truth(
     off_subject: int,
     reference_only: int,
     broken: tuple[BrokenArticle, ...],
-) -> Truth:
-    """Returns the truth of a sample, given what its archives hold."""
+) -> GroundTruth:
+    """Returns the truth of a sample with these articles in its archives."""
     pairs = lexicon.SYNONYMS
-    return Truth(
+    return GroundTruth(
         config=config,
         archives=archives,
         articles=on_subject + off_subject + len(broken),
@@ -148,22 +158,22 @@ def planted_truth(
         },
         synonyms=tuple(pair.words for pair in pairs),
         analogies=(
-            *analogies(*((each.disease, each.drug) for each in lexicon.TRIPLES)),
-            *analogies(*((each.disease, each.gene) for each in lexicon.TRIPLES)),
+            *make_analogies(*((each.disease, each.drug) for each in lexicon.TRIPLES)),
+            *make_analogies(*((each.disease, each.gene) for each in lexicon.TRIPLES)),
         ),
-        dressed=_dressed(),
+        dressed=_dressed_words(),
         decoys={**lexicon.DECOYS, "off subject": tuple(sum(lexicon.OFF_SUBJECTS.values(), ()))},
         probes=("melanoma", "insulin", "fever", "tumour", "imatinib", "cftr", "renal", "stroke"),
     )
 
 
-def analogies(*pairs: tuple[str, str]) -> tuple[Analogy, ...]:
+def make_analogies(*pairs: tuple[str, str]) -> tuple[Analogy, ...]:
     """Returns a : b = c : d for every two of the pairs, in both orders."""
     return tuple((*first, *second) for first, second in itertools.permutations(pairs, 2))
 
 
-def _dressed() -> dict[str, tuple[str, ...]]:
-    """Returns trap -> words that stand in the XML in that dress only."""
+def _dressed_words() -> dict[str, tuple[str, ...]]:
+    """Returns trap -> words that occur in the XML only with that markup."""
     words: dict[str, list[str]] = {}
     for pair in lexicon.SYNONYMS:
         if pair.trap not in {lexicon.PLAIN, lexicon.HOMOGRAPH}:
@@ -177,14 +187,206 @@ def _dressed() -> dict[str, tuple[str, ...]]:
     return {trap: tuple(lost) for trap, lost in words.items()}
 
 
-def _marked(values: object) -> bool:
+def _has_format(values: object) -> bool:
     return isinstance(values, dict) and {"format", "version"} <= values.keys()
 
 
-def _frozen(value: Any) -> Any:
+def _as_tuples(value: Any) -> Any:
     """Returns JSON's lists as tuples, at any depth."""
     if isinstance(value, list):
-        return tuple(_frozen(each) for each in value)
+        return tuple(_as_tuples(each) for each in value)
     if isinstance(value, dict):
-        return {name: _frozen(each) for name, each in value.items()}
+        return {name: _as_tuples(each) for name, each in value.items()}
     return value
+
+
+# --- recovery ------------------------------------------------------------------------------------
+
+# How many nearest neighbours are looked at.
+_SYNONYM_NEIGHBOURS: Final = 5
+_ANALOGY_NEIGHBOURS: Final = 5
+_TOPIC_NEIGHBOURS: Final = 10
+
+_MIN_WORDS: Final = 1.0
+_MIN_SYNONYMS: Final = 0.80
+_MIN_ANALOGIES: Final = 0.60  # Losing the words of one of the two relations costs half.
+_MIN_TOPICS: Final = 0.70
+
+Matrix = NDArray[np.floating]
+
+
+@dataclass(frozen=True)
+class Score:
+    """A measured value and the threshold that it must reach, or not exceed in case of decoys."""
+
+    name: str
+    value: float
+    threshold: float
+    passed: bool
+
+
+@dataclass(frozen=True)
+class Recovery:
+    """How much of a ground truth vectors have recovered; shares are in 0..1, of all planted.
+
+    Attributes:
+        words: share of the planted words that are in the vocabulary.
+        synonyms: share of synonyms with their partner among the 5 nearest neighbours.
+        analogies: share of analogies whose answer is the nearest word.
+        analogies_near: share of analogies whose answer is among the 5 nearest words.
+        topics: same-topic share of the 10 nearest neighbours, mean over all topic words.
+        missing: kind of planted word -> those not in the vocabulary.
+        decoys: kind of decoy -> those in the vocabulary; none of them should be.
+    """
+
+    words: float
+    synonyms: float
+    analogies: float
+    analogies_near: float
+    topics: float
+    missing: Mapping[str, tuple[str, ...]]
+    decoys: Mapping[str, tuple[str, ...]]
+
+    @property
+    def num_decoys(self) -> int:
+        """Decoys in the vocabulary."""
+        return sum(map(len, self.decoys.values()))
+
+    @property
+    def scores(self) -> tuple[Score, ...]:
+        """The scores that decide whether the vectors pass."""
+        judged = (
+            ("planted words in the vocabulary", self.words, _MIN_WORDS),
+            ("synonyms among 5 neighbours", self.synonyms, _MIN_SYNONYMS),
+            ("analogies solved", self.analogies, _MIN_ANALOGIES),
+            ("neighbours of the same topic", self.topics, _MIN_TOPICS),
+        )
+        return (
+            *(Score(name, value, least, value >= least) for name, value, least in judged),
+            Score("decoys in the vocabulary", self.num_decoys, 0, self.num_decoys == 0),
+        )
+
+    @property
+    def passed(self) -> bool:
+        """Whether every score passed."""
+        return all(score.passed for score in self.scores)
+
+
+def measure_recovery(truth: GroundTruth, words: Sequence[str], matrix: Matrix) -> Recovery:
+    """Returns how much of `truth` the vectors have recovered.
+
+    Args:
+        truth: what was planted.
+        words: the V words of the vocabulary, in lower case.
+        matrix: [V, D], the vector of each word.
+
+    Raises:
+        ValueError: `matrix` has not one row for each of `words`.
+    """
+    if matrix.ndim != 2 or len(matrix) != len(words):
+        raise ValueError(f"{len(words)} words need [{len(words)}, D] vectors, not {matrix.shape}")
+    space = _VectorSpace(words, _unit_rows(matrix))
+    groups = _planted_groups(truth)
+    planted = set().union(*groups.values())
+    first, near = _analogy_shares(truth, space)
+    return Recovery(
+        words=_ratio(len(planted & space.rows.keys()), len(planted)),
+        synonyms=_synonym_share(truth, space),
+        analogies=first,
+        analogies_near=near,
+        topics=_topic_share(truth, space),
+        missing=_sorted_groups({kind: group - space.rows.keys() for kind, group in groups.items()}),
+        decoys=_sorted_groups(
+            {kind: space.rows.keys() & set(group) for kind, group in truth.decoys.items()}
+        ),
+    )
+
+
+class _VectorSpace:
+    """Words and their unit vectors.
+
+    Attributes:
+        words: the V words.
+        units: [V, D], of length 1 (or 0).
+        rows: word -> its row.
+    """
+
+    def __init__(self, words: Sequence[str], units: Matrix) -> None:
+        self.words = words
+        self.units = units
+        self.rows = {word: row for row, word in enumerate(words)}
+
+    def nearest(self, queries: Matrix, without: NDArray[np.intp], count: int) -> list[list[str]]:
+        """Returns the `count` words nearest to each query, the nearest first.
+
+        Args:
+            queries: [Q, D].
+            without: [Q, N], rows that are no answer to each query.
+            count: words to return, less where the vocabulary has fewer.
+        """
+        cosines = queries @ self.units.T  # [Q, V]
+        np.put_along_axis(cosines, without, -np.inf, axis=1)
+        count = min(count, len(self.words) - without.shape[1])
+        order = np.argsort(-cosines, axis=1, kind="stable")[:, :count]
+        return [[self.words[row] for row in nearest] for nearest in order]
+
+    def neighbours(self, words: Sequence[str], count: int) -> list[list[str]]:
+        """Returns the `count` words nearest to each of `words`, without itself."""
+        rows = np.array([self.rows[word] for word in words], np.intp)
+        return self.nearest(self.units[rows], rows[:, np.newaxis], count)
+
+
+def _synonym_share(truth: GroundTruth, space: _VectorSpace) -> float:
+    synonyms = [(word, set(group) - {word}) for group in truth.synonyms for word in group]
+    in_space = [(word, partners) for word, partners in synonyms if word in space.rows]
+    near = space.neighbours([word for word, _ in in_space], _SYNONYM_NEIGHBOURS)
+    hits = sum(not partners.isdisjoint(n) for (_, partners), n in zip(in_space, near, strict=True))
+    return _ratio(hits, len(synonyms))
+
+
+def _analogy_shares(truth: GroundTruth, space: _VectorSpace) -> tuple[float, float]:
+    """Returns the shares of analogies whose answer is the nearest word, and is near."""
+    in_space = [each for each in truth.analogies if space.rows.keys() >= set(each)]
+    rows = np.array([[space.rows[word] for word in each] for each in in_space], np.intp)
+    a, b, c = rows.reshape(-1, 4).T[:3]
+    near = space.nearest(
+        space.units[b] - space.units[a] + space.units[c],
+        np.stack([a, b, c], 1),
+        _ANALOGY_NEIGHBOURS,
+    )
+    first = sum(each[3] == n[0] for each, n in zip(in_space, near, strict=True))
+    among = sum(each[3] in n for each, n in zip(in_space, near, strict=True))
+    return _ratio(first, len(truth.analogies)), _ratio(among, len(truth.analogies))
+
+
+def _topic_share(truth: GroundTruth, space: _VectorSpace) -> float:
+    topics = [(word, set(group)) for group in truth.topics.values() for word in group]
+    in_space = [(word, group) for word, group in topics if word in space.rows]
+    near = space.neighbours([word for word, _ in in_space], _TOPIC_NEIGHBOURS)
+    same = sum(len(group & set(n)) for (_, group), n in zip(in_space, near, strict=True))
+    return _ratio(same, len(topics) * _TOPIC_NEIGHBOURS)
+
+
+def _planted_groups(truth: GroundTruth) -> dict[str, set[str]]:
+    """Returns kind -> planted words."""
+    return {
+        "topics": {word for group in truth.topics.values() for word in group},
+        "synonyms": {word for group in truth.synonyms for word in group},
+        "analogies": {word for each in truth.analogies for word in each},
+        **{kind: set(group) for kind, group in truth.dressed.items()},
+    }
+
+
+def _sorted_groups(groups: Mapping[str, AbstractSet[str]]) -> dict[str, tuple[str, ...]]:
+    """Returns the groups that have words, each sorted."""
+    return {kind: tuple(sorted(group)) for kind, group in groups.items() if group}
+
+
+def _ratio(part: int, whole: int) -> float:
+    return part / whole if whole else 1.0
+
+
+def _unit_rows(matrix: Matrix) -> Matrix:
+    """Returns the rows at length 1; a row of zeros stays."""
+    lengths = np.linalg.norm(matrix, axis=1, keepdims=True)
+    return np.asarray(matrix / np.where(lengths > 0, lengths, 1))

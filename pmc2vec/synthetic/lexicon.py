@@ -1,10 +1,10 @@
-"""The planted language: the words of the synthetic articles, and what is true of them.
+"""The words of the synthetic articles, and what is true of them.
 
-`prose` makes sentences of these words so that their meaning can be learned: words of a topic stand
-together; the two words of a synonym take the same companions; the disease, drug and gene of a
-triple share companions, and each shares role words with the other diseases, drugs or genes. What
-must not be learned is here too: decoys, which stand only where no running text is, and the words
-of other subjects. Nothing here is random; no word has two places, but for the homographs.
+`sentences` puts these words into sentences from which their meaning can be learned: the words of a
+topic occur together; the two words of a synonym have the same companions; the disease, drug and
+gene of a triple share companions, and each shares role words with the other diseases, drugs or
+genes. Some words must not be learned: decoys, which occur only where no running text is, and the
+words of other subjects. Nothing here is random. No word has two places, except the homographs.
 
     >>> TOPICS["skin"][:3], SYNONYMS[0].words, TRIPLES[3].disease
     (('melanoma', 'skin', 'epidermis'), ('neoplasm', 'tumour'), 'gout')
@@ -253,19 +253,19 @@ _ROOTS: Final = """blast carp chrom clav cran derm fil flex gen gloss gran kin l
     nod ort phan plas por punct radi ret scler som spor stat tax therm toc trop valv zyg""".split()
 _SUFFIXES: Final = """ance ase ation ide in ine ism ity oid ol one osis ule ure ist""".split()
 
-BACKGROUND_WORDS: Final = 4000
+NUM_BACKGROUND_WORDS: Final = 4000
 
 
-def background() -> tuple[str, ...]:
-    """Returns `BACKGROUND_WORDS` words of no topic, to be used with falling frequency.
+def background_words() -> tuple[str, ...]:
+    """Returns `NUM_BACKGROUND_WORDS` words of no topic, to be used with falling frequency.
 
     The first are those of any medical article; the rest are coined, such as `hypolaminosis`.
     """
     coined = [a + b + c for a in _PREFIXES for b in _ROOTS for c in _SUFFIXES]
     random.Random("background").shuffle(coined)
-    taken = planted_words() | set(_FREQUENT)
-    fresh = [word for word in dict.fromkeys(coined) if word not in taken]
-    return (*_FREQUENT, *fresh[: BACKGROUND_WORDS - len(_FREQUENT)])
+    used = planted_words() | set(_FREQUENT)
+    unused = [word for word in dict.fromkeys(coined) if word not in used]
+    return (*_FREQUENT, *unused[: NUM_BACKGROUND_WORDS - len(_FREQUENT)])
 
 
 def planted_words() -> set[str]:

@@ -9,29 +9,34 @@ import numpy as np
 import pytest
 
 from pmc2vec.errors import UserError
-from pmc2vec.synthetic import recovery as recovery_module
-from pmc2vec.synthetic.ground_truth import BrokenArticle, Truth, load_truth, planted_truth
-from pmc2vec.synthetic.recovery import recovery
+from pmc2vec.synthetic.ground_truth import (
+    BrokenArticle,
+    GroundTruth,
+    Recovery,
+    measure_recovery,
+    planted_ground_truth,
+    read_ground_truth,
+)
 
 
-def small_truth(**fields) -> Truth:
+def small_truth(**fields) -> GroundTruth:
     """A truth that asks for nothing but what is given."""
-    whole = planted_truth(
+    whole = planted_ground_truth(
         config={}, archives=("a.tar.gz",), on_subject=3, off_subject=1, reference_only=1, broken=()
     )
     empty = {"topics": {}, "synonyms": (), "analogies": (), "dressed": {}, "decoys": {}}
     return dataclasses.replace(whole, **{**empty, **fields})
 
 
-def scored(truth: Truth, vectors: dict[str, list[float]]):
-    return recovery(truth, list(vectors), np.array(list(vectors.values()), np.float32))
+def scored(truth: GroundTruth, vectors: dict[str, list[float]]):
+    return measure_recovery(truth, list(vectors), np.array(list(vectors.values()), np.float32))
 
 
 # --- truth.json ------------------------------------------------------------------------------
 
 
 def test_truth_survives_its_file(tmp_path):
-    truth = planted_truth(
+    truth = planted_ground_truth(
         config={"seed": 7, "off_subject": 0.25},
         archives=("a.tar.gz", "b.tar.gz"),
         on_subject=30,
@@ -39,8 +44,8 @@ def test_truth_survives_its_file(tmp_path):
         reference_only=2,
         broken=(BrokenArticle("b.tar.gz", "PMC001xxxxxx/PMC1100001.xml", "truncated"),),
     )
-    truth.save(tmp_path / "truth.json")
-    assert load_truth(tmp_path) == load_truth(tmp_path / "truth.json") == truth
+    truth.write(tmp_path / "truth.json")
+    assert read_ground_truth(tmp_path) == read_ground_truth(tmp_path / "truth.json") == truth
     assert [path.name for path in tmp_path.iterdir()] == ["truth.json"]
     values = json.loads((tmp_path / "truth.json").read_text())
     assert (values["format"], values["version"], values["articles"]) == (
@@ -51,7 +56,7 @@ def test_truth_survives_its_file(tmp_path):
 
 
 def test_planted_truth_is_as_large_as_it_should_be():
-    truth = planted_truth(
+    truth = planted_ground_truth(
         config={}, archives=(), on_subject=0, off_subject=0, reference_only=0, broken=()
     )
     assert len(truth.topics) == 8
@@ -84,7 +89,7 @@ def test_a_truth_that_cannot_be_read_is_refused_by_name(tmp_path, content, compl
     if content is not None:
         path.write_text(content)
     with pytest.raises(UserError, match=f"{path}: .*{complaint}"):
-        load_truth(tmp_path)
+        read_ground_truth(tmp_path)
 
 
 # --- recovery --------------------------------------------------------------------------------
@@ -152,7 +157,7 @@ def test_one_decoy_or_one_missing_word_fails_what_else_is_perfect():
     vectors = {"fever": [1.0, 0.0], "pyrexia": [1.0, 0.1], "naevus": [0.0, 1.0]}
     assert scored(truth, vectors).passed
     caught = scored(truth, {**vectors, "stubhead": [1.0, 1.0]})
-    assert (caught.passed, caught.decoys_found, caught.decoys) == (
+    assert (caught.passed, caught.num_decoys, caught.decoys) == (
         False,
         1,
         {"table": ("stubhead",)},
@@ -167,7 +172,7 @@ def test_one_decoy_or_one_missing_word_fails_what_else_is_perfect():
 
 
 def test_scores_are_judged_against_their_thresholds():
-    good = recovery_module.Recovery(
+    good = Recovery(
         words=1.0,
         synonyms=0.8,
         analogies=0.6,
@@ -183,18 +188,18 @@ def test_scores_are_judged_against_their_thresholds():
 
 def test_vectors_of_another_vocabulary_are_refused():
     with pytest.raises(ValueError, match=r"2 words need \[2, D\] vectors, not \(3, 4\)"):
-        recovery(small_truth(), ["a", "b"], np.zeros((3, 4), np.float32))
+        measure_recovery(small_truth(), ["a", "b"], np.zeros((3, 4), np.float32))
 
 
 def test_random_vectors_fail():
-    truth = planted_truth(
+    truth = planted_ground_truth(
         config={}, archives=(), on_subject=0, off_subject=0, reference_only=0, broken=()
     )
     words = sorted({word for group in truth.topics.values() for word in group})
     words += sorted({word for each in truth.analogies for word in each})
     words += sorted({w for group in truth.dressed.values() for w in group} - set(words))
     matrix = np.random.default_rng(0).normal(size=(len(words), 64)).astype(np.float32)
-    result = recovery(truth, words, matrix)
+    result = measure_recovery(truth, words, matrix)
     assert result.words == 1.0
     assert max(result.synonyms, result.analogies_near, result.topics) < 0.25
     assert not result.passed

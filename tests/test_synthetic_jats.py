@@ -13,31 +13,31 @@ from beam_pipelines.jats import article_reader
 from beam_pipelines.text.tokenizers import tokenize
 from pmc2vec.commands.sample import SampleConfig, archive_articles
 from pmc2vec.synthetic import lexicon
-from pmc2vec.synthetic.ground_truth import Truth, planted_truth
+from pmc2vec.synthetic.ground_truth import GroundTruth, planted_ground_truth
 from pmc2vec.synthetic.jats import (
     BREAKAGES,
     OFF_SUBJECT,
     ON_SUBJECT,
     REFERENCE_ONLY,
-    Plan,
+    ArticlePlan,
     SyntheticArticle,
     synthetic_article,
 )
-from pmc2vec.synthetic.sentences import Prose
+from pmc2vec.synthetic.sentences import SentenceWriter
 
 KEYWORD = re.compile("cancer|melanoma|carcinoma", re.IGNORECASE)
 XLINK = "{http://www.w3.org/1999/xlink}"
 
 
 @pytest.fixture(scope="module")
-def prose() -> Prose:
-    return Prose()
+def writer() -> SentenceWriter:
+    return SentenceWriter()
 
 
 @pytest.fixture(scope="module")
-def articles(prose) -> list[SyntheticArticle]:
+def articles(writer) -> list[SyntheticArticle]:
     config = SampleConfig(Path("unused"), articles=240, archives=1, words_per_article=600, broken=0)
-    return list(archive_articles(config, 0, prose))
+    return list(archive_articles(config, 0, writer))
 
 
 @pytest.fixture(scope="module")
@@ -60,15 +60,15 @@ def running_text(articles) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def truth() -> Truth:
-    return planted_truth(
+def truth() -> GroundTruth:
+    return planted_ground_truth(
         config={}, archives=(), on_subject=0, off_subject=0, reference_only=0, broken=()
     )
 
 
-def some_articles(prose, count=300, **plan):
-    plan = Plan(**{"words": 200, "off_subject": 0.3, **plan})
-    return [synthetic_article(prose, seed=5, number=n, plan=plan) for n in range(count)]
+def some_articles(writer, count=300, **plan):
+    plan = ArticlePlan(**{"words": 200, "off_subject": 0.3, **plan})
+    return [synthetic_article(writer, seed=5, number=n, plan=plan) for n in range(count)]
 
 
 def sections_with_keyword(xml: bytes) -> set[str]:
@@ -88,14 +88,14 @@ def paragraphs(trees):
     return [p for tree in trees for p in tree.find("body").iter("p", "title")]
 
 
-def test_articles_have_the_words_that_were_asked_for(prose):
+def test_articles_have_the_words_that_were_asked_for(writer):
     counts = [
         sum(
             len(tokenize(b))
             for s in article_reader.read_articles(a.xml, "x")[0].sections
             for b in s.blocks
         )
-        for a in some_articles(prose, 200, words=1000, off_subject=0)
+        for a in some_articles(writer, 200, words=1000, off_subject=0)
     ]
     assert 900 < sum(counts) / len(counts) < 1100
     assert min(counts) < 700 < 1300 < max(counts)
@@ -142,8 +142,8 @@ def test_articles_have_every_markup_that_hurts(trees):
     assert all(len(tree.findall("body/sec/sec")) == 4 for tree in trees.values())
 
 
-def test_articles_on_the_subject_say_a_keyword_where_a_filter_looks(prose):
-    articles = some_articles(prose)
+def test_articles_on_the_subject_say_a_keyword_where_a_filter_looks(writer):
+    articles = some_articles(writer)
     for article in articles:
         found = sections_with_keyword(article.xml)
         assert found >= set(article.mentions)
@@ -154,8 +154,8 @@ def test_articles_on_the_subject_say_a_keyword_where_a_filter_looks(prose):
     assert {"cancer", "Cancer", "CANCER", "melanoma", "MELANOMA", "Carcinoma"} <= said.keys()
 
 
-def test_a_keyword_in_a_reference_is_the_only_one_there(prose):
-    articles = [a for a in some_articles(prose) if a.kind in {OFF_SUBJECT, REFERENCE_ONLY}]
+def test_a_keyword_in_a_reference_is_the_only_one_there(writer):
+    articles = [a for a in some_articles(writer) if a.kind in {OFF_SUBJECT, REFERENCE_ONLY}]
     for article in articles:
         before, references = article.xml.decode().split("<ref-list>")
         assert not KEYWORD.search(before)
@@ -164,9 +164,9 @@ def test_a_keyword_in_a_reference_is_the_only_one_there(prose):
 
 
 @pytest.mark.parametrize("kind", BREAKAGES)
-def test_a_broken_article_cannot_be_parsed(prose, kind):
-    plan = Plan(words=300, off_subject=1.0, broken=kind)
-    article = synthetic_article(prose, seed=1, number=7, plan=plan)
+def test_a_broken_article_cannot_be_parsed(writer, kind):
+    plan = ArticlePlan(words=300, off_subject=1.0, broken=kind)
+    article = synthetic_article(writer, seed=1, number=7, plan=plan)
     assert article.kind == kind
     with pytest.raises(etree.XMLSyntaxError):
         etree.fromstring(article.xml)
@@ -233,7 +233,12 @@ def test_a_filter_that_is_ignored_lets_the_words_of_other_subjects_in(truth, art
 
 def test_no_word_has_two_places():
     groups = [*lexicon.TOPICS.values(), *lexicon.OFF_SUBJECTS.values(), *lexicon.ROLES.values()]
-    groups += [*lexicon.DECOYS.values(), tuple(lexicon.UNITS), lexicon.VERBS, lexicon.background()]
+    groups += [
+        *lexicon.DECOYS.values(),
+        tuple(lexicon.UNITS),
+        lexicon.VERBS,
+        lexicon.background_words(),
+    ]
     groups += [(*pair.words, *pair.companions) for pair in lexicon.SYNONYMS]
     groups += [(t.disease, t.drug, t.gene, *t.companions) for t in lexicon.TRIPLES]
     counts = Counter(word for group in groups for word in group)
