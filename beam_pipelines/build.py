@@ -52,7 +52,7 @@ from beam_pipelines.transforms import (
     WriteVocabulary,
 )
 from pmc2vec import __version__
-from pmc2vec.cli import exit_codes, log_lines, metrics_server, options, verbosity
+from pmc2vec.cli import exit_codes, logging_setup, metrics, options, verbosity
 from pmc2vec.dataset.manifest import CORPUS_NAME, MANIFEST_NAME, Manifest, parse_manifest
 from pmc2vec.dataset.records import SPLITS
 from pmc2vec.dataset.vocabulary import VOCABULARY_NAME
@@ -154,7 +154,7 @@ def _kept_corpus(config: BuildConfig, output: OutputFolder) -> Corpus:
 
 def _run(config: BuildConfig, beam_flags: Sequence[str], *, quiet: bool) -> OutputFolder:
     """Runs the job, unless its result is there already, and returns the output folder."""
-    log_lines.begin(config.log_format)
+    logging_setup.begin(config.log_format)
     heartbeats = Path(config.output, HEARTBEATS_FOLDER).resolve()
     engine = Engine(beam_flags)
     watched = engine.shares_files(config.output)
@@ -165,7 +165,7 @@ def _run(config: BuildConfig, beam_flags: Sequence[str], *, quiet: bool) -> Outp
     if config.share:
         _run_share(config, engine, output, inputs)
         return output
-    with metrics_server.served(config.metrics_port), files.claim(config.output):
+    with metrics.served(config.metrics_port), files.claim(config.output):
         _prepare_folder(config, output, inputs)
         goal = CORPUS_NAME if config.stop_after else MANIFEST_NAME
         if files.read_text(output.path(goal)) is None:
@@ -348,7 +348,7 @@ def _command(config: BuildConfig, beam_flags: Sequence[str]) -> int:
     try:
         return _build_and_print(config, beam_flags)
     except NothingNewError as error:
-        log_lines.tell("pmc2vec", str(error))
+        logging_setup.tell("pmc2vec", str(error))
         return exit_codes.NOTHING_NEW
 
 

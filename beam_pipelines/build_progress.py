@@ -14,7 +14,7 @@ from rich.console import Console
 from beam_pipelines.stages.corpus_parts import finished_parts, total
 from beam_pipelines.stages.finishing import SUPERSEDED_EARLIER
 from beam_pipelines.stages.output_folder import OutputFolder, sum_heartbeats
-from pmc2vec.cli.progress import EVERY, Progress, console, progress
+from pmc2vec.cli.console import EVERY, Progress, console, progress
 from pmc2vec.cli.progress_metrics import known, note
 from pmc2vec.dataset.manifest import Manifest
 from pmc2vec.dataset.records import SPLITS

@@ -35,7 +35,7 @@ from apache_beam.options.pipeline_options import (
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.transforms.environments import SubprocessSDKEnvironment
 
-from pmc2vec.cli import log_lines, verbosity
+from pmc2vec.cli import logging_setup, verbosity
 from pmc2vec.errors import UserError
 
 WORKER_MODULE = "beam_pipelines.worker_main"
@@ -97,7 +97,7 @@ class Engine:
     def pipeline(self) -> beam.Pipeline:
         """Returns an empty pipeline on this engine."""
         # Beam installs its own log handler, which would print each error once more than ours.
-        logging.basicConfig(level=logging.WARNING, handlers=log_lines.handlers(), force=True)
+        logging.basicConfig(level=logging.WARNING, handlers=logging_setup.handlers(), force=True)
         quiet = logging.CRITICAL if self.local else logging.WARNING
         level = logging.INFO if verbosity.asked.verbose else quiet
         logging.getLogger("apache_beam").setLevel(level)

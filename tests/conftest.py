@@ -7,7 +7,7 @@ import os
 import pytest
 from hypothesis import settings
 
-from pmc2vec.cli import log_lines
+from pmc2vec.cli import logging_setup
 
 # Read by TensorFlow when it is loaded, so set before any test module is.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -20,7 +20,7 @@ settings.load_profile("pmc2vec")
 def speaks_in_text():
     """Commands that tests run in here may have asked for JSON."""
     yield
-    log_lines.begin("text")
+    logging_setup.begin("text")
 
 
 def pytest_configure(config: pytest.Config) -> None:

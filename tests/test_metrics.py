@@ -1,4 +1,4 @@
-"""pmc2vec/cli/metrics_server.py: figures over HTTP, while a real build and a real training run."""
+"""pmc2vec/cli/metrics.py: figures over HTTP, while a real build and a real training run."""
 
 import json
 import re
@@ -14,7 +14,7 @@ from urllib.request import urlopen
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from pmc2vec.cli.metrics_server import STALLED, health, served
+from pmc2vec.cli.metrics import STALLED, health, served
 from pmc2vec.cli.progress_metrics import FIGURES, Figures
 from pmc2vec.errors import UserError
 from tests.bulk import write_bulk

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from pmc2vec.cli import progress_metrics
-from pmc2vec.cli.progress import Progress, progress
+from pmc2vec.cli.console import Progress, progress
 from pmc2vec.cli.signals import StopRequest
 from pmc2vec.dataset.manifest import Shard
 from pmc2vec.dataset.records import TRAIN, VALIDATION

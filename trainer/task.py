@@ -23,10 +23,10 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from pmc2vec import __version__
-from pmc2vec.cli import log_lines, metrics_server, verbosity
+from pmc2vec.cli import logging_setup, metrics, verbosity
+from pmc2vec.cli.console import clock_time, console
 from pmc2vec.cli.exit_codes import run
 from pmc2vec.cli.options import parse
-from pmc2vec.cli.progress import clock_time, console
 from pmc2vec.cli.signals import stop_request
 from pmc2vec.machine import load_tensorflow
 from pmc2vec.vectors.export import write_vectors
@@ -108,7 +108,7 @@ def train(config: TrainConfig) -> TrainSummary:
     from trainer.loop import Training
     from trainer.tensorboard_logging import shown_facts
 
-    log_lines.begin(config.log_format)
+    logging_setup.begin(config.log_format)
     worker = this_worker()
     on = console() if worker.chief else Console(quiet=True)
 
@@ -123,7 +123,7 @@ def train(config: TrainConfig) -> TrainSummary:
     fixed |= {name: _DEFAULT if rate is None else rate for name, rate in rates.items()}
 
     with contextlib.ExitStack() as held:
-        held.enter_context(metrics_server.served(config.metrics_port))
+        held.enter_context(metrics.served(config.metrics_port))
         if worker.chief:
             held.enter_context(claim(config.workdir))
             record_options(config.workdir, fixed=fixed, free=free)

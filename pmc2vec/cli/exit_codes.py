@@ -24,7 +24,7 @@ from collections.abc import Callable, Iterator
 from types import FrameType
 
 from pmc2vec import machine
-from pmc2vec.cli import log_lines, verbosity
+from pmc2vec.cli import logging_setup, verbosity
 from pmc2vec.errors import UserError
 
 FAILED = 1
@@ -81,13 +81,13 @@ def run(program: Callable[[], int]) -> int:
 
 def _failed(line: str) -> int:
     trace = traceback.format_exc() if verbosity.asked.verbose else ""
-    log_lines.tell("pmc2vec", line, level="error", trace=trace)
+    logging_setup.tell("pmc2vec", line, level="error", trace=trace)
     return FAILED
 
 
 def _ended() -> int:
     status, line = _ENDINGS[_came.pop() if _came else signal.SIGINT]
-    log_lines.tell("pmc2vec", line)
+    logging_setup.tell("pmc2vec", line)
     return status
 
 

@@ -38,7 +38,7 @@ from tyro.constructors import (
     UnsupportedTypeAnnotationError,
 )
 
-from pmc2vec.cli import log_lines, verbosity
+from pmc2vec.cli import logging_setup, verbosity
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -86,7 +86,7 @@ def parse(
     verbosity.obey({word for word in given if word in known})
     words = [word for word in given if word not in known]
     if "log_format" in {field.name for field in fields(config_class)}:  # Of usage errors too.
-        log_lines.begin("json" if _asks_for_json_lines(words) else "text")
+        logging_setup.begin("json" if _asks_for_json_lines(words) else "text")
     if repeated := _repeated(words):
         refuse(prog, f"{repeated} is given twice; give it once, with all its values after it")
     complaint = io.StringIO()
@@ -116,7 +116,7 @@ def refuse(prog: str, message: str) -> NoReturn:
         prog: the program as the user typed it.
         message: what was found, and what to do.
     """
-    log_lines.tell(prog, f"{message} ({prog} --help lists the options)", level="error")
+    logging_setup.tell(prog, f"{message} ({prog} --help lists the options)", level="error")
     raise SystemExit(USAGE_ERROR)
 
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from pmc2vec.cli.progress import progress
+from pmc2vec.cli.console import progress
 from pmc2vec.dataset import manifest as manifests
 from pmc2vec.dataset import vocabulary as vocabularies
 from pmc2vec.dataset.manifest import CORPUS_NAME, Manifest, Shard

@@ -29,7 +29,7 @@ from rich.console import Console
 from rich.table import Table
 
 from pmc2vec.cli import exit_codes, options
-from pmc2vec.cli.progress import progress
+from pmc2vec.cli.console import progress
 from pmc2vec.errors import UserError
 from pmc2vec.synthetic.ground_truth import (
     TRUTH_FORMAT,

@@ -17,8 +17,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pmc2vec.cli import exit_codes, log_lines, metrics_server, options, verbosity
-from pmc2vec.cli.progress import console
+from pmc2vec.cli import exit_codes, logging_setup, metrics, options, verbosity
+from pmc2vec.cli.console import console
 from pmc2vec.cli.verbosity import LogFormat
 from pmc2vec.commands.releases import CURRENT, Releases
 
@@ -103,8 +103,8 @@ def update(
     from beam_pipelines.stages.increments import NothingNewError
 
     releases = Releases(config.root)
-    log_lines.begin(config.log_format)
-    with metrics_server.served(config.metrics_port), releases.claimed():
+    logging_setup.begin(config.log_format)
+    with metrics.served(config.metrics_port), releases.claimed():
         last = releases.current()
         releases.remove_before(last - config.keep + 1)  # Where an update was killed before it.
         build = replace(build, input=config.input, log_format=config.log_format)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlsplit
 
 from pmc2vec import __version__
-from pmc2vec.cli import log_lines
+from pmc2vec.cli import logging_setup
 from pmc2vec.cli.progress_metrics import FIGURES, Figures, known
 from pmc2vec.errors import UserError
 
@@ -90,7 +90,7 @@ def served(port: int | None, figures: Figures = known) -> Iterator[int | None]:
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:
-        log_lines.note("metrics", f"http://localhost:{server.server_port}/metrics")
+        logging_setup.note("metrics", f"http://localhost:{server.server_port}/metrics")
         yield server.server_port
     finally:
         figures.watched = False

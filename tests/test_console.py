@@ -1,11 +1,11 @@
-"""pmc2vec/cli/progress.py: a bar on a terminal, a line now and then elsewhere."""
+"""pmc2vec/cli/console.py: a bar on a terminal, a line now and then elsewhere."""
 
 import io
 
 import pytest
 from rich.console import Console
 
-from pmc2vec.cli.progress import clock_time, console, progress
+from pmc2vec.cli.console import clock_time, console, progress
 
 
 class Clock:

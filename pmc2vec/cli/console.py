@@ -20,7 +20,7 @@ from rich.progress import BarColumn, ProgressColumn, Task, TextColumn
 from rich.progress import Progress as Bar
 from rich.text import Text
 
-from pmc2vec.cli import log_lines, verbosity
+from pmc2vec.cli import logging_setup, verbosity
 from pmc2vec.cli.progress_metrics import known
 
 EVERY = 10.0  # seconds between two lines where there is no terminal
@@ -33,7 +33,7 @@ def console() -> Console:
     """
     quiet = verbosity.asked.quiet
     if verbosity.asked.log_format == "json":
-        file = cast(TextIO, log_lines.Lines(sys.stderr))
+        file = cast(TextIO, logging_setup.Lines(sys.stderr))
         return Console(file=file, force_terminal=False, highlight=False, quiet=quiet)
     return Console(stderr=True, highlight=False, quiet=quiet)
 
@@ -198,7 +198,7 @@ def _bar(work: Progress, shown_on: Console, clock: Callable[[], float]) -> Itera
 def _print_line(work: Progress, shown_on: Console) -> None:
     if verbosity.asked.log_format == "json":
         if not shown_on.quiet:
-            told = log_lines.line(work.name, work.status(), figures=work.figures())
+            told = logging_setup.line(work.name, work.status(), figures=work.figures())
             print(told, file=sys.stderr, flush=True)
         return
     shown_on.print(f"{work.name}: {work.status()}", soft_wrap=True, markup=False)

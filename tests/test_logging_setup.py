@@ -1,4 +1,4 @@
-"""pmc2vec/cli/log_lines.py: --log_format json, a JSON object for every line on stderr.
+"""pmc2vec/cli/logging_setup.py: --log_format json, a JSON object for every line on stderr.
 
 That a training speaks so is asserted in tests/test_metrics.py, which runs one.
 """
@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from beam_pipelines.config import BuildConfig
-from pmc2vec.cli import log_lines, options, verbosity
-from pmc2vec.cli.progress import console, progress
+from pmc2vec.cli import logging_setup, options, verbosity
+from pmc2vec.cli.console import console, progress
 from tests.bulk import write_bulk
 
 ROOT = Path(__file__).parent.parent
@@ -24,9 +24,9 @@ KEYS = {"time", "level", "stage", "message", "figures"}
 
 @pytest.fixture
 def as_json():
-    log_lines.begin("json")
+    logging_setup.begin("json")
     yield
-    log_lines.begin("text")
+    logging_setup.begin("text")
 
 
 def lines(text: str) -> list[dict]:
@@ -67,7 +67,7 @@ def test_progress_is_told_in_numbers(as_json, capsys):
 
 def test_a_line_is_written_when_it_is_whole():
     file = io.StringIO()
-    told = log_lines.Lines(file)
+    told = logging_setup.Lines(file)
     told.write("build: half ")
     assert file.getvalue() == ""
     told.write("a line\n\n")
@@ -75,8 +75,8 @@ def test_a_line_is_written_when_it_is_whole():
 
 
 def test_engines_and_warnings_speak_json_too(as_json, capsys):
-    log_lines.begin("text")
-    log_lines.begin("json")  # with this test's stderr
+    logging_setup.begin("text")
+    logging_setup.begin("json")  # with this test's stderr
     logging.getLogger("engine").warning("retrying %s", "it")
     with warnings.catch_warnings():
         warnings.simplefilter("always")
@@ -91,9 +91,9 @@ def test_quiet_leaves_only_failures(as_json, capsys, monkeypatch):
     console().print("train: continues", markup=False)
     with progress("train", "words") as work:
         work.update(3)
-    log_lines.note("metrics", "http://localhost:1")
+    logging_setup.note("metrics", "http://localhost:1")
     assert capsys.readouterr().err == ""
-    log_lines.tell("pmc2vec", "no such folder", level="error")
+    logging_setup.tell("pmc2vec", "no such folder", level="error")
     (one,) = lines(capsys.readouterr().err)
     assert (one["level"], one["message"]) == ("error", "no such folder")
 
@@ -102,7 +102,7 @@ def test_a_usage_error_is_a_json_line(capsys):
     words = ["--input=a", "--output=b", "--log_format", "json", "--no_such_option"]
     with pytest.raises(SystemExit) as stop:
         options.parse(BuildConfig, words, prog="pmc2vec build", description="")
-    log_lines.begin("text")
+    logging_setup.begin("text")
     assert stop.value.code == 2
     (one,) = lines(capsys.readouterr().err)
     assert one["message"].startswith("unrecognized options: --no_such_option")
