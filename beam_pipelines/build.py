@@ -28,7 +28,7 @@ import apache_beam as beam
 from beam_pipelines.build_progress import BuildDisplay, corpus_table, funnel_table
 from beam_pipelines.config import BuildConfig, completed
 from beam_pipelines.inputs import inventories, sources, work_items
-from beam_pipelines.runner import Engine, run_pipeline, unknown_options
+from beam_pipelines.runner import Engine, configure_beam_logging, run_pipeline, unknown_options
 from beam_pipelines.stages import history, increments
 from beam_pipelines.stages.finishing import Corpus, read_corpus
 from beam_pipelines.stages.increments import NothingNewError, open_since
@@ -52,7 +52,9 @@ from beam_pipelines.transforms import (
     WriteVocabulary,
 )
 from pmc2vec import __version__
-from pmc2vec.cli import exit_codes, logging_setup, metrics, options, verbosity
+from pmc2vec.cli import exit_codes, options
+from pmc2vec.cli.console import verbosity
+from pmc2vec.cli.metrics import serve_metrics
 from pmc2vec.dataset.manifest import CORPUS_NAME, MANIFEST_NAME, Manifest, parse_manifest
 from pmc2vec.dataset.records import SPLITS
 from pmc2vec.dataset.vocabulary import VOCABULARY_NAME
@@ -154,7 +156,6 @@ def _kept_corpus(config: BuildConfig, output: OutputFolder) -> Corpus:
 
 def _run(config: BuildConfig, beam_flags: Sequence[str], *, quiet: bool) -> OutputFolder:
     """Runs the job, unless its result is there already, and returns the output folder."""
-    logging_setup.begin(config.log_format)
     heartbeats = Path(config.output, HEARTBEATS_FOLDER).resolve()
     engine = Engine(beam_flags)
     watched = engine.shares_files(config.output)
@@ -165,7 +166,7 @@ def _run(config: BuildConfig, beam_flags: Sequence[str], *, quiet: bool) -> Outp
     if config.share:
         _run_share(config, engine, output, inputs)
         return output
-    with metrics.served(config.metrics_port), files.claim(config.output):
+    with serve_metrics(config.metrics_port), files.claim(config.output):
         _prepare_folder(config, output, inputs)
         goal = CORPUS_NAME if config.stop_after else MANIFEST_NAME
         if files.read_text(output.path(goal)) is None:
@@ -341,19 +342,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     )  # fmt: skip
     if unknown := unknown_options(beam_flags):
         options.refuse(PROG, f"Beam knows no option {' '.join(unknown)}")
-    return exit_codes.run(lambda: _command(config, beam_flags))
+    return exit_codes.run_program(lambda: _command(config, beam_flags))
 
 
 def _command(config: BuildConfig, beam_flags: Sequence[str]) -> int:
+    configure_beam_logging(beam_flags)
     try:
         return _build_and_print(config, beam_flags)
     except NothingNewError as error:
-        logging_setup.tell("pmc2vec", str(error))
+        exit_codes.log_outcome(str(error))
         return exit_codes.NOTHING_NEW
 
 
 def _build_and_print(config: BuildConfig, beam_flags: Sequence[str]) -> int:
-    if verbosity.asked.json:
+    if verbosity.json:
         print(json.dumps(_json_result(config, beam_flags), ensure_ascii=False))
     elif config.share:
         _run(config, beam_flags, quiet=True)
@@ -371,7 +373,7 @@ def _build_and_print(config: BuildConfig, beam_flags: Sequence[str]) -> int:
 
 def _json_result(config: BuildConfig, beam_flags: Sequence[str]) -> dict[str, Any]:
     """Builds and returns the result that --json prints."""
-    quiet = verbosity.asked.quiet
+    quiet = verbosity.quiet
     if config.stop_after:
         return {
             "output": config.output,

@@ -14,8 +14,8 @@ from rich.console import Console
 from beam_pipelines.stages.corpus_parts import finished_parts, total
 from beam_pipelines.stages.finishing import SUPERSEDED_EARLIER
 from beam_pipelines.stages.output_folder import OutputFolder, sum_heartbeats
-from pmc2vec.cli.console import EVERY, Progress, console, progress
-from pmc2vec.cli.progress_metrics import known, note
+from pmc2vec.cli.console import SECONDS_BETWEEN_LINES, Progress, progress, stderr_console
+from pmc2vec.cli.metrics import progress_metrics
 from pmc2vec.dataset.manifest import Manifest
 from pmc2vec.dataset.records import SPLITS
 from pmc2vec.errors import UserError
@@ -47,8 +47,8 @@ class BuildDisplay:
     ) -> None:
         self._output = output
         self._input_bytes = sum(size for _, size in inputs)
-        self._shown = not quiet or known.watched
-        self._console = Console(quiet=True) if quiet else console()
+        self._shown = not quiet or progress_metrics.watched
+        self._console = Console(quiet=True) if quiet else stderr_console()
         self._folder = Path(output.heartbeats or "")
         # Once for each pass, and once with all joined; an increment joins those that are known.
         self._counted = phrases and (1 if output.since else phrases + 1)
@@ -90,10 +90,10 @@ class BuildDisplay:
         """Counts what is finished, on whatever filesystem: more is not seen of other engines."""
         made = ("part-*.json", self._output.path("corpus")), ("*.tfrecord", self._output.path())
         with progress("build", "files", on=self._console) as shown:
-            while not self._stop.wait(EVERY):
+            while not self._stop.wait(SECONDS_BETWEEN_LINES):
                 with contextlib.suppress(UserError):  # A listing may fail now and then.
                     found = sum(len(matches(join(folder, name))) for name, folder in made)
-                    note(build_files=found)
+                    progress_metrics.set(build_files=found)
                     shown.update(found)
 
     def _follow(self, show: Callable[[], None], *, until: tuple[str, ...]) -> None:
@@ -120,7 +120,7 @@ class BuildDisplay:
 
     def _show_reading(self, reading: Progress) -> None:
         seen = sum_heartbeats(self._folder, "corpus-")
-        note(**{f"build_{theirs}": seen[ours] for ours, theirs in _FIGURES.items()})
+        progress_metrics.set(**{f"build_{theirs}": seen[ours] for ours, theirs in _FIGURES.items()})
         elapsed = max(reading.elapsed, 1e-9)
         shown: dict[str, Any] = {"articles": f"{seen['read']:,} articles"}
         shown["kept"] = f"{seen['kept']:,} kept"

@@ -14,7 +14,7 @@ from beam_pipelines.stages.corpus_parts import Reading
 from beam_pipelines.stages.shards import Sampling
 from beam_pipelines.text.filters import ArticleFilter, Require
 from beam_pipelines.text.tokenizers import NumberHandling, TokenizerKind
-from pmc2vec.cli.verbosity import LogFormat
+from pmc2vec.cli.logging_setup import LogFormat
 from pmc2vec.dataset import vocabulary
 from pmc2vec.dataset.records import RecordShape
 from pmc2vec.errors import UserError

@@ -35,7 +35,7 @@ from apache_beam.options.pipeline_options import (
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.transforms.environments import SubprocessSDKEnvironment
 
-from pmc2vec.cli import logging_setup, verbosity
+from pmc2vec.cli.console import verbosity
 from pmc2vec.errors import UserError
 
 WORKER_MODULE = "beam_pipelines.worker_main"
@@ -96,13 +96,18 @@ class Engine:
 
     def pipeline(self) -> beam.Pipeline:
         """Returns an empty pipeline on this engine."""
-        # Beam installs its own log handler, which would print each error once more than ours.
-        logging.basicConfig(level=logging.WARNING, handlers=logging_setup.handlers(), force=True)
-        quiet = logging.CRITICAL if self.local else logging.WARNING
-        level = logging.INFO if verbosity.asked.verbose else quiet
-        logging.getLogger("apache_beam").setLevel(level)
         runner = self._local_runner() if self.local else None
         return beam.Pipeline(runner=runner, options=self.options)
+
+
+def configure_beam_logging(beam_flags: Sequence[str]) -> None:
+    """Sets what Beam logs in this process; for `main` functions only.
+
+    A local engine logs the traceback of every error that `run_pipeline` raises, so it is silent
+    unless --verbose.
+    """
+    quiet = logging.CRITICAL if Engine(beam_flags).local else logging.WARNING
+    logging.getLogger("apache_beam").setLevel(logging.INFO if verbosity.verbose else quiet)
 
 
 def run_pipeline(pipeline: beam.Pipeline) -> None:

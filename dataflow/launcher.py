@@ -22,7 +22,7 @@ from dataclasses import Field, fields
 
 from beam_pipelines import build
 from beam_pipelines.config import BuildConfig
-from beam_pipelines.runner import unknown_options
+from beam_pipelines.runner import configure_beam_logging, unknown_options
 from pmc2vec.cli import exit_codes, options
 
 OWN = {field.name: field for field in fields(BuildConfig)}
@@ -57,10 +57,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     config = options.parse(BuildConfig, own, prog=PROG, description="Launch a build.")
     if unknown := unknown_options(beam):
         options.refuse(PROG, f"neither pmc2vec build nor Beam knows {' '.join(unknown)}")
-    return exit_codes.run(lambda: _submitted(config, beam))
+    return exit_codes.run_program(lambda: _submitted(config, beam))
 
 
 def _submitted(config: BuildConfig, beam: Sequence[str]) -> int:
+    configure_beam_logging(beam)
     build.submit(config, beam)
     return 0
 

@@ -145,7 +145,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     config = options.parse(
         LessonConfig, argv, prog="embeddings_lesson.py", description="Random, frozen, fine-tuned."
     )
-    return exit_codes.run(lambda: run(config))
+    return exit_codes.run_program(lambda: run(config))
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import os
 import pytest
 from hypothesis import settings
 
-from pmc2vec.cli import logging_setup
+from pmc2vec.cli.console import set_verbosity
 
 # Read by TensorFlow when it is loaded, so set before any test module is.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -17,10 +17,11 @@ settings.load_profile("pmc2vec")
 
 
 @pytest.fixture(autouse=True)
-def speaks_in_text():
-    """Commands that tests run in here may have asked for JSON."""
+def text_logging():
+    """Logs text on stderr, as a program does, whatever the programs that tests run set up."""
+    set_verbosity(())
     yield
-    logging_setup.begin("text")
+    set_verbosity(())
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -29,5 +30,5 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_unconfigure() -> None:
-    # Commands that tests run in here have asked for it (`garbage`); DuckDB would call it a leak.
+    # Commands that tests run in here have asked for it (`exit_codes`); DuckDB would call it a leak.
     atexit.unregister(gc.freeze)

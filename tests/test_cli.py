@@ -16,7 +16,7 @@ import pytest
 
 import pmc2vec
 from pmc2vec import __version__
-from pmc2vec.cli import console
+from pmc2vec.cli.console import stderr_console
 from pmc2vec.commands import main
 
 PROGRAMS = {
@@ -351,6 +351,6 @@ def test_progress_in_a_log_is_lines_without_colour(built: Path) -> None:
 def test_no_color_is_obeyed_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TERM", "xterm-256color")
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
-    assert console.console().color_system is not None
+    assert stderr_console().color_system is not None
     monkeypatch.setenv("NO_COLOR", "1")
-    assert console.console().no_color
+    assert stderr_console().no_color

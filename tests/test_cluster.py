@@ -26,7 +26,7 @@ WORKER = """
 import os
 import signal
 import sys
-from pmc2vec.cli.exit_codes import run
+from pmc2vec.cli.exit_codes import run_program
 from pmc2vec.machine import load_tensorflow
 
 load_tensorflow()
@@ -43,7 +43,7 @@ def counted(self, *args, **options):
     return train(self, *args, **options)
 
 Replicas.train = counted
-sys.exit(run(lambda: task.main(words)))
+sys.exit(run_program(lambda: task.main(words)))
 """
 
 

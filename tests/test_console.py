@@ -5,7 +5,7 @@ import io
 import pytest
 from rich.console import Console
 
-from pmc2vec.cli.console import clock_time, console, progress
+from pmc2vec.cli.console import clock_time, progress, stderr_console
 
 
 class Clock:
@@ -106,7 +106,7 @@ def test_a_terminal_that_can_do_nothing_gets_lines(monkeypatch: pytest.MonkeyPat
 
 
 def test_progress_goes_to_stderr(capsys: pytest.CaptureFixture[str]) -> None:
-    with progress("build", "articles", on=console(), clock=Clock()) as work:
+    with progress("build", "articles", on=stderr_console(), clock=Clock()) as work:
         work.update(3)
     assert capsys.readouterr() == ("", "build: 3 articles, elapsed 0:00\n")
 

@@ -21,23 +21,27 @@ def failing(error: BaseException) -> int:
 
 def with_stdout(stdout: int, program: str, *flags: str) -> subprocess.CompletedProcess[str]:
     """Runs `program`'s main in a Python of its own."""
-    code = f"from pmc2vec.cli.exit_codes import run\n{program}\nraise SystemExit(run(main))"
+    code = (
+        "from pmc2vec.cli.exit_codes import run_program\n"
+        f"{program}\n"
+        "raise SystemExit(run_program(main))"
+    )
     command = [sys.executable, *flags, "-c", code]
     return subprocess.run(command, stdout=stdout, stderr=subprocess.PIPE, text=True, check=False)
 
 
 def test_the_programs_status_is_passed_on() -> None:
-    assert exit_codes.run(lambda: 0) == 0
-    assert exit_codes.run(lambda: 7) == 7
+    assert exit_codes.run_program(lambda: 0) == 0
+    assert exit_codes.run_program(lambda: 7) == 7
 
 
 def test_a_user_error_is_one_line_and_status_1(capsys: pytest.CaptureFixture[str]) -> None:
-    assert exit_codes.run(lambda: failing(UserError("a.xml: not XML (line 3)"))) == 1
+    assert exit_codes.run_program(lambda: failing(UserError("a.xml: not XML (line 3)"))) == 1
     assert capsys.readouterr() == ("", "pmc2vec: error: a.xml: not XML (line 3)\n")
 
 
 def test_an_interrupt_is_one_line_and_status_130(capsys: pytest.CaptureFixture[str]) -> None:
-    assert exit_codes.run(lambda: failing(KeyboardInterrupt())) == 130
+    assert exit_codes.run_program(lambda: failing(KeyboardInterrupt())) == 130
     assert capsys.readouterr() == ("", "pmc2vec: interrupted\n")
 
 
@@ -51,8 +55,8 @@ def test_sigterm_is_one_line_and_status_143(capsys: pytest.CaptureFixture[str]) 
         except KeyboardInterrupt as error:
             raise RuntimeError("while running") from error
 
-    for program in (ended_by_sigterm, wrapped, lambda: exit_codes.run(ended_by_sigterm)):
-        assert exit_codes.run(program) == 143
+    for program in (ended_by_sigterm, wrapped, lambda: exit_codes.run_program(ended_by_sigterm)):
+        assert exit_codes.run_program(program) == 143
         assert capsys.readouterr().err == told
         assert signal.getsignal(signal.SIGTERM) is before
 
@@ -64,23 +68,23 @@ def ended_by_sigterm() -> int:
 
 def test_what_the_system_refuses_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     full = OSError(errno.ENOSPC, "No space left on device", "data/a")
-    assert exit_codes.run(lambda: failing(full)) == 1
+    assert exit_codes.run_program(lambda: failing(full)) == 1
     assert capsys.readouterr().err == (
         "pmc2vec: error: data/a: No space left on device; mend that and give the same command "
         "again\n"
     )
     with pytest.raises(ConnectionResetError):
-        exit_codes.run(lambda: failing(ConnectionResetError(errno.ECONNRESET, "reset")))
+        exit_codes.run_program(lambda: failing(ConnectionResetError(errno.ECONNRESET, "reset")))
 
 
 def test_a_fault_of_ours_keeps_its_traceback() -> None:
     with pytest.raises(ZeroDivisionError):
-        exit_codes.run(lambda: 1 // 0)
+        exit_codes.run_program(lambda: 1 // 0)
 
 
 def test_a_usage_error_goes_through() -> None:
     with pytest.raises(SystemExit, match="2"):
-        exit_codes.run(lambda: failing(SystemExit(2)))
+        exit_codes.run_program(lambda: failing(SystemExit(2)))
 
 
 @pytest.mark.parametrize("flags", [(), ("-u",)])

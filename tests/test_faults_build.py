@@ -44,7 +44,7 @@ class Built:
     def assert_whole(self, output: Path) -> None:
         """The same command ends well, with these bytes and no others."""
         words = map(str, (*self.command[1:], "--output", output, *ALONE))
-        assert exit_codes.run(lambda: build.main(list(words))) == 0
+        assert exit_codes.run_program(lambda: build.main(list(words))) == 0
         assert digests(output) == self.files
 
     def assert_unfinished(self, output: Path) -> None:

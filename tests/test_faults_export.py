@@ -36,7 +36,7 @@ class Exported:
     def assert_whole(self, output: Path) -> None:
         """The same command ends well, with these files and nothing left of the one before."""
         words = map(str, (*self.command[1:], "--output", output))
-        assert exit_codes.run(lambda: export.main(list(words))) == 0
+        assert exit_codes.run_program(lambda: export.main(list(words))) == 0
         assert digests(output) == self.files
         assert {path.name for path in output.iterdir()} == set(self.files)
 

@@ -41,7 +41,7 @@ class Trained:
 
     def train(self, workdir: Path, *more: str) -> int:
         """Trains in this process and returns the status."""
-        return exit_codes.run(lambda: task.main(self.command(workdir, *more)))
+        return exit_codes.run_program(lambda: task.main(self.command(workdir, *more)))
 
     def assert_whole(self, workdir: Path) -> None:
         """The same command ends well, with these vectors, and nothing but files of its own."""

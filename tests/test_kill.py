@@ -21,7 +21,7 @@ KILLED = """
 import os
 import signal
 import sys
-from pmc2vec.cli.exit_codes import run
+from pmc2vec.cli.exit_codes import run_program
 from pmc2vec.machine import load_tensorflow
 
 load_tensorflow()
@@ -42,7 +42,7 @@ def count(frame, event, _):
     return count
 
 sys.settrace(count)
-sys.exit(run(lambda: task.main(words)))
+sys.exit(run_program(lambda: task.main(words)))
 """
 
 

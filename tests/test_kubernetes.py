@@ -16,7 +16,7 @@ from apache_beam.options.pipeline_options import PipelineOptions, PortableOption
 from flink import cluster as flink
 from k8s import check
 from pmc2vec import __version__
-from pmc2vec.cli import exit_codes, options
+from pmc2vec.cli import exit_codes
 from tests.commands import parsed
 from trainer.distribution.devices import Worker, this_worker
 
@@ -234,7 +234,7 @@ def test_jobs_tell_faults_from_disruptions(folder: str) -> None:
             for status in rule.get("onExitCodes", {}).get("values", ())
         }
         actions = {status: rule["action"] for status, rule in by_status.items()}
-        assert actions == {exit_codes.TERMINATED: "Ignore", options.USAGE_ERROR: "FailJob"}, name
+        assert actions == {exit_codes.TERMINATED: "Ignore", exit_codes.USAGE_ERROR: "FailJob"}, name
         running = {container["name"] for container in spec["template"]["spec"]["containers"]}
         assert {rule["onExitCodes"]["containerName"] for rule in by_status.values()} == running
 

@@ -3,7 +3,6 @@
 That a training speaks so is asserted in tests/test_metrics.py, which runs one.
 """
 
-import io
 import json
 import logging
 import subprocess
@@ -14,8 +13,11 @@ from pathlib import Path
 import pytest
 
 from beam_pipelines.config import BuildConfig
-from pmc2vec.cli import logging_setup, options, verbosity
-from pmc2vec.cli.console import console, progress
+from pmc2vec.cli import options
+from pmc2vec.cli.console import progress, set_verbosity
+from pmc2vec.cli.exit_codes import run_program
+from pmc2vec.cli.metrics import serve_metrics
+from pmc2vec.errors import UserError
 from tests.bulk import write_bulk
 
 ROOT = Path(__file__).parent.parent
@@ -24,9 +26,7 @@ KEYS = {"time", "level", "stage", "message", "figures"}
 
 @pytest.fixture
 def as_json():
-    logging_setup.begin("json")
-    yield
-    logging_setup.begin("text")
+    set_verbosity((), "json")
 
 
 def lines(text: str) -> list[dict]:
@@ -43,9 +43,10 @@ def run(*words: str) -> tuple[int, list[dict], str]:
     return done.returncode, lines(done.stderr), done.stdout
 
 
-def test_a_console_line_has_its_stage_and_the_figures(as_json, capsys):
-    console().print("train: continues after step 500", markup=False, soft_wrap=True)
-    console().print('  melanoma  skin 0.6, "braf" 0.5', markup=False, soft_wrap=True)
+def test_a_line_has_its_stage_and_the_figures(as_json, capsys):
+    logger = logging.getLogger("trainer.loop")
+    logger.info("continues after step 500", extra={"stage": "train"})
+    logger.info('  melanoma  skin 0.6, "braf" 0.5')
     one, two = lines(capsys.readouterr().err)
     assert (one["stage"], one["message"]) == ("train", "continues after step 500")
     assert two["message"] == 'melanoma  skin 0.6, "braf" 0.5'
@@ -65,18 +66,21 @@ def test_progress_is_told_in_numbers(as_json, capsys):
     assert last["figures"]["elapsed"] > 0
 
 
-def test_a_line_is_written_when_it_is_whole():
-    file = io.StringIO()
-    told = logging_setup.Lines(file)
-    told.write("build: half ")
-    assert file.getvalue() == ""
-    told.write("a line\n\n")
-    assert [line["message"] for line in lines(file.getvalue())] == ["half a line"]
+def test_a_line_of_text_has_its_stage_and_what_is_no_info_its_level(capsys):
+    set_verbosity(())
+    logger = logging.getLogger("trainer.loop")
+    logger.info("continues after step 500", extra={"stage": "train"})
+    logger.info("  melanoma  skin 0.6")
+    logger.error("no such folder", extra={"stage": "pmc2vec"})
+    logging.getLogger("engine").warning("retrying %s", "it")
+    logging.getLogger("engine").info("connected")
+    assert capsys.readouterr().err == (
+        "train: continues after step 500\n  melanoma  skin 0.6\npmc2vec: error: no such folder\n"
+        "engine: warning: retrying it\n"
+    )
 
 
 def test_engines_and_warnings_speak_json_too(as_json, capsys):
-    logging_setup.begin("text")
-    logging_setup.begin("json")  # with this test's stderr
     logging.getLogger("engine").warning("retrying %s", "it")
     with warnings.catch_warnings():
         warnings.simplefilter("always")
@@ -86,14 +90,17 @@ def test_engines_and_warnings_speak_json_too(as_json, capsys):
     assert "DeprecationWarning: old name" in two["message"]
 
 
-def test_quiet_leaves_only_failures(as_json, capsys, monkeypatch):
-    monkeypatch.setattr(verbosity.asked, "quiet", True)
-    console().print("train: continues", markup=False)
-    with progress("train", "words") as work:
+def test_quiet_leaves_only_failures(capsys):
+    set_verbosity({"--quiet"}, "json")
+    logging.getLogger("trainer.loop").info("continues", extra={"stage": "train"})
+    with serve_metrics(0), progress("train", "words") as work:
         work.update(3)
-    logging_setup.note("metrics", "http://localhost:1")
     assert capsys.readouterr().err == ""
-    logging_setup.tell("pmc2vec", "no such folder", level="error")
+
+    def fails():
+        raise UserError("no such folder")
+
+    assert run_program(fails) == 1
     (one,) = lines(capsys.readouterr().err)
     assert (one["level"], one["message"]) == ("error", "no such folder")
 
@@ -102,7 +109,6 @@ def test_a_usage_error_is_a_json_line(capsys):
     words = ["--input=a", "--output=b", "--log_format", "json", "--no_such_option"]
     with pytest.raises(SystemExit) as stop:
         options.parse(BuildConfig, words, prog="pmc2vec build", description="")
-    logging_setup.begin("text")
     assert stop.value.code == 2
     (one,) = lines(capsys.readouterr().err)
     assert one["message"].startswith("unrecognized options: --no_such_option")

@@ -14,8 +14,13 @@ from urllib.request import urlopen
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from pmc2vec.cli.metrics import STALLED, health, served
-from pmc2vec.cli.progress_metrics import FIGURES, Figures
+from pmc2vec.cli.metrics import (
+    METRICS,
+    STALLED_SECONDS,
+    ProgressMetrics,
+    health_check,
+    serve_metrics,
+)
 from pmc2vec.errors import UserError
 from tests.bulk import write_bulk
 from tests.datasets import topic_articles, write_dataset
@@ -51,10 +56,10 @@ def scraped(text: str) -> dict[str, float]:
 
 
 def test_figures_are_told_as_prometheus_reads_them():
-    figures = Figures()
-    figures.at("read", "MB", 12, 40)
-    figures.note(build_articles_read=120, build_articles_kept=31)
-    with served(0, figures) as port:
+    figures = ProgressMetrics()
+    figures.set_stage("read", "MB", 12, 40)
+    figures.set(build_articles_read=120, build_articles_kept=31)
+    with serve_metrics(0, figures) as port:
         status, text = get(port, "/metrics")
         found = scraped(text)
         assert status == 200
@@ -62,36 +67,36 @@ def test_figures_are_told_as_prometheus_reads_them():
         assert (found["pmc2vec_stage_done"], found["pmc2vec_stage_total"]) == (12, 40)
         assert found["process_resident_memory_bytes"] > 1e6
         assert 'pmc2vec_stage_done{stage="read",unit="MB"} 12.0' in text
-        figures.note(build_articles_read=130)
+        figures.set(build_articles_read=130)
         assert scraped(get(port, "/metrics")[1])["pmc2vec_build_articles_read"] == 130
         assert get(port, "/elsewhere")[0] == 404
 
 
 def test_it_is_well_while_something_moves():
     clock = Clock()
-    figures = Figures(clock)
-    with served(0, figures) as port:
-        clock.now += STALLED
+    figures = ProgressMetrics(clock)
+    with serve_metrics(0, figures) as port:
+        clock.now += STALLED_SECONDS
         assert get(port, "/healthz") == (200, "start: moved 900 s ago\n")
         assert get(port, "/healthz?after=899")[0] == 503
         clock.now += 1
         told = "start: nothing moved for 901 s, more than 900\n"
         assert get(port, "/healthz") == (503, told)
-        figures.at("train", "words", 10, None)
+        figures.set_stage("train", "words", 10, None)
         assert get(port, "/healthz")[0] == 200
-        clock.now += 2 * STALLED
-        figures.at("train", "words", 10, None)  # the same again is no progress
-        figures.note(train_loss=2.0)
-        clock.now += 2 * STALLED
-        figures.note(train_loss=2.0)
+        clock.now += 2 * STALLED_SECONDS
+        figures.set_stage("train", "words", 10, None)  # the same again is no progress
+        figures.set(train_loss=2.0)
+        clock.now += 2 * STALLED_SECONDS
+        figures.set(train_loss=2.0)
         assert get(port, "/healthz")[0] == 503
         assert get(port, "/healthz?after=soon")[0] == 400
 
 
 def test_a_figure_has_a_name_that_is_explained():
     with pytest.raises(KeyError, match="build_unheard_of"):
-        Figures().note(build_unheard_of=1)
-    assert all(re.fullmatch(r"[a-z_]+", name) and text for name, text in FIGURES.items())
+        ProgressMetrics().set(build_unheard_of=1)
+    assert all(re.fullmatch(r"[a-z_]+", name) and text for name, text in METRICS.items())
 
 
 def test_a_port_that_is_taken_is_one_clear_line():
@@ -100,16 +105,16 @@ def test_a_port_that_is_taken_is_one_clear_line():
         taken.listen()
         port = taken.getsockname()[1]
         told = f"^--metrics_port {port}: cannot be listened on"
-        with pytest.raises(UserError, match=told), served(port):
+        with pytest.raises(UserError, match=told), serve_metrics(port):
             pass
 
 
 def test_without_a_port_nothing_listens():
     before = threading.active_count()
-    with served(None) as port:
+    with serve_metrics(None) as port:
         assert port is None
         assert threading.active_count() == before
-    assert health(Figures())[0] == 200
+    assert health_check(ProgressMetrics())[0] == 200
 
 
 def scrape_until_it_ends(words: list[str]) -> tuple[list[dict[str, float]], list[int], list[dict]]:

@@ -13,7 +13,7 @@ import pytest
 import tensorflow as tf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from pmc2vec.cli.exit_codes import run
+from pmc2vec.cli.exit_codes import run_program
 from pmc2vec.commands import main
 from pmc2vec.errors import UserError
 from pmc2vec.vectors.word_vectors import Vectors
@@ -443,7 +443,7 @@ def test_the_program_ends_with_what_came_out(finished, dataset, capsys):
         f"--dataset {dataset} --workdir {finished[0]} --vector_size 8 --batch_size 128 --epochs 2 "
         "--seed 3 --validate_every 50"
     ).split()
-    assert run(lambda: task.main(words)) == 0
+    assert run_program(lambda: task.main(words)) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("trained 28,860 words in 0:")
     assert lines[0].endswith(" words/s (2 epochs, 226 steps)")

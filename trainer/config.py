@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from pmc2vec.cli.verbosity import LogFormat
+from pmc2vec.cli.logging_setup import LogFormat
 from pmc2vec.errors import UserError
 
 MOUNT = Path("/gcs")  # Where Vertex AI mounts Cloud Storage.

@@ -7,6 +7,7 @@ that a checkpoint between any two calls of the compiled step continues as if the
 from __future__ import annotations
 
 import contextlib
+import logging
 import math
 import signal
 import time
@@ -21,8 +22,8 @@ import tensorflow as tf
 from numpy.typing import NDArray
 from rich.console import Console
 
-from pmc2vec.cli import progress_metrics
 from pmc2vec.cli.console import Progress, progress
+from pmc2vec.cli.metrics import progress_metrics
 from pmc2vec.cli.signals import StopRequest
 from pmc2vec.dataset.manifest import Shard
 from pmc2vec.dataset.records import TRAIN, VALIDATION
@@ -43,11 +44,13 @@ from trainer.tensorboard_logging import (
     Monitor,
     Point,
     Scores,
+    log_neighbours,
     open_monitor,
-    show_neighbours,
 )
 from trainer.warm_start import start_from
 from trainer.workdir import check_present
+
+logger = logging.getLogger(__name__)
 
 
 class Training:
@@ -235,7 +238,9 @@ class Training:
         for told in score_lines(scores):
             self._tell(told)
         self._monitor.norms(at.step, matrix)
-        show_neighbours(self._monitor.neighbours(at.step, matrix), self._console)
+        neighbours = self._monitor.neighbours(at.step, matrix)
+        if not self._console.quiet:
+            log_neighbours(neighbours)
 
     def save(self) -> None:
         """Writes a checkpoint; none of numbers that are not finite or of other data.
@@ -352,7 +357,7 @@ class Training:
             hits=at.hits + hits,
         )
         words = self.plan.words_after(self.position.step)
-        progress_metrics.note(train_step=at.step + count, train_epoch=at.epoch, train_words=words)
+        progress_metrics.set(train_step=at.step + count, train_epoch=at.epoch, train_words=words)
         self._progress.update(
             words,
             epoch=f"epoch {at.epoch + 1} of {self.config.epochs}",
@@ -390,7 +395,8 @@ class Training:
         return min(batches, self.config.validation_steps)
 
     def _tell(self, line: str) -> None:
-        self._console.print(f"train: {line}", markup=False, soft_wrap=True)
+        if not self._console.quiet:
+            logger.info("%s", line, extra={"stage": "train"})
 
 
 def new_replicas(

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import math
 import sys
 from collections.abc import Sequence
@@ -23,9 +24,9 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from pmc2vec import __version__
-from pmc2vec.cli import logging_setup, metrics, verbosity
-from pmc2vec.cli.console import clock_time, console
-from pmc2vec.cli.exit_codes import run
+from pmc2vec.cli.console import clock_time, stderr_console, verbosity
+from pmc2vec.cli.exit_codes import run_program
+from pmc2vec.cli.metrics import serve_metrics
 from pmc2vec.cli.options import parse
 from pmc2vec.cli.signals import stop_request
 from pmc2vec.machine import load_tensorflow
@@ -41,6 +42,8 @@ if TYPE_CHECKING:
     from trainer.dataset_reader import Dataset
     from trainer.loop import Training
     from trainer.schedule import Position
+
+logger = logging.getLogger(__name__)
 
 FREE = (
     "dataset", "workdir", "add_context", "epochs", "max_steps", "max_words", "devices",
@@ -108,9 +111,8 @@ def train(config: TrainConfig) -> TrainSummary:
     from trainer.loop import Training
     from trainer.tensorboard_logging import shown_facts
 
-    logging_setup.begin(config.log_format)
     worker = this_worker()
-    on = console() if worker.chief else Console(quiet=True)
+    on = stderr_console() if worker.chief else Console(quiet=True)
 
     # What to train on, and what of the options that decides.
     dataset = open_dataset(config.dataset)
@@ -123,7 +125,7 @@ def train(config: TrainConfig) -> TrainSummary:
     fixed |= {name: _DEFAULT if rate is None else rate for name, rate in rates.items()}
 
     with contextlib.ExitStack() as held:
-        held.enter_context(metrics.served(config.metrics_port))
+        held.enter_context(serve_metrics(config.metrics_port))
         if worker.chief:
             held.enter_context(claim(config.workdir))
             record_options(config.workdir, fixed=fixed, free=free)
@@ -147,8 +149,9 @@ def train(config: TrainConfig) -> TrainSummary:
         summary = _summarize(training, chosen, matrix)
         step, added = summary.vectors_step, config.add_context
         if exported(config.workdir, step=step, add_context=added):
-            line = f"train: {config.workdir} is finished; more --epochs would continue it"
-            on.print(line, markup=False, soft_wrap=True)
+            if worker.chief:
+                line = "%s is finished; more --epochs would continue it"
+                logger.info(line, config.workdir, extra={"stage": "train"})
         elif worker.chief:
             vocabulary = dataset.vocabulary
             (config.workdir / PROVENANCE).unlink(missing_ok=True)  # Of other vectors.
@@ -177,7 +180,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     summary = train(config)
     if this_worker().chief:
         facts = {**asdict(summary), "words_per_second": round(summary.words_per_second)}
-        print(json.dumps(facts, default=str) if verbosity.asked.json else "\n".join(told(summary)))
+        print(json.dumps(facts, default=str) if verbosity.json else "\n".join(told(summary)))
     return 0
 
 
@@ -275,4 +278,4 @@ def _provenance(
 
 
 if __name__ == "__main__":
-    sys.exit(run(main))
+    sys.exit(run_program(main))

@@ -8,6 +8,7 @@ logs/train                    learning_rate, words_per_second, neighbours (text)
 from __future__ import annotations
 
 import contextlib
+import logging
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
@@ -17,10 +18,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
-from rich.console import Console
 from tensorboard.plugins.hparams import api_pb2, summary, summary_v2
 
-from pmc2vec.cli import progress_metrics
+from pmc2vec.cli.metrics import progress_metrics
 from pmc2vec.dataset.manifest import Manifest
 from pmc2vec.dataset.records import TRAIN, VALIDATION
 from pmc2vec.dataset.vocabulary import Vocabulary
@@ -30,6 +30,8 @@ from pmc2vec.vectors.word_vectors import Vectors
 from trainer.config import TrainConfig
 from trainer.dataset_reader import Dataset
 from trainer.distribution.devices import ALONE, Worker
+
+logger = logging.getLogger(__name__)
 
 FAVOURITES = (
     "melanoma", "brca1", "insulin", "fever", "mitochondria", "hypertension", "antibiotics", "mice",
@@ -118,7 +120,7 @@ class Monitor:
 
     def scalars(self, split: str, step: int, **values: float) -> None:
         """Adds a point to each named curve of a split, and tells `figures` of it."""
-        progress_metrics.note(**{f"{split}_{name}": float(value) for name, value in values.items()})
+        progress_metrics.set(**{f"{split}_{name}": float(value) for name, value in values.items()})
         with self._writing(split, step):
             for name, value in values.items():
                 tf.summary.scalar(name, value, description=_DESCRIPTIONS[name])
@@ -183,11 +185,11 @@ def markdown(neighbours: Neighbours) -> str:
     return "\n".join(("| word | neighbours |", "|---|---|", *rows))
 
 
-def show_neighbours(neighbours: Neighbours, on: Console) -> None:
-    """Prints a line for each probe word."""
+def log_neighbours(neighbours: Neighbours) -> None:
+    """Logs a line for each probe word."""
     width = max(map(len, neighbours), default=0)
     for word, found in neighbours.items():
-        on.print(f"  {word:{width}}  {_listed(found)}", markup=False, soft_wrap=True)
+        logger.info("  %s  %s", f"{word:{width}}", _listed(found))
 
 
 def _listed(found: Sequence[tuple[str, float]]) -> str:

@@ -47,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     config = options.parse(
         PicturesConfig, argv, prog="python -m docs.pictures.make", description="Make the pictures."
     )
-    return exit_codes.run(lambda: make(config))
+    return exit_codes.run_program(lambda: make(config))
 
 
 def make(config: PicturesConfig) -> int:

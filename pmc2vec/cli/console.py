@@ -1,56 +1,112 @@
-"""How far a long program is: a bar on a terminal, a line now and then everywhere else.
+"""What a program shows: the verbosity that was asked for, progress on stderr, tables on stdout.
 
     build: 1,204 of 3,989 articles (30%), 100 articles/s, 61.2 MB/s, elapsed 0:12, left 0:28
 
-Both halves use it, so it needs nothing but rich. All of it goes to stderr; how far it is, `figures`
-knows too.
+Progress is a bar on a terminal and a line now and then everywhere else. The same numbers go to
+`metrics`. A result is printed to stdout: a table on a terminal, tab-separated lines in a pipe, or
+JSON:
+
+    $ pmc2vec neighbours melanoma --vectors run --topn 2 | cat
+    word      neighbour  cosine  count
+    melanoma  melanomas  0.8312  412
+    melanoma  carcinoma  0.7745  10233
 """
 
 from __future__ import annotations
 
+import json
+import logging
+import math
+import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TextIO, cast
 
 from rich.console import Console
 from rich.progress import BarColumn, ProgressColumn, Task, TextColumn
-from rich.progress import Progress as Bar
+from rich.progress import Progress as RichProgress
+from rich.table import Table
 from rich.text import Text
 
-from pmc2vec.cli import logging_setup, verbosity
-from pmc2vec.cli.progress_metrics import known
+from pmc2vec.cli.logging_setup import LogFormat, configure_logging
+from pmc2vec.cli.metrics import progress_metrics
 
-EVERY = 10.0  # seconds between two lines where there is no terminal
+SECONDS_BETWEEN_LINES = 10.0  # where there is no terminal
+
+logger = logging.getLogger(__name__)
+
+# --- verbosity -----------------------------------------------------------------------------------
+
+FLAGS = ("--quiet", "--verbose", "--json")
 
 
-def console() -> Console:
-    """Returns the console for all that is not a program's result: stderr, or nothing if quiet.
+@dataclass
+class Verbosity:
+    """What a program shows.
+
+    Attributes:
+        quiet: no progress and no notes on stderr; failures and results are shown all the same.
+        verbose: what the engines log, and with a failure its traceback.
+        json: print the result as JSON.
+        log_format: of the lines on stderr.
+    """
+
+    quiet: bool = False
+    verbose: bool = False
+    json: bool = False
+    log_format: LogFormat = "text"
+
+
+verbosity = Verbosity()
+"""The verbosity of this process; a library call leaves it as it is."""
+
+
+def set_verbosity(flags: Collection[str], log_format: LogFormat = "text") -> None:
+    """Sets the verbosity of this process and its logging; for `main` functions only.
+
+    Args:
+        flags: those of FLAGS that were given.
+        log_format: of the lines on stderr.
+    """
+    verbosity.quiet, verbosity.verbose, verbosity.json = (flag in flags for flag in FLAGS)
+    verbosity.log_format = log_format
+    configure_logging(log_format, quiet=verbosity.quiet)
+    if verbosity.verbose:
+        os.environ["TF_CPP_MIN_LOG_LEVEL"] = "0"  # TensorFlow reads it when it is loaded.
+
+
+def stderr_console() -> Console:
+    """Returns a console on stderr for progress; a silent one under --quiet.
 
     Colours and bars are for terminals, and colours for those without NO_COLOR.
     """
-    quiet = verbosity.asked.quiet
-    if verbosity.asked.log_format == "json":
-        file = cast(TextIO, logging_setup.Lines(sys.stderr))
-        return Console(file=file, force_terminal=False, highlight=False, quiet=quiet)
-    return Console(stderr=True, highlight=False, quiet=quiet)
+    as_json = verbosity.log_format == "json"
+    return Console(
+        stderr=True,
+        highlight=False,
+        quiet=verbosity.quiet,
+        force_terminal=False if as_json else None,
+    )
+
+
+# --- progress ------------------------------------------------------------------------------------
 
 
 @dataclass
 class Progress:
-    """What is done of a piece of work, and how fast. Made by `progress`.
+    """How much of a piece of work is done, and how fast. Made by `progress`.
 
     Attributes:
-        name: of the program, at the start of the line.
+        name: of the stage, at the start of the line.
         unit: what is counted, in the plural.
-        total: units in all; None where nobody knows.
+        total: units in all; None if unknown.
         start: units done before the clock began.
-        clock: seconds from any moment.
+        clock: returns seconds from any moment.
         on_update: called after each update, to show it.
-        done: units done, those of `start` included.
-        fields: what else there is to say, as the last update gave it.
+        done: units done, including `start`.
+        fields: further values to show, from the last update.
     """
 
     name: str
@@ -64,57 +120,59 @@ class Progress:
 
     def __post_init__(self) -> None:
         self.done = self.start
-        self._began = self.clock()
+        self._start_time = self.clock()
 
     def update(self, done: int, total: int | None = None, **fields: str | float) -> None:
-        """States what is done by now, and shows it if it is time to.
+        """Records what is done by now, and shows it if a line is due.
 
         Args:
             done: units done, from the very start.
-            total: units in all; None keeps what was known.
+            total: units in all; None keeps the earlier value.
             **fields: shown too: a string as it is (`speed="61.2 MB/s"`), a number after its name
                 (`loss=2.31`).
         """
         self.done = done
         self.total = self.total if total is None else total
         self.fields = fields
-        known.at(self.name, self.unit, self.done, self.total)
+        progress_metrics.set_stage(self.name, self.unit, self.done, self.total)
         self.on_update()
 
     @property
     def elapsed(self) -> float:
         """Seconds since the work began."""
-        return self.clock() - self._began
+        return self.clock() - self._start_time
 
     def figures(self) -> dict[str, float | str | None]:
-        """Returns what the line says, as numbers."""
+        """Returns the numbers of the line, for a log in JSON."""
         elapsed = self.elapsed
-        rate = (self.done - self.start) / elapsed if elapsed > 0 else 0.0
         numbers = {name: v for name, v in self.fields.items() if not isinstance(v, str)}
         return {
             "done": self.done,
             "total": self.total,
             "unit": self.unit,
-            "per_second": round(rate, 3),
+            "per_second": round(self._rate(elapsed), 3),
             "elapsed": round(elapsed, 3),
             **numbers,
         }
 
     def status(self) -> str:
-        """Returns the line without its name: what is done, how fast, and what is left."""
+        """Returns the line without the stage: what is done, how fast, and the time left."""
         elapsed = self.elapsed
-        rate = (self.done - self.start) / elapsed if elapsed > 0 else 0.0
-        parts = [_share(self.done, self.total, self.unit)]
+        rate = self._rate(elapsed)
+        parts = [_done_of_total(self.done, self.total, self.unit)]
         if rate > 0:
-            parts.append(f"{_short(rate)} {self.unit}/s")
+            parts.append(f"{_three_digits(rate)} {self.unit}/s")
         parts += [
-            value if isinstance(value, str) else f"{name} {_short(value)}"
+            value if isinstance(value, str) else f"{name} {_three_digits(value)}"
             for name, value in self.fields.items()
         ]
         parts.append(f"elapsed {clock_time(elapsed)}")
         if rate > 0 and self.total is not None and self.done < self.total:
             parts.append(f"left {clock_time((self.total - self.done) / rate)}")
         return ", ".join(parts)
+
+    def _rate(self, elapsed: float) -> float:
+        return (self.done - self.start) / elapsed if elapsed > 0 else 0.0
 
 
 @contextmanager
@@ -124,43 +182,42 @@ def progress(
     *,
     total: int | None = None,
     start: int = 0,
-    every: float = EVERY,
+    every: float = SECONDS_BETWEEN_LINES,
     on: Console | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> Iterator[Progress]:
-    """Shows the progress of the work done inside, through the object it yields.
+    """Shows the progress of the work in the `with` block, through the object it yields.
 
     Args:
-        name: of the program, such as `build`.
+        name: of the stage, such as `build`.
         unit: what is counted, in the plural, such as `articles`.
         total: units in all, if known already.
-        start: units done before, by a run that this one continues; they count for no speed.
+        start: units done before, by a run that this one continues; the speed leaves them out.
         every: seconds between two lines where there is no terminal.
-        on: where to show it; by default `console()`.
-        clock: seconds from any moment.
+        on: where to show it; by default `stderr_console()`.
+        clock: returns seconds from any moment.
 
     Yields:
         The Progress to update. A last line is shown when the work ends well.
     """
-    shown_on = on or console()
+    console = on or stderr_console()
     work = Progress(name, unit, total=total, start=start, clock=clock)
-    if shown_on.is_terminal and not shown_on.is_dumb_terminal:
-        with _bar(work, shown_on, clock):
+    if console.is_terminal and not console.is_dumb_terminal:
+        with _progress_bar(work, console, clock):
             yield work
         return
 
-    due = clock() + every
+    next_line = clock() + every
 
     def show() -> None:
-        """Prints a line, if the last one is old enough."""
-        nonlocal due
-        if clock() >= due:
-            due = clock() + every
-            _print_line(work, shown_on)
+        nonlocal next_line
+        if clock() >= next_line:
+            next_line = clock() + every
+            _show_line(work, console)
 
     work.on_update = show
     yield work
-    _print_line(work, shown_on)
+    _show_line(work, console)
 
 
 def clock_time(seconds: float) -> str:
@@ -174,37 +231,37 @@ def clock_time(seconds: float) -> str:
     return f"{hours}:{minute:02}:{second:02}" if hours else f"{minute}:{second:02}"
 
 
-class _Status(ProgressColumn):
-    """The line of text beside the bar, made anew at every refresh so that its clock runs."""
+class _StatusColumn(ProgressColumn):
+    """The text beside the bar, made anew at every refresh so that its clock runs."""
 
     def __init__(self, work: Progress) -> None:
         super().__init__()
         self._work = work
 
     def render(self, task: Task) -> Text:  # noqa: ARG002
-        """Returns the line; `task` is the bar's, which the line does not need."""
+        """Returns the text; `task` is rich's own count, which it does not need."""
         return Text(self._work.status())
 
 
 @contextmanager
-def _bar(work: Progress, shown_on: Console, clock: Callable[[], float]) -> Iterator[None]:
-    columns = (TextColumn(work.name), BarColumn(bar_width=16), _Status(work))
-    with Bar(*columns, console=shown_on, get_time=clock) as bar:
+def _progress_bar(work: Progress, console: Console, clock: Callable[[], float]) -> Iterator[None]:
+    columns = (TextColumn(work.name), BarColumn(bar_width=16), _StatusColumn(work))
+    with RichProgress(*columns, console=console, get_time=clock) as bar:
         task = bar.add_task(work.name, total=work.total, completed=work.done)
         work.on_update = lambda: bar.update(task, completed=work.done, total=work.total)
         yield
 
 
-def _print_line(work: Progress, shown_on: Console) -> None:
-    if verbosity.asked.log_format == "json":
-        if not shown_on.quiet:
-            told = logging_setup.line(work.name, work.status(), figures=work.figures())
-            print(told, file=sys.stderr, flush=True)
+def _show_line(work: Progress, console: Console) -> None:
+    if console.quiet:
         return
-    shown_on.print(f"{work.name}: {work.status()}", soft_wrap=True, markup=False)
+    if verbosity.log_format == "json":
+        logger.info(work.status(), extra={"stage": work.name, "figures": work.figures()})
+    else:
+        console.print(f"{work.name}: {work.status()}", soft_wrap=True, markup=False)
 
 
-def _share(done: int, total: int | None, unit: str) -> str:
+def _done_of_total(done: int, total: int | None, unit: str) -> str:
     if total is None:
         return f"{done:,} {unit}"
     if total <= 0:
@@ -212,12 +269,61 @@ def _share(done: int, total: int | None, unit: str) -> str:
     return f"{done:,} of {total:,} {unit} ({int(100 * done / total)}%)"
 
 
-def _short(number: float) -> str:
-    """Returns a number in about three figures, with commas.
+def _three_digits(number: float) -> str:
+    """Returns a number in about three digits, with commas.
 
-    >>> _short(61.2345), _short(812_345.6), _short(7)
+    >>> _three_digits(61.2345), _three_digits(812_345.6), _three_digits(7)
     ('61.2', '812,346', '7')
     """
     if isinstance(number, int) or abs(number) >= 100:
         return f"{number:,.0f}"
     return f"{number:.3g}"
+
+
+# --- results -------------------------------------------------------------------------------------
+
+
+def print_json(value: object) -> None:
+    """Prints a value as JSON, with words as they are, not escaped."""
+    print(json.dumps(value, indent=1, ensure_ascii=False))
+
+
+def json_number(value: float, digits: int) -> float | None:
+    """Returns a rounded number for JSON; None for NaN, which JSON does not have.
+
+    >>> json_number(0.123456, 3), json_number(float("nan"), 3)
+    (0.123, None)
+    """
+    return None if math.isnan(value) else round(value, digits)
+
+
+def print_table(
+    header: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    *,
+    grouped: bool = False,
+    titled: bool = True,
+) -> None:
+    """Prints a table on a terminal, and tab-separated lines elsewhere.
+
+    Args:
+        header: of the columns.
+        rows: of cells.
+        grouped: on a terminal, equal values of the first column are shown once.
+        titled: the lines begin with the header; a terminal's table always does.
+    """
+    if not sys.stdout.isatty():
+        for row in (header, *rows) if titled else rows:
+            print("\t".join(row))
+        return
+    table = Table()
+    for column, title in enumerate(header):
+        table.add_column(title, justify="right" if column > grouped else "left")
+    previous = None
+    for first, *rest in rows:
+        if grouped and previous not in (None, first):
+            table.add_section()
+        # As Text, or rich would take a word like "[b]" for markup.
+        table.add_row(Text("" if grouped and first == previous else first), *map(Text, rest))
+        previous = first
+    Console().print(table)

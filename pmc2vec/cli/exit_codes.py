@@ -1,12 +1,12 @@
-"""How a program ends: one line on stderr and an exit status, whatever went wrong.
+"""How a program ends: an exit code and, after a failure, one line on stderr.
 
-    0  done                      1    failed: a UserError, told in one line
+    0  success                   1    failed: a UserError, shown as one line
     2  usage error               3    `build --since` found nothing new
-    130  interrupted (SIGINT)    141  nobody reads its output
-    143  told to end (SIGTERM), as on preemption
+    130  interrupted (SIGINT)    141  nobody reads its output (a closed pipe)
+    143  stopped (SIGTERM), as on preemption
 
-What the system refuses (a full disk, a folder that is gone) is told in one line too. A fault of
-ours is no UserError and keeps its traceback. Every program runs inside `run`, both as
+An error of the operating system (a full disk, a folder that is gone) is one line too. A bug of ours
+is no UserError and keeps its traceback. Every program runs inside `run_program`, both as
 `pmc2vec build` and as `python -m beam_pipelines.build`.
 """
 
@@ -14,124 +14,134 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import logging
 import os
 import select
 import signal
 import sys
 import threading
-import traceback
 from collections.abc import Callable, Iterator
 from types import FrameType
 
 from pmc2vec import machine
-from pmc2vec.cli import logging_setup, verbosity
+from pmc2vec.cli.console import verbosity
+from pmc2vec.cli.logging_setup import ensure_logging
 from pmc2vec.errors import UserError
 
 FAILED = 1
+USAGE_ERROR = 2
 NOTHING_NEW = 3
 INTERRUPTED = 130
 BROKEN_PIPE = 141
 TERMINATED = 143
 
-_OF_THE_SYSTEM = {
+logger = logging.getLogger(__name__)
+logger.setLevel(logging.INFO)  # How a program ends is logged under --quiet too.
+
+# Errors of the machine and its files, which no change of the program would prevent.
+_SYSTEM_ERRORS = {
     errno.EACCES, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EMFILE, errno.ENOENT, errno.ENOSPC,
     errno.ENOTDIR, errno.EPERM, errno.EROFS, errno.ESTALE,
 }  # fmt: skip
-"""Errors of the machine and its files, which no change of ours would mend."""
 
-
-_ENDINGS = {
+_SIGNAL_EXITS = {
     signal.SIGINT: (INTERRUPTED, "interrupted"),
     signal.SIGTERM: (TERMINATED, "stopped by SIGTERM; the same command goes on, or begins again"),
 }
-_BEFORE = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
+_DEFAULT_HANDLERS = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
 
-_came: list[signal.Signals] = []
-"""The signal that ends this process; of the process, for programs run inside one another."""
+_received_signals: list[signal.Signals] = []
+"""The signal that ends this process. Global, because programs may run inside one another."""
 
 
-def run(program: Callable[[], int]) -> int:
-    """Returns the exit status of `program`, after the one line that its failure deserves.
+def run_program(program: Callable[[], int]) -> int:
+    """Returns the exit code of `program`, after it has logged why it failed.
 
     Args:
-        program: returns its exit status, and has its arguments already.
+        program: returns its exit code, and has its arguments already.
     """
+    ensure_logging()
     machine.skip_garbage_collection_at_exit()
     try:
-        with _heard():
-            status = program()
+        with _interruptible():
+            code = program()
             sys.stdout.flush()
     except KeyboardInterrupt:
-        return _ended()
+        return _log_signal()
     except UserError as error:
-        return _ended() if _came else _failed(str(error))
+        return _log_signal() if _received_signals else _log_failure(str(error))
     except BrokenPipeError:
-        if not _reader_is_gone():
+        if not _silence_closed_stdout():
             raise
         return BROKEN_PIPE
     except Exception as error:
-        if _came:  # Beam makes a RuntimeError of what is raised inside it.
-            return _ended()
-        if not isinstance(error, OSError) or error.errno not in _OF_THE_SYSTEM:
+        if _received_signals:  # Beam turns a KeyboardInterrupt inside it into a RuntimeError.
+            return _log_signal()
+        if not isinstance(error, OSError) or error.errno not in _SYSTEM_ERRORS:
             raise
         where = f"{error.filename}: " if error.filename else ""
-        return _failed(f"{where}{error.strerror}; mend that and give the same command again")
-    return status
+        return _log_failure(f"{where}{error.strerror}; mend that and give the same command again")
+    return code
 
 
-def _failed(line: str) -> int:
-    trace = traceback.format_exc() if verbosity.asked.verbose else ""
-    logging_setup.tell("pmc2vec", line, level="error", trace=trace)
+def log_outcome(message: str) -> None:
+    """Logs how a program ends, where that is no failure; under --quiet too."""
+    logger.info("%s", message, extra={"stage": "pmc2vec"})
+
+
+def _log_failure(message: str) -> int:
+    logger.error("%s", message, extra={"stage": "pmc2vec"}, exc_info=verbosity.verbose)
     return FAILED
 
 
-def _ended() -> int:
-    status, line = _ENDINGS[_came.pop() if _came else signal.SIGINT]
-    logging_setup.tell("pmc2vec", line)
-    return status
+def _log_signal() -> int:
+    code, message = _SIGNAL_EXITS[_received_signals.pop() if _received_signals else signal.SIGINT]
+    log_outcome(message)
+    return code
 
 
 @contextlib.contextmanager
-def _heard() -> Iterator[None]:
-    """Makes the first SIGTERM what Ctrl-C is, and keeps it in `_came`; a second one kills.
+def _interruptible() -> Iterator[None]:
+    """Makes the first SIGTERM raise KeyboardInterrupt, as Ctrl-C does; a second one kills.
 
-    Programs that stop at a place of their own, as `train` does, listen themselves meanwhile.
+    A handler that somebody else installed stays. `train`, which stops after a whole step, installs
+    its own meanwhile.
     """
 
     def restore() -> None:
-        """Gives the signals back to whom they had before."""
-        for number, handler in before.items():
+        for number, handler in handlers.items():
             signal.signal(number, handler)
 
-    def end(number: int, _frame: FrameType | None) -> None:
-        """Keeps the signal, and ends what runs as Ctrl-C does."""
-        _came.append(signal.Signals(number))
+    def interrupt(number: int, _frame: FrameType | None) -> None:
+        _received_signals.append(signal.Signals(number))
         restore()
         raise KeyboardInterrupt
 
-    caught = threading.current_thread() is threading.main_thread()
-    before = {
+    # Python allows signal handlers in the main thread only.
+    in_main_thread = threading.current_thread() is threading.main_thread()
+    handlers = {
         number: handler
-        for number, handler in _BEFORE.items()
-        if caught and signal.getsignal(number) is handler
+        for number, handler in _DEFAULT_HANDLERS.items()
+        if in_main_thread and signal.getsignal(number) is handler
     }
-    for number in before:
-        signal.signal(number, end)
+    for number in handlers:
+        signal.signal(number, interrupt)
     try:
         yield
     finally:
         restore()
 
 
-def _reader_is_gone() -> bool:
-    """Returns whether nobody reads stdout, and if so silences it for good.
+def _silence_closed_stdout() -> bool:
+    """Returns whether nobody reads stdout, and if so sends it to /dev/null from now on.
 
-    Beam's and TensorFlow's own connections break too, and that is news.
+    A broken pipe may also be a connection of Beam or TensorFlow, which is an error to report.
     """
     stdout = sys.stdout.fileno()
     poll = select.poll()
     poll.register(stdout, 0)
-    gone = any(event & select.POLLERR for _, event in poll.poll(0))
-    if gone:
+    closed = any(event & select.POLLERR for _, event in poll.poll(0))
+    if closed:
+        # Python flushes stdout once more when it exits, which would raise again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), stdout)
-    return gone
+    return closed

@@ -1,135 +1,125 @@
-"""How a program speaks on stderr: in lines of text or, with `--log_format json`, of JSON.
+"""Logging of the programs: lines on stderr, of text or (`--log_format json`) of JSON.
 
-    {"time": "2026-11-20T14:03:21.412+00:00", "level": "info", "stage": "read",
-     "message": "1,204 of 3,989 MB (30%), 100 MB/s", "figures": {"done": 1204, ...}}
+Every module logs with `logging.getLogger(__name__)`; `extra` names the stage, where there is one,
+and its numbers:
 
-A JSON line has these five keys always; `logger` and `traceback` where there is one. What engines
-log through Python's `logging` and `warnings` becomes such lines too; what C++ writes by itself
-(TensorFlow, CUDA) does not.
+    logger.info("continues after step 500", extra={"stage": "train"})
+
+    train: continues after step 500
+
+    {"time": "2026-11-20T14:03:21.412+00:00", "level": "info", "stage": "train",
+     "message": "continues after step 500", "figures": {"train_step": 500, ...}}
+
+A JSON line always has these five keys, and `logger` (of another package) and `traceback` where
+there is one. What Beam, TensorFlow and `warnings` report through Python becomes such lines too;
+what C++ writes by itself (TensorFlow, CUDA) does not.
+
+Only a program's `main` sets logging up. `pmc2vec.build(...)` and `pmc2vec.train(...)` leave it as
+their caller has it.
 """
 
 from __future__ import annotations
 
-import io
 import json
 import logging
 import math
 import sys
 import traceback
-from collections.abc import Mapping
 from datetime import UTC, datetime
-from types import MappingProxyType, TracebackType
-from typing import Any, TextIO
+from types import TracebackType
+from typing import Any, Literal, TextIO
 
-from pmc2vec.cli import verbosity
-from pmc2vec.cli.progress_metrics import known
-from pmc2vec.cli.verbosity import LogFormat
+from pmc2vec.cli.metrics import progress_metrics
 
+LogFormat = Literal["text", "json"]
 
-def begin(log_format: LogFormat) -> None:
-    """Sets how this process speaks on stderr from now on."""
-    before, verbosity.asked.log_format = verbosity.asked.log_format, log_format
-    if log_format == before:
-        return
-    as_json = log_format == "json"
-    sys.excepthook = _excepthook if as_json else sys.__excepthook__
-    logging.captureWarnings(as_json)
-    logging.basicConfig(level=logging.WARNING, handlers=handlers(), force=True)
+# `__main__` is the name of a module that is run as `python -m trainer.task`.
+PACKAGES = ("pmc2vec", "beam_pipelines", "trainer", "__main__")
 
 
-def handlers() -> list[logging.Handler] | None:
-    """Returns the handlers for `logging.basicConfig`; None for its own."""
-    return [_Handler()] if verbosity.asked.log_format == "json" else None
-
-
-def line(
-    stage: str,
-    message: str,
-    *,
-    level: str = "info",
-    figures: Mapping[str, float | str | None] = MappingProxyType({}),
-    more: Mapping[str, str] = MappingProxyType({}),
-) -> str:
-    """Returns a line of JSON.
+def configure_logging(log_format: LogFormat, *, quiet: bool = False) -> None:
+    """Makes this process log to stderr in a format; for `main` functions only.
 
     Args:
-        stage: what is being done; empty for that of the figures.
-        message: for people.
-        level: `info`, `warning` or `error`.
-        figures: numbers of the stage; those of the process come with them.
-        more: other keys.
+        log_format: of the lines.
+        quiet: log nothing of ours below a warning.
     """
-    now = datetime.now(UTC).isoformat(timespec="milliseconds")
-    every = {name: _finite(value) for name, value in {**figures, **known.values}.items()}
-    found: dict[str, Any] = {"time": now, "level": level, "stage": stage or known.stage}
-    return json.dumps(found | {"message": message, "figures": every, **more}, ensure_ascii=False)
+    root = logging.getLogger()
+    for handler in root.handlers[:]:
+        if isinstance(handler, StderrHandler):
+            root.removeHandler(handler)
+    root.addHandler(StderrHandler(JsonFormatter() if log_format == "json" else TextFormatter()))
+    for package in PACKAGES:
+        logging.getLogger(package).setLevel(logging.WARNING if quiet else logging.INFO)
+    logging.captureWarnings(log_format == "json")
+    sys.excepthook = _log_exception if log_format == "json" else sys.__excepthook__
 
 
-def _finite(value: float | str | None) -> float | str | None:
-    """Returns the value, or None for a number that JSON has no word for."""
+def ensure_logging() -> None:
+    """Logs text from now on, unless `configure_logging` was called before."""
+    if not any(isinstance(handler, StderrHandler) for handler in logging.getLogger().handlers):
+        configure_logging("text")
+
+
+class StderrHandler(logging.StreamHandler):  # type: ignore[type-arg]  # Generic for mypy only.
+    """Writes to what `sys.stderr` is at that moment, which rich replaces while it shows a bar."""
+
+    def __init__(self, formatter: logging.Formatter) -> None:
+        logging.Handler.__init__(self)  # StreamHandler's would set `stream`.
+        self.setFormatter(formatter)
+
+    @property
+    def stream(self) -> TextIO:
+        """The stream to write to."""
+        return sys.stderr
+
+
+class TextFormatter(logging.Formatter):
+    """Formats a record as `stage: error: message`, below the traceback if there is one."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Returns the line; an info has no level in it, and one without a stage is the message."""
+        stage = getattr(record, "stage", "" if _is_ours(record) else record.name)
+        level = record.levelname.lower() if record.levelno > logging.INFO else ""
+        line = ": ".join(filter(None, (stage, level, record.getMessage())))
+        return _traceback_text(record) + line
+
+
+class JsonFormatter(logging.Formatter):
+    """Formats a record as a JSON object; see the module's text for its keys."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Returns the line."""
+        figures = {**getattr(record, "figures", {}), **progress_metrics.values}
+        entry: dict[str, Any] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "stage": getattr(record, "stage", progress_metrics.stage),
+            "message": record.getMessage().strip(),
+            "figures": {name: _json_value(value) for name, value in figures.items()},
+        }
+        if not _is_ours(record):
+            entry["logger"] = record.name
+        if record.exc_info:
+            entry["traceback"] = _traceback_text(record)
+        return json.dumps(entry, ensure_ascii=False)
+
+
+def _is_ours(record: logging.LogRecord) -> bool:
+    return record.name.partition(".")[0] in PACKAGES
+
+
+def _traceback_text(record: logging.LogRecord) -> str:
+    return "".join(traceback.format_exception(*record.exc_info)) if record.exc_info else ""
+
+
+def _json_value(value: float | str | None) -> float | str | None:
+    """Returns the value; None for NaN and infinity, which JSON does not have."""
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def tell(stage: str, message: str, *, level: str = "info", trace: str = "") -> None:
-    """Says something on stderr, also where notes are not wanted: how a program ends.
-
-    Args:
-        stage: what says it, such as `pmc2vec build`.
-        message: one line.
-        level: `info` or `error`.
-        trace: where in the code it comes from, if that is to be told.
-    """
-    if verbosity.asked.log_format == "json":
-        more = {"traceback": trace} if trace else {}
-        print(line(stage, message, level=level, more=more), file=sys.stderr)
-    else:
-        told = f"{level}: {message}" if level == "error" else message
-        print(f"{trace}{stage}: {told}", file=sys.stderr)
-
-
-def note(stage: str, message: str) -> None:
-    """Says something on stderr, unless --quiet."""
-    if not verbosity.asked.quiet:
-        tell(stage, message)
-
-
-class Lines(io.TextIOBase):
-    """A text file that turns each line written to it into one of JSON.
-
-    `train: continues after step 500` is of the stage `train`.
-    """
-
-    def __init__(self, file: TextIO) -> None:
-        self._file = file
-        self._rest = ""
-
-    def write(self, text: str) -> int:
-        """Writes a JSON line for every line that is complete now."""
-        *whole, self._rest = (self._rest + text).split("\n")
-        for told in filter(None, map(str.strip, whole)):
-            stage, colon, message = told.partition(": ")
-            if not colon or not stage.isidentifier():
-                stage, message = "", told
-            self._file.write(line(stage, message) + "\n")
-        self._file.flush()
-        return len(text)
-
-
-class _Handler(logging.StreamHandler):  # type: ignore[type-arg]  # Generic for mypy only.
-    """Writes what is logged as JSON lines."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        """Returns the line of one record."""
-        more = {"logger": record.name}
-        if record.exc_info:
-            more["traceback"] = "".join(traceback.format_exception(*record.exc_info))
-        level = record.levelname.lower()
-        return line("", record.getMessage(), level=level, more=more)
-
-
-def _excepthook(
+def _log_exception(
     kind: type[BaseException], error: BaseException, trace: TracebackType | None
 ) -> None:
-    told = "".join(traceback.format_exception(kind, error, trace))
-    more = {"traceback": told}
-    print(line("", f"{kind.__name__}: {error}", level="error", more=more), file=sys.stderr)
+    logger = logging.getLogger(__name__)
+    logger.error("%s: %s", kind.__name__, error, exc_info=(kind, error, trace))

@@ -1,74 +1,124 @@
-"""The figures of a running program over HTTP: `--metrics_port`.
+"""How far this process is, as numbers, and the HTTP server of `--metrics_port`.
 
-    /metrics             Prometheus' text format: figures, and the process's memory and CPU time
-    /healthz             200 while there is progress, 503 when nothing moved for 15 minutes
+    progress_metrics.set(build_articles_read=120, build_articles_kept=31)
+
+    /metrics             Prometheus' text format: these numbers, and the process's memory and CPU
+    /healthz             200 while there is progress, 503 when nothing changed for 15 minutes
     /healthz?after=300   the same for 5 minutes
 
-Answered by a thread of its own, for as long as the program runs; figures are never waited for.
+The server runs in a thread of its own for as long as the program works. A metric that is not in
+METRICS is a KeyError, so that each has one line of explanation.
 """
 
 from __future__ import annotations
 
+import logging
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlsplit
 
 from pmc2vec import __version__
-from pmc2vec.cli import logging_setup
-from pmc2vec.cli.progress_metrics import FIGURES, Figures, known
 from pmc2vec.errors import UserError
 
 if TYPE_CHECKING:
+    from http.server import BaseHTTPRequestHandler
+
     from prometheus_client.metrics_core import Metric
 
-STALLED = 900.0
-"""Seconds without progress after which a program is unwell, where the asker says nothing else.
+METRICS: Mapping[str, str] = MappingProxyType(
+    {
+        "build_articles_read": "Articles read so far, including those that are dropped.",
+        "build_articles_kept": "Articles kept so far.",
+        "build_input_bytes": "Bytes of input files read so far, as they are stored.",
+        "build_xml_bytes": "Bytes of XML read so far, decompressed.",
+        "build_files": "Files finished so far, for an engine that reports nothing else.",
+        "train_step": "Training steps done, all epochs together.",
+        "train_epoch": "Whole epochs done.",
+        "train_words": "Corpus words done, before subsampling, all epochs together.",
+        "train_loss": "Training loss, mean per pair since the last point.",
+        "train_accuracy": "Share of pairs whose word beats the noise words.",
+        "train_learning_rate": "Learning rate at the last step.",
+        "train_words_per_second": "Corpus words per second since the last point.",
+        "validation_loss": "Validation loss, mean per pair.",
+        "validation_accuracy": "Share of validation pairs whose word beats the noise words.",
+    }
+)
 
-The longest silences of a healthy one: before its first figures, archives without a filelist are
-gone through for their member names, and TensorFlow compiles the step.
-"""
+# The longest silences of a healthy program: a build lists the members of archives that have no
+# filelist before it reports anything, and TensorFlow compiles the first step.
+STALLED_SECONDS = 900.0
+
+logger = logging.getLogger(__name__)
 
 
-class Collector:
-    """Figures as Prometheus' client library asks for them."""
+@dataclass
+class ProgressMetrics:
+    """The metrics of a process.
 
-    def __init__(self, figures: Figures) -> None:
-        self._figures = figures
+    Attributes:
+        clock: returns seconds from any moment.
+        stage: what is being done, such as `read` or `train`.
+        unit: what `done` and `total` count.
+        done: units of the stage that are done.
+        total: units of the stage in all; None if unknown.
+        values: by name in METRICS.
+        watched: whether a server answers for them; they are then kept up to date under --quiet too.
+        last_change: by the clock, when anything changed last.
+    """
 
-    def collect(self) -> Iterator[Metric]:
-        """Yields the figures known now."""
-        from prometheus_client.core import GaugeMetricFamily
+    clock: Callable[[], float] = time.monotonic
+    stage: str = "start"
+    unit: str = ""
+    done: int = 0
+    total: int | None = None
+    values: dict[str, float] = field(default_factory=dict)
+    watched: bool = False
+    last_change: float = field(init=False)
 
-        figures = self._figures
-        about = GaugeMetricFamily("pmc2vec", "The version that runs.", labels=["version"])
-        about.add_metric([__version__], 1)
-        yield about
-        stage = [figures.stage, figures.unit]
-        for name, units, text in (
-            ("done", figures.done, "Units of the stage that are done."),
-            ("total", figures.total, "Units of the stage in all, where it is known."),
-        ):
-            family = GaugeMetricFamily(f"pmc2vec_stage_{name}", text, labels=["stage", "unit"])
-            if units is not None:
-                family.add_metric(stage, units)
-            yield family
-        yield GaugeMetricFamily(
-            "pmc2vec_idle_seconds", "Since anything moved; /healthz looks at it.", figures.idle
-        )
-        for name, value in tuple(figures.values.items()):
-            yield GaugeMetricFamily(f"pmc2vec_{name}", FIGURES[name], value)
+    def __post_init__(self) -> None:
+        self.last_change = self.clock()
+
+    def set_stage(self, stage: str, unit: str, done: int, total: int | None) -> None:
+        """Records how far a stage is."""
+        if (stage, done) != (self.stage, self.done):
+            self.last_change = self.clock()
+        self.stage, self.unit, self.done, self.total = stage, unit, done, total
+
+    def set(self, **values: float) -> None:
+        """Records values by their names in METRICS."""
+        for name, value in values.items():
+            METRICS[name]
+            if self.values.get(name) != value:
+                self.last_change = self.clock()
+            self.values[name] = value
+
+    @property
+    def idle_seconds(self) -> float:
+        """Seconds since anything changed."""
+        return self.clock() - self.last_change
+
+
+progress_metrics = ProgressMetrics()
+"""The metrics of this process."""
+
+
+# --- the server --------------------------------------------------------------------------------
 
 
 @contextmanager
-def served(port: int | None, figures: Figures = known) -> Iterator[int | None]:
-    """Answers on a port while the work inside runs; on none if `port` is None.
+def serve_metrics(
+    port: int | None, metrics: ProgressMetrics = progress_metrics
+) -> Iterator[int | None]:
+    """Serves metrics over HTTP while the `with` block runs; does nothing if `port` is None.
 
     Args:
         port: to listen on, at every address of the machine; 0 for any that is free.
-        figures: what to tell.
+        metrics: what to serve.
 
     Yields:
         The port.
@@ -79,79 +129,116 @@ def served(port: int | None, figures: Figures = known) -> Iterator[int | None]:
     if port is None:
         yield None
         return
+    from http.server import ThreadingHTTPServer
+
     try:
-        server = ThreadingHTTPServer(("", port), _handler(figures))
+        server = ThreadingHTTPServer(("", port), _request_handler(metrics))
     except OSError as error:
         raise UserError(
             f"--metrics_port {port}: cannot be listened on ({error.strerror}); choose another"
         ) from error
-    figures.watched = True
-    figures.moved = figures.clock()
+    metrics.watched = True
+    metrics.last_change = metrics.clock()
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:
-        logging_setup.note("metrics", f"http://localhost:{server.server_port}/metrics")
+        url = f"http://localhost:{server.server_port}/metrics"
+        logger.info(url, extra={"stage": "metrics"})
         yield server.server_port
     finally:
-        figures.watched = False
+        metrics.watched = False
         server.shutdown()
         server.server_close()
         thread.join()
 
 
-def _handler(figures: Figures) -> type[BaseHTTPRequestHandler]:
+def health_check(metrics: ProgressMetrics, query: str = "") -> tuple[int, str]:
+    r"""Returns the HTTP status and the text of /healthz.
+
+    >>> health_check(ProgressMetrics(clock=lambda: 5.0))
+    (200, 'start: moved 0 s ago\n')
+    >>> health_check(ProgressMetrics(), "after=soon")
+    (400, 'after=soon: not a number of seconds\n')
+
+    Args:
+        metrics: of the program.
+        query: of the request, such as `after=300`.
+    """
+    after = parse_qs(query).get("after", [str(STALLED_SECONDS)])[0]
+    try:
+        limit = float(after)
+    except ValueError:
+        return 400, f"after={after}: not a number of seconds\n"
+    idle = metrics.idle_seconds
+    if idle > limit:
+        return 503, f"{metrics.stage}: nothing moved for {idle:.0f} s, more than {limit:.0f}\n"
+    return 200, f"{metrics.stage}: moved {idle:.0f} s ago\n"
+
+
+class MetricsCollector:
+    """The metrics in the form in which Prometheus' client library collects them."""
+
+    def __init__(self, metrics: ProgressMetrics) -> None:
+        self._metrics = metrics
+
+    def collect(self) -> Iterator[Metric]:
+        """Yields the current values."""
+        from prometheus_client.core import GaugeMetricFamily
+
+        metrics = self._metrics
+        about = GaugeMetricFamily("pmc2vec", "The version that runs.", labels=["version"])
+        about.add_metric([__version__], 1)
+        yield about
+        for name, units, text in (
+            ("done", metrics.done, "Units of the stage that are done."),
+            ("total", metrics.total, "Units of the stage in all, where it is known."),
+        ):
+            family = GaugeMetricFamily(f"pmc2vec_stage_{name}", text, labels=["stage", "unit"])
+            if units is not None:
+                family.add_metric([metrics.stage, metrics.unit], units)
+            yield family
+        yield GaugeMetricFamily(
+            "pmc2vec_idle_seconds",
+            "Seconds since anything changed; /healthz compares it with its limit.",
+            metrics.idle_seconds,
+        )
+        # A copy: another thread may add a metric meanwhile.
+        for name, value in tuple(metrics.values.items()):
+            yield GaugeMetricFamily(f"pmc2vec_{name}", METRICS[name], value)
+
+
+def _request_handler(metrics: ProgressMetrics) -> type[BaseHTTPRequestHandler]:
+    from http.server import BaseHTTPRequestHandler
+
     from prometheus_client import CollectorRegistry, ProcessCollector
     from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
     registry = CollectorRegistry()
-    registry.register(Collector(figures))
+    registry.register(MetricsCollector(metrics))
     ProcessCollector(registry=registry)
 
     class Handler(BaseHTTPRequestHandler):
         """Answers GET."""
 
-        def do_GET(self) -> None:  # The name that the library calls.
+        def do_GET(self) -> None:  # The library calls it by this name.
             """Answers one request."""
-            asked = urlsplit(self.path)
-            if asked.path == "/metrics":
-                self._answer(200, generate_latest(registry), CONTENT_TYPE_LATEST)
-            elif asked.path == "/healthz":
-                status, text = health(figures, asked.query)
-                self._answer(status, text.encode(), "text/plain; charset=utf-8")
+            url = urlsplit(self.path)
+            if url.path == "/metrics":
+                self._respond(200, generate_latest(registry), CONTENT_TYPE_LATEST)
+            elif url.path == "/healthz":
+                status, text = health_check(metrics, url.query)
+                self._respond(status, text.encode(), "text/plain; charset=utf-8")
             else:
-                self._answer(404, b"/metrics or /healthz\n", "text/plain; charset=utf-8")
+                self._respond(404, b"/metrics or /healthz\n", "text/plain; charset=utf-8")
 
-        def _answer(self, status: int, body: bytes, kind: str) -> None:
+        def _respond(self, status: int, body: bytes, content_type: str) -> None:
             self.send_response(status)
-            self.send_header("Content-Type", kind)
+            self.send_header("Content-Type", content_type)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
 
-        def log_message(self, *_: object) -> None:
-            """Says nothing of requests: they come every few seconds."""
+        def log_message(self, *_args: object) -> None:
+            """Logs no request."""
 
     return Handler
-
-
-def health(figures: Figures, query: str = "") -> tuple[int, str]:
-    r"""Returns the status and the text of /healthz.
-
-    >>> health(Figures(clock=lambda: 5.0))
-    (200, 'start: moved 0 s ago\n')
-    >>> health(Figures(), "after=soon")
-    (400, 'after=soon: not a number of seconds\n')
-
-    Args:
-        figures: of the program.
-        query: of the request, such as `after=300`.
-    """
-    after = parse_qs(query).get("after", [str(STALLED)])[0]
-    try:
-        limit = float(after)
-    except ValueError:
-        return 400, f"after={after}: not a number of seconds\n"
-    idle = figures.idle
-    if idle > limit:
-        return 503, f"{figures.stage}: nothing moved for {idle:.0f} s, more than {limit:.0f}\n"
-    return 200, f"{figures.stage}: moved {idle:.0f} s ago\n"

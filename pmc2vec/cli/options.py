@@ -20,6 +20,7 @@ any other: one line and exit status 2. Both halves use this module, so it needs 
 from __future__ import annotations
 
 import io
+import logging
 import os
 import re
 import shutil
@@ -38,7 +39,8 @@ from tyro.constructors import (
     UnsupportedTypeAnnotationError,
 )
 
-from pmc2vec.cli import logging_setup, verbosity
+from pmc2vec.cli.console import FLAGS, set_verbosity
+from pmc2vec.cli.exit_codes import USAGE_ERROR
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -46,7 +48,8 @@ if TYPE_CHECKING:
 Config = TypeVar("Config", bound="DataclassInstance")
 
 WIDTH = 100  # columns of --help, at most
-USAGE_ERROR = 2  # exit status
+
+logger = logging.getLogger(__name__)
 
 # Of a complaint: rows so deep repeat an option's help, and sections so begun are no news.
 _HELP_ROW = " " * 9
@@ -68,7 +71,8 @@ def parse(
 ) -> Config:
     """Returns the options in `argv` as a `config_class`.
 
-    Every program takes `--quiet` and `--verbose` too, which go to `manners.asked`.
+    Every program takes `--quiet` and `--verbose` too, which go to `console.verbosity`. For `main`
+    functions only: it sets up this process's logging.
 
     Args:
         config_class: frozen dataclass; see the module's text.
@@ -76,17 +80,18 @@ def parse(
         prog: the program as the user typed it, such as `pmc2vec build`.
         description: of a line, at the top of `--help`.
         examples: whole commands, shown at the foot of `--help`.
-        json_result: take `--json` too, for `manners.asked`: the result is printed as JSON.
+        json_result: take `--json` too, for `console.verbosity`: the result is printed as JSON.
 
     Raises:
         SystemExit: status 0 after `--help`; status 2 after one line about a usage error.
     """
     given = list(sys.argv[1:] if argv is None else argv)
-    known = verbosity.FLAGS if json_result else verbosity.FLAGS[:-1]
-    verbosity.obey({word for word in given if word in known})
-    words = [word for word in given if word not in known]
-    if "log_format" in {field.name for field in fields(config_class)}:  # Of usage errors too.
-        logging_setup.begin("json" if _asks_for_json_lines(words) else "text")
+    flags = FLAGS if json_result else FLAGS[:-1]
+    words = [word for word in given if word not in flags]
+    # Before anything is parsed, so that usage errors come in the format too.
+    has_log_format = "log_format" in {field.name for field in fields(config_class)}
+    as_json = has_log_format and _asks_for_json_lines(words)
+    set_verbosity({word for word in given if word in flags}, "json" if as_json else "text")
     if repeated := _repeated(words):
         refuse(prog, f"{repeated} is given twice; give it once, with all its values after it")
     complaint = io.StringIO()
@@ -105,7 +110,7 @@ def parse(
             refuse(prog, gist(complaint.getvalue()).replace(f"missing from {prog}", "missing"))
         if examples and not {"-h", "--help"}.isdisjoint(words):
             print("examples:", *(f"  {example}" for example in examples), sep="\n")
-            print("and any of:", ", ".join(known))
+            print("and any of:", ", ".join(flags))
         raise
 
 
@@ -116,7 +121,7 @@ def refuse(prog: str, message: str) -> NoReturn:
         prog: the program as the user typed it.
         message: what was found, and what to do.
     """
-    logging_setup.tell(prog, f"{message} ({prog} --help lists the options)", level="error")
+    logger.error("%s (%s --help lists the options)", message, prog, extra={"stage": prog})
     raise SystemExit(USAGE_ERROR)
 
 

@@ -6,7 +6,7 @@ from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from itertools import islice, takewhile
 
-SIGN = "words> "
+PROMPT = "words> "
 _OFFERED = 200  # completions
 
 
@@ -39,7 +39,7 @@ class Completer:
         return list(islice(takewhile(lambda word: word.startswith(text), rest), _OFFERED))
 
 
-def lines(words: Sequence[str]) -> Iterator[str]:
+def prompt_lines(words: Sequence[str]) -> Iterator[str]:
     """Yields what is typed, line by line, until Ctrl-D.
 
     Args:
@@ -55,7 +55,7 @@ def lines(words: Sequence[str]) -> Iterator[str]:
         readline.parse_and_bind("tab: complete")
     while True:
         try:
-            line = input(SIGN).strip()
+            line = input(PROMPT).strip()
         except EOFError:
             print()
             return

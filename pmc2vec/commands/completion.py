@@ -124,7 +124,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         description="Print a script that makes a shell complete pmc2vec's commands and options.",
         examples=["source <(pmc2vec completion bash)", "pmc2vec completion fish | source"],
     )
-    return exit_codes.run(lambda: _command(config))
+    return exit_codes.run_program(lambda: _command(config))
 
 
 def _command(config: CompletionConfig) -> int:

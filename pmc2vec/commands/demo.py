@@ -104,7 +104,9 @@ def _build(
     from beam_pipelines.build import build
     from beam_pipelines.build_progress import funnel_table
     from beam_pipelines.config import BuildConfig
+    from beam_pipelines.runner import configure_beam_logging
 
+    configure_beam_logging(())
     manifest = build(
         BuildConfig(
             input=(str(bulk / "*.tar.gz"),),
@@ -166,7 +168,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         DemoConfig, argv, prog=PROG, description="Sample, build, train and query, in two minutes.",
         examples=("pmc2vec demo", "pmc2vec demo --output demo --articles 3000"),
     )  # fmt: skip
-    return exit_codes.run(lambda: _command(config))
+    return exit_codes.run_program(lambda: _command(config))
 
 
 def _command(config: DemoConfig) -> int:

@@ -14,8 +14,8 @@ from typing import Any
 
 from tyro.conf import Positional
 
+from pmc2vec.cli.console import json_number, print_json, print_table
 from pmc2vec.cli.options import parse
-from pmc2vec.cli.tables import number, print_json, print_table
 from pmc2vec.vectors.evaluation import (
     AnalogySection,
     WordPairScore,
@@ -150,10 +150,10 @@ def _facts(score: WordPairScore | Sections) -> dict[str, Any]:
     """Returns a score for JSON."""
     if isinstance(score, WordPairScore):
         return {
-            "spearman": number(score.spearman, 6),
-            "spearman_interval": [number(end, 6) for end in score.spearman_interval],
-            "pearson": number(score.pearson, 6),
-            "pearson_interval": [number(end, 6) for end in score.pearson_interval],
+            "spearman": json_number(score.spearman, 6),
+            "spearman_interval": [json_number(end, 6) for end in score.spearman_interval],
+            "pearson": json_number(score.pearson, 6),
+            "pearson_interval": [json_number(end, 6) for end in score.pearson_interval],
             "covered": score.covered,
             "total": score.total,
         }

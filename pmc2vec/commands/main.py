@@ -16,10 +16,8 @@ from importlib import import_module
 from types import MappingProxyType
 
 from pmc2vec import __version__, machine
-from pmc2vec.cli.exit_codes import run
+from pmc2vec.cli.exit_codes import USAGE_ERROR, run_program
 from pmc2vec.errors import UserError
-
-USAGE_ERROR = 2
 
 
 @dataclass(frozen=True)
@@ -131,7 +129,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Args:
         argv: the words after `pmc2vec`; `sys.argv[1:]` where None.
     """
-    return run(lambda: _dispatch(list(sys.argv[1:] if argv is None else argv)))
+    return run_program(lambda: _dispatch(list(sys.argv[1:] if argv is None else argv)))
 
 
 def overview() -> str:

@@ -13,12 +13,13 @@ import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tyro.conf import Positional
 
-from pmc2vec.cli import prompt
+from pmc2vec.cli.console import print_json, print_table
 from pmc2vec.cli.options import parse
-from pmc2vec.cli.tables import as_dicts, print_json, print_table, rows
+from pmc2vec.cli.prompt import prompt_lines
 from pmc2vec.vectors.suggestions import UnknownWordError
 from pmc2vec.vectors.word_vectors import Method, Neighbours, Vectors
 
@@ -138,13 +139,15 @@ def neighbours_main(argv: Sequence[str] | None = None) -> int:
     )
     vectors = Vectors.load(config.vectors)
     if not config.words:
-        lines = prompt.lines(vectors.words) if sys.stdin.isatty() else _stripped(sys.stdin)
+        lines = prompt_lines(vectors.words) if sys.stdin.isatty() else _stripped(sys.stdin)
         return _answer_all(vectors, lines, config)
     found = {asked: _neighbours(vectors, asked, config) for asked in config.words}
     if config.json:
-        print_json({asked: as_dicts(vectors, near) for asked, near in found.items()})
+        print_json({asked: neighbours_as_json(vectors, near) for asked, near in found.items()})
         return 0
-    table = [(asked, *row) for asked, near in found.items() for row in rows(vectors, near)]
+    table = [
+        (asked, *row) for asked, near in found.items() for row in neighbour_rows(vectors, near)
+    ]
     print_table(NEIGHBOURS, table, grouped=True)
     return 0
 
@@ -164,10 +167,10 @@ def analogy_main(argv: Sequence[str] | None = None) -> int:
     vectors = Vectors.load(config.vectors)
     near = vectors.analogy(config.a, config.b, config.c, config.topn, method=config.method)
     if config.json:
-        print_json(as_dicts(vectors, near))
+        print_json(neighbours_as_json(vectors, near))
         return 0
     score = "cosine" if config.method == "3cosadd" else "score"
-    print_table(("answer", score, "count"), rows(vectors, near))
+    print_table(("answer", score, "count"), neighbour_rows(vectors, near))
     return 0
 
 
@@ -262,17 +265,35 @@ def _answer_all(vectors: Vectors, lines: Iterable[str], config: NeighboursConfig
             status = 0 if asked_by_person else 1
             continue
         if config.json and not asked_by_person:
-            found[asked] = as_dicts(vectors, near)
+            found[asked] = neighbours_as_json(vectors, near)
         elif config.json:
-            print_json({asked: as_dicts(vectors, near)})
+            print_json({asked: neighbours_as_json(vectors, near)})
         else:
-            table = [(asked, *row) for row in rows(vectors, near)]
+            table = [(asked, *row) for row in neighbour_rows(vectors, near)]
             print_table(NEIGHBOURS, table, grouped=True, titled=titled)
             titled = False
         sys.stdout.flush()
     if config.json and not asked_by_person:
         print_json(found)
     return status
+
+
+def neighbours_as_json(vectors: Vectors, near: Neighbours) -> list[dict[str, Any]]:
+    """Returns neighbours for JSON, each with its count in the corpus."""
+    return [
+        {"word": word, "cosine": round(cosine, 6), "count": count_of(vectors, word)}
+        for word, cosine in near
+    ]
+
+
+def neighbour_rows(vectors: Vectors, near: Neighbours) -> list[tuple[str, str, str]]:
+    """Returns neighbours as the columns of a table: word, cosine, count."""
+    return [(word, f"{value:.4f}", str(count_of(vectors, word) or "")) for word, value in near]
+
+
+def count_of(vectors: Vectors, word: str) -> int | None:
+    """Returns the word's tokens in the corpus; None if unknown."""
+    return None if vectors.counts is None else int(vectors.counts[vectors.ids[word]])
 
 
 def _check_topn(topn: int) -> None:

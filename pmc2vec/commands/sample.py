@@ -283,7 +283,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     if problem := config.problem():
         options.refuse(PROG, problem)
-    return exit_codes.run(lambda: _program(config))
+    return exit_codes.run_program(lambda: _program(config))
 
 
 def _program(config: SampleConfig) -> int:

@@ -100,7 +100,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             "pmc2vec tensorboard --workdir runs --port 0",
         ],
     )
-    return exit_codes.run(lambda: _command(config))
+    return exit_codes.run_program(lambda: _command(config))
 
 
 def _command(config: TensorboardConfig) -> int:

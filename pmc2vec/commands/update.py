@@ -11,15 +11,17 @@ any moment, the same command goes on: `build` and `train` do, and `releases` tel
 from __future__ import annotations
 
 import json
+import logging
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pmc2vec.cli import exit_codes, logging_setup, metrics, options, verbosity
-from pmc2vec.cli.console import console
-from pmc2vec.cli.verbosity import LogFormat
+from pmc2vec.cli import exit_codes, options
+from pmc2vec.cli.console import FLAGS, verbosity
+from pmc2vec.cli.logging_setup import LogFormat
+from pmc2vec.cli.metrics import serve_metrics
 from pmc2vec.commands.releases import CURRENT, Releases
 
 if TYPE_CHECKING:
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
     from pmc2vec.dataset.manifest import Manifest
     from trainer.config import TrainConfig
     from trainer.task import TrainSummary
+
+logger = logging.getLogger(__name__)
 
 PROG = "pmc2vec update"
 DATASET = "dataset"
@@ -103,8 +107,7 @@ def update(
     from beam_pipelines.stages.increments import NothingNewError
 
     releases = Releases(config.root)
-    logging_setup.begin(config.log_format)
-    with metrics.served(config.metrics_port), releases.claimed():
+    with serve_metrics(config.metrics_port), releases.claimed():
         last = releases.current()
         releases.remove_before(last - config.keep + 1)  # Where an update was killed before it.
         build = replace(build, input=config.input, log_format=config.log_format)
@@ -112,7 +115,7 @@ def update(
         try:
             made = _made(releases, last + 1, build, train, beam_flags, quiet=quiet)
         except NothingNewError as error:
-            console().print(f"update: {error}", markup=False, soft_wrap=True)
+            logger.info("%s", error, extra={"stage": "update"})
             return None
         releases.publish(last + 1)
         releases.remove_before(last + 2 - config.keep)
@@ -193,7 +196,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         json_result=True,
     )  # fmt: skip
     build, train = _plans(config, words)
-    return exit_codes.run(lambda: _command(config, build, train, words["--"]))
+    return exit_codes.run_program(lambda: _command(config, build, train, words["--"]))
 
 
 def _plans(config: UpdateConfig, words: dict[str, list[str]]) -> tuple[BuildConfig, TrainConfig]:
@@ -202,7 +205,7 @@ def _plans(config: UpdateConfig, words: dict[str, list[str]]) -> tuple[BuildConf
     from beam_pipelines.runner import unknown_options
     from trainer.config import TrainConfig
 
-    shared = [word for word in words[""] if word in verbosity.FLAGS]
+    shared = [word for word in words[""] if word in FLAGS]
     shared.append(f"--log_format={config.log_format}")
     places = {
         "build": [*words["--build"], "--input", *config.input, "--output", str(config.root)],
@@ -227,8 +230,11 @@ def _plans(config: UpdateConfig, words: dict[str, list[str]]) -> tuple[BuildConf
 def _command(
     config: UpdateConfig, build: BuildConfig, train: TrainConfig, beam_flags: Sequence[str]
 ) -> int:
-    made = update(config, build, train, beam_flags, quiet=verbosity.asked.quiet)
-    if verbosity.asked.json:
+    from beam_pipelines.runner import configure_beam_logging
+
+    configure_beam_logging(beam_flags)
+    made = update(config, build, train, beam_flags, quiet=verbosity.quiet)
+    if verbosity.json:
         print(json.dumps(_facts(made), ensure_ascii=False))
     elif made is not None:
         from beam_pipelines.build_progress import funnel_table
