@@ -12,7 +12,7 @@ from beam_pipelines.jats.article_reader import DEFAULT_SECTIONS, SectionName
 from beam_pipelines.stages import duplicates
 from beam_pipelines.stages.corpus_parts import Reading
 from beam_pipelines.stages.shards import Sampling
-from beam_pipelines.text.filters import ArticleFilter, Require
+from beam_pipelines.text.filters import ArticleFilter, Require, is_blank_keyword
 from beam_pipelines.text.tokenizers import NumberHandling, TokenizerKind
 from pmc2vec.cli.logging_setup import LogFormat
 from pmc2vec.dataset import vocabulary
@@ -150,8 +150,10 @@ class BuildConfig:
             raise ValueError("--validation_fraction must be at least 0 and below 1")
         if min(self.min_count, self.num_shards, self.passes, self.slices) < 1:
             raise ValueError("--min_count, --num_shards, --passes and --slices must be at least 1")
-        if self.sample < 0 or (self.max_final_vocab or 1) < 1 or "" in self.keywords:
-            raise ValueError("--sample below 0, --max_final_vocab below 1 or an empty keyword")
+        if self.sample < 0 or (self.max_final_vocab or 1) < 1:
+            raise ValueError("--sample below 0 or --max_final_vocab below 1")
+        if any(map(is_blank_keyword, self.keywords)):
+            raise ValueError("--keywords: an empty keyword, which every article mentions")
         self.place()
         self.shape()
 
@@ -193,10 +195,10 @@ class BuildConfig:
         )
 
     def all_keywords(self) -> tuple[str, ...]:
-        """Returns the keywords given and those in the file.
+        """Returns the keywords of `--keywords` and those in the file.
 
         Raises:
-            UserError: the file cannot be read.
+            UserError: the file cannot be read, or holds no keyword.
         """
         if self.keywords_file is None:
             return self.keywords
@@ -204,7 +206,10 @@ class BuildConfig:
             lines = self.keywords_file.read_text(encoding="utf-8").splitlines()
         except (OSError, UnicodeDecodeError) as error:
             raise UserError(f"--keywords_file {self.keywords_file}: {error}") from error
-        return (*self.keywords, *(line.strip() for line in lines if line.strip()))
+        keywords = tuple(line.strip() for line in lines if not is_blank_keyword(line))
+        if not keywords:
+            raise UserError(f"--keywords_file {self.keywords_file}: holds no keyword")
+        return (*self.keywords, *keywords)
 
     def reading(self) -> Reading:
         """Returns how articles are read."""

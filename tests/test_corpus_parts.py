@@ -1,10 +1,13 @@
 import io
 import json
+from dataclasses import replace
 
 import pyarrow.parquet as pq
+import pytest
 
 from beam_pipelines.inputs.work_items import WorkItem
-from beam_pipelines.stages import corpus_files, duplicates
+from beam_pipelines.jats.article_reader import read_articles
+from beam_pipelines.stages import corpus_files, corpus_parts, duplicates
 from beam_pipelines.stages.corpus_parts import (
     Part,
     Reading,
@@ -112,8 +115,6 @@ def test_a_part_that_was_cut_off_is_made_again(tmp_path):
 
 
 def test_row_groups_hold_few_articles_and_read_back_in_order(monkeypatch):
-    from beam_pipelines.jats.article_reader import read_articles
-
     monkeypatch.setattr(corpus_files, "GROUP_ARTICLES", 2)
     file, summary = io.BytesIO(), corpus_files.Summary()
     writer = corpus_files.CorpusWriter(file, summary)
@@ -128,3 +129,21 @@ def test_row_groups_hold_few_articles_and_read_back_in_order(monkeypatch):
     assert [(t.article_id, t.sentences.to_pylist()) for t in read] == [
         (f"PMC{n}", [f"maize {n}"] * n) for n in range(5)
     ]
+
+
+@pytest.mark.parametrize(
+    ("stated", "in_filelist", "licence"),
+    [
+        ("CC BY-NC 4.0", "CC BY", "CC BY-NC 4.0"),
+        ("open-access", "CC BY", "CC BY"),
+        ("open-access", "", "open-access"),
+        ("", "CC0", "CC0"),
+    ],
+)
+def test_the_filelist_has_the_licence_of_an_article_that_states_no_terms(
+    monkeypatch, stated, in_filelist, licence
+):
+    (read,) = read_articles(article(1, "maize"), "m")
+    kept = corpus_files.CorpusArticle(replace(read, licence=stated), "a", "m", [], [])
+    monkeypatch.setattr(corpus_parts.duplicates, "licences", lambda _path: {"m": in_filelist})
+    assert corpus_parts._licensed(kept, "a", "m").article.licence == licence

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from beam_pipelines.config import BuildConfig
 from beam_pipelines.inputs.archives import Document, documents
 from beam_pipelines.jats.article_reader import (
     SECTION_NAMES,
@@ -20,6 +21,7 @@ from beam_pipelines.jats.article_reader import (
     read_articles,
 )
 from beam_pipelines.text.filters import ArticleFilter, may_mention
+from pmc2vec.errors import UserError
 
 ARTICLE = Article(
     article_id="PMC1", pmcid="PMC1", pmid="", doi="", title="On skin", journal="J. Skin",
@@ -94,6 +96,16 @@ def test_retracted_articles_are_out_unless_asked_for():
     retracted = replace(ARTICLE, retracted=True)
     assert ArticleFilter().drop_reason(retracted) == "retracted"
     assert ArticleFilter(retracted=True).drop_reason(retracted) is None
+
+
+@pytest.mark.parametrize("keyword", ["", " ", "\u00ad", "\u200b\u00a0"])
+def test_a_keyword_that_is_nothing_is_a_usage_error(keyword, tmp_path):
+    with pytest.raises(ValueError, match="--keywords: an empty keyword"):
+        BuildConfig(input=("a",), output="b", keywords=("cancer", keyword))
+    path = tmp_path / "keywords.txt"
+    path.write_text(f"{keyword}\n\n", encoding="utf-8")
+    with pytest.raises(UserError, match=r"keywords\.txt: holds no keyword"):
+        BuildConfig(input=("a",), output="b", keywords_file=path).all_keywords()
 
 
 # --- raw text ----------------------------------------------------------------------------------

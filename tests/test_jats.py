@@ -16,6 +16,7 @@ from beam_pipelines.jats.article_reader import (
     Section,
     read_articles,
 )
+from beam_pipelines.jats.licences import is_vague
 from beam_pipelines.jats.markup import REFERENCE_TYPES, RULES, Rule, text_blocks
 from beam_pipelines.jats.xml_parser import parse_xml
 
@@ -255,12 +256,31 @@ def test_year_is_the_earliest_that_is_a_year():
         ("<license>creativecommons.org/publicdomain/zero/1.0/</license>", "CC0"),
         ("<license>see creativecommons.org/publicdomain/mark/1.0</license>", "public domain"),
         ('<license license-type="open-access">free</license>', "open-access"),
+        ('<license license-type="cc-by">free</license>', "CC BY"),
+        ('<license x:href="http://creativecommons.org/licenses/CC BY-NC/4.0"/>', "CC BY-NC 4.0"),
+        ('<license x:href="http://creativecommons.org/licenses/CC%20BY/4.0"/>', "CC BY 4.0"),
+        ('<license x:href="http://creativecommons.org/licenses/by-ncnd/4.0"/>', "CC BY-NC-ND 4.0"),
+        ('<license x:href="http://creativecommons.org/licenses/by-nd-nc/1.0"/>', "CC BY-NC-ND 1.0"),
+        ('<license x:href="http://creativecommons.org/licenses/sampling/1.0"/>', "CC SAMPLING 1.0"),
+        ("<license>by CC BY-NCSA, and</license>", "CC BY-NC-SA"),
+        ("<license>by CC BY sale</license>", "CC BY"),
         ("<copyright-year>2000</copyright-year>", ""),
     ],
 )  # fmt: skip
 def test_licence(permissions, licence):
     meta = f"<permissions xmlns:x='http://www.w3.org/1999/xlink'>{permissions}</permissions>"
     assert only(article(meta=meta)).licence == licence
+
+
+@pytest.mark.parametrize(
+    ("licence", "vague"),
+    [
+        ("", True), ("open-access", True), ("OpenAccess", True), ("Creative Commons", True),
+        ("CC BY", False), ("publisher-specific", False), ("public domain", False),
+    ],
+)  # fmt: skip
+def test_a_licence_without_terms_is_vague(licence, vague):
+    assert is_vague(licence) == vague
 
 
 @pytest.mark.parametrize(
@@ -276,9 +296,40 @@ def test_retracted(attributes, meta):
     assert only(article(attributes=attributes, meta=meta)).retracted
 
 
-def test_an_article_about_retraction_is_not_retracted():
-    titled = "<title-group><article-title>Retraction of the muscle</article-title></title-group>"
-    assert not only(article(meta=titled)).retracted
+def titled(title: str) -> Article:
+    group = f"<title-group><article-title>{title}</article-title></title-group>"
+    return only(article(meta=group))
+
+
+@pytest.mark.parametrize(
+    "title",
+    [
+        "RETRACTED: A cure", "RETRACTED A cure", "[Retracted] A cure", "(Retracted) A cure",
+        "Retracted Article: A cure", "RETRACTED ARTICLE: A cure", "[RETRACTED ARTICLE] A cure",
+        "Retracted \u2013 A cure", "WITHDRAWN: A cure", "Withdrawn: A cure", "Retraction: A cure",
+        "Retraction Note: A cure", "Retraction Note to: A cure", "Retraction notice to: A cure",
+        "Retraction notice to \u201cA cure\u201d", "Retraction statement: A cure",
+        "Partial retraction: A cure", "Withdrawal notice: A cure",
+    ],
+)  # fmt: skip
+def test_retracted_by_its_title(title):
+    assert titled(title).retracted
+
+
+@pytest.mark.parametrize(
+    "title",
+    [
+        "Retraction of the muscle", "RETRACTED papers: a bibliometric analysis",
+        "RETRACTED PAPERS: A BIBLIOMETRIC ANALYSIS", "Retracted articles and their citations",
+        "Withdrawal: symptoms and treatment", "Withdrawn patients in trials",
+        "Retraction notices: an analysis", "How papers are retracted: a review",
+    ],
+)  # fmt: skip
+def test_an_article_about_retraction_is_not_retracted(title):
+    assert not titled(title).retracted
+
+
+def test_a_correction_is_not_retracted():
     related = '<related-article related-article-type="corrected-article"/>'
     assert not only(article(meta=related, attributes='article-type="correction"')).retracted
 

@@ -52,7 +52,16 @@ RETRACTED_RELATIONS = frozenset(
 
 _ARTICLE_META = "{*}front/{*}article-meta"
 _LANGUAGE_ATTRIBUTE = "{http://www.w3.org/XML/1998/namespace}lang"
-_RETRACTED_TITLE = re.compile(r"\W*(RETRACTED|Retracted( article)?:|Retraction( note)?:)")
+# `[Retracted] A cure`, `RETRACTED A cure`, `Retracted Article: A cure`, `Withdrawn: A cure`,
+# `Retraction note: A cure` and `Retraction notice to "A cure"`, but not `RETRACTED papers: an
+# analysis`, `Retraction of the muscle` or `Withdrawal: symptoms and treatment`.
+_RETRACTED_TITLE = re.compile(
+    r"\W*+(?i:(?:retracted|withdrawn)(?: (?:article|paper|chapter))? ?[:\])\u2013\u2014]"
+    r"|(?:partial )?retraction(?: (?:note|notice|statement))?(?: to| of| for)? ?:"
+    r"|(?:partial )?(?:retraction|withdrawal) (?:note|notice|statement) (?:to|of|for|on)\b"
+    r"|withdrawal (?:note|notice|statement) ?:)"
+    r"|\W*+RETRACTED (?!(?i:papers|articles|publications|studies|research|literature)\b)[A-Z0-9]"
+)
 _REFERENCE_ID = re.compile(rb"""<(?:ref|fn)\s(?:[^<>]*?\s)?id\s*=\s*["']([^"'<>]*)""")
 _ARTICLE_NUMBER = re.compile(r"(?:PMC)?(\d+)", re.IGNORECASE)
 
@@ -141,7 +150,9 @@ def find_articles(data: bytes, member: str) -> list[ArticleElement]:
     tree = parse_xml(data)
     root = tree.root
     nodes = [root] if _local_name(root) == "article" else root.iter("{*}article")
-    articles = [node for node in nodes if _is_jats(node)]
+    # An article within another is part of its text; JATS has none, and text that each of 250
+    # ancestors held would be read as often.
+    articles = [node for node in nodes if _is_jats(node) and not _is_within_article(node)]
     if not articles:
         raise RejectedError("not_jats", f"root element {root.tag}, no article with front matter")
     name = member.rsplit("/", 1)[-1]
@@ -167,6 +178,10 @@ def _is_jats(node: Any) -> bool:
     """Tells JATS from the formats of publishers, some of which have an `<article>` too."""
     paths = (_ARTICLE_META, "{*}body/{*}p", "{*}body/{*}sec")
     return any(node.find(path) is not None for path in paths)
+
+
+def _is_within_article(node: Any) -> bool:
+    return next(node.iterancestors("{*}article"), None) is not None
 
 
 def _local_name(node: Any) -> str:

@@ -10,13 +10,20 @@ import re
 from typing import Any
 
 _LINK = re.compile(
-    r"creativecommons\.org/(?:licen[cs]es/(?:cc-)?(?P<kind>[a-z-]+)(?:/(?P<version>[\d.]*\d))?"
+    r"creativecommons\.org/(?:licen[cs]es/(?:cc(?:[ _-]|%20)?)?"
+    r"(?P<kind>[a-z-]++(?:(?:[ _]|%20)(?:nc|nd|sa)\b)*+)(?:/(?P<version>[\d.]*\d))?"
     r"|(?P<zero>publicdomain/zero)|(?P<mark>publicdomain))",
     re.IGNORECASE,
 )
 _CODE = re.compile(
-    r"\bCC[ -]?(?:(?P<zero>0|zero)|(?P<kind>BY(?:-(?:NC|ND|SA)){0,2})(?:[ -](?P<version>\d\.\d))?)",
+    r"\bCC[ _-]?(?:(?P<zero>0|zero)"
+    r"|(?P<kind>BY(?:[ _-]?(?:NC|ND|SA)(?=NC|ND|SA|\b|_))*+)(?:[ _-](?P<version>\d\.\d))?)",
     re.IGNORECASE,
+)
+_TERM = re.compile("BY|NC|ND|SA")
+# `license-type`s that say nothing of the terms.
+_VAGUE = frozenset(
+    "creativecommons free freeaccess fullaccess license licence open openaccess".split()
 )
 
 
@@ -31,10 +38,17 @@ def read_licence(permissions: Any) -> str:
     links = [v for n in nodes for e in n.iter() for k, v in e.attrib.items() if k.endswith("href")]
     references = permissions.iter("{*}license_ref")
     texts = ("".join(node.itertext()) for node in (*references, *nodes))
-    for text in (*links, *texts):
+    types = [node.get("license-type", "") for node in nodes]
+    for text in (*links, *texts, *types):
         if name := licence_name(text):
             return name
-    return next((node.get("license-type", "") for node in nodes), "")
+    return next(iter(types), "")
+
+
+def is_vague(licence: str) -> bool:
+    """Tells whether a licence is empty or says nothing of its terms, as `open-access`."""
+    letters = "".join(filter(str.isalpha, licence.lower()))
+    return not letters or letters in _VAGUE
 
 
 def licence_name(text: str) -> str:
@@ -45,5 +59,12 @@ def licence_name(text: str) -> str:
     if match["kind"]:
         version = match["version"] or ""
         full = f"{version}.0" if version.isdigit() else version
-        return f"CC {match['kind'].upper()} {full}".strip()
+        return f"CC {_terms(match['kind'])} {full}".strip()
     return "CC0" if match["zero"] else "public domain"
+
+
+def _terms(kind: str) -> str:
+    """Returns `BY-NC-ND` for `by-nc-nd` and for what people write: `by-ncnd`, `by_nc_nd`."""
+    letters = "".join(filter(str.isalpha, kind.upper().replace("%20", ""))).removeprefix("CC")
+    terms = _TERM.findall(letters)
+    return "-".join(sorted(terms)) if "".join(terms) == letters else kind.upper()

@@ -6,6 +6,9 @@ entities. Comments and processing instructions are removed, so that every node h
 document whose bytes do not fit its encoding is rejected, never repaired: a guess would put wrong
 words among the right ones without a trace.
 
+Every regular expression that sees a document takes time that is linear in it: quantifiers are
+possessive where they could give back. So is the parser's memory bounded, by the markup characters.
+
 A list of references is never running text, and is a third of an article's bytes and more of its
 elements. It is cut out before libxml2 sees it where that is safe; errors inside it are then not
 noticed.
@@ -26,16 +29,28 @@ from typing import Any
 
 from lxml import etree
 
+# A node of the tree takes up to about 200 bytes and its markup as few as 4 (`<b/>`, ` a=""`), so
+# that a small document may fill a machine. Articles have a `<` or `=` for every 20 bytes or more:
+# sets of articles of the largest document size stay below.
+MAX_MARKUP_CHARACTERS = 4_000_000
+
 _HTML_PAGE = re.compile(
-    rb"\s*(<\?xml[^>]*>\s*)?(<!--.*?-->\s*)*<(!doctype\s+)?html\b", re.IGNORECASE | re.DOTALL
+    rb"\s*+(?:<\?xml[^>]*+>\s*+)?+(?:(?><!--.*?-->)\s*+)*+<(?:!doctype\s++)?+html\b",
+    re.IGNORECASE | re.DOTALL,
 )
 _ENCODING = re.compile(rb"""^<\?xml[^>]*?encoding\s*=\s*["']([\w.-]+)""")
 _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 _UTF8_MARK = b"\xef\xbb\xbf"
 _PREDEFINED_ENTITIES = frozenset(("amp", "lt", "gt", "quot", "apos"))
-_ENTITY = re.compile(r"<!\[CDATA\[.*?\]\]>|<!--.*?-->|&([A-Za-z][\w.-]*);", re.DOTALL)
-_EXTERNAL_ENTITY = re.compile(r"<!ENTITY\s+([\w.-]+)\s+(?:SYSTEM|PUBLIC)\b")
-_INTERNAL_ENTITY = re.compile(r"""<!ENTITY\s+([\w.-]+)\s+["']""")
+# Character data, comments and instructions are matched to be left alone. One that never ends is
+# taken to the end of the document: a search for its end from each start would be quadratic.
+_ENTITY = re.compile(
+    r"(?><!\[CDATA\[(?:.*?\]\]>|.*))|(?><!--(?:.*?-->|.*))|(?><\?(?:.*?\?>|.*))"
+    r"|&([A-Za-z][\w.-]*+);",
+    re.DOTALL,
+)
+_EXTERNAL_ENTITY = re.compile(r"<!ENTITY\s++([\w.-]++)\s++(?:SYSTEM|PUBLIC)\b")
+_INTERNAL_ENTITY = re.compile(r"""<!ENTITY\s++([\w.-]++)\s++["']""")
 _UNDECLARED_ENTITY_CODES = frozenset(
     (etree.ErrorTypes.ERR_UNDECLARED_ENTITY, etree.ErrorTypes.WAR_UNDECLARED_ENTITY)
 )
@@ -46,7 +61,7 @@ class RejectedError(Exception):
     """A document that holds no article of ours.
 
     Attributes:
-        reason: `empty`, `not_xml`, `broken_xml`, `hostile_xml` or `not_jats`.
+        reason: `empty`, `not_xml`, `broken_xml`, `hostile_xml`, `too_much_markup` or `not_jats`.
         detail: what is wrong and where.
     """
 
@@ -79,6 +94,11 @@ def parse_xml(data: bytes) -> XmlTree:
         raise RejectedError("empty", f"{len(data)} bytes, none of them text")
     if _HTML_PAGE.match(data[:1024].removeprefix(_UTF8_MARK)):
         raise RejectedError("not_xml", "an HTML page")
+    if len(data) > MAX_MARKUP_CHARACTERS:
+        count = data.count(b"<") + data.count(b"=")
+        if count > MAX_MARKUP_CHARACTERS:
+            detail = f"{count:,} tags and attributes, more than {MAX_MARKUP_CHARACTERS:,}"
+            raise RejectedError("too_much_markup", detail)
     if tree := _parse_without_references(data):
         return tree
     try:

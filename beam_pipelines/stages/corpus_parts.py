@@ -19,6 +19,7 @@ from typing import BinaryIO
 from beam_pipelines.inputs import archives, plain_text
 from beam_pipelines.inputs.work_items import WorkItem
 from beam_pipelines.jats import article_reader
+from beam_pipelines.jats.licences import is_vague
 from beam_pipelines.stages import duplicates
 from beam_pipelines.stages.corpus_files import CorpusArticle, CorpusWriter, Summary
 from beam_pipelines.stages.output_folder import REJECTED_NAME, Heartbeat, OutputFolder
@@ -164,10 +165,10 @@ def _read(
 def _licensed(
     found: CorpusArticle | dict[str, str], path: str, place: str
 ) -> CorpusArticle | dict[str, str]:
-    """Returns the article with the licence that stands beside it, where its XML names none."""
-    if isinstance(found, dict) or found.article.licence:
+    """Returns the article with its licence in the filelist, where its XML states no terms."""
+    if isinstance(found, dict) or not is_vague(found.article.licence):
         return found
-    licence = duplicates.licences(path).get(place, "")
+    licence = duplicates.licences(path).get(place) or found.article.licence
     return replace(found, article=replace(found.article, licence=licence))
 
 

@@ -132,6 +132,11 @@ def _keyword_patterns(
     return [re.compile(edges.format(re.escape(text))) for text in texts]
 
 
+def is_blank_keyword(keyword: str) -> bool:
+    """Tells whether nothing of a keyword is left to look for, as of a space or a soft hyphen."""
+    return not normalize_text(keyword).strip()
+
+
 # --- before an article is read -------------------------------------------------------------------
 
 _ASCII_RUN = re.compile(r"[a-z0-9]+")

@@ -87,6 +87,9 @@ _REPLACEMENTS = {
     **dict.fromkeys(_INVISIBLE, ""),
 }
 _REPLACED = re.compile("[" + "".join(_REPLACEMENTS) + "]")
+# Normalization sorts the combining marks of a letter, in time quadratic in their number. Thirty is
+# the limit of Unicode's Stream-Safe Text Format (UAX #15); more marks or symbols are cut off.
+_MANY_SYMBOLS = re.compile(r"([^\w\s\x00-\x7f]{30})[^\w\s\x00-\x7f]++")
 
 
 def normalize_text(text: str) -> str:
@@ -97,7 +100,7 @@ def normalize_text(text: str) -> str:
     """
     if text.isascii():
         return text
-    text = _REPLACED.sub(_replacement, text)
+    text = _MANY_SYMBOLS.sub(r"\1", _REPLACED.sub(_replacement, text))
     if unicodedata.is_normalized("NFKC", text):
         return text
     # NFKC makes some of the characters again: U+FE31 becomes an em dash.
