@@ -69,6 +69,16 @@ flink: .flink/.installed ## Put a Flink cluster and Beam's job server for it int
 test-flink: setup flink ## Run the tests that start a Flink cluster
 	@$(BIN)/python -m pytest -m flink tests/test_flink.py
 
+# An S3 server over a folder, for the tests; needs Go. The module is pinned by Go's checksum database.
+VERSITYGW := v1.8.0
+
+.PHONY: s3
+s3: .s3/$(VERSITYGW) ## Put an S3 server for the tests into .s3
+
+.s3/$(VERSITYGW):
+	@GOBIN=$(CURDIR)/.s3 go install github.com/versity/versitygw/cmd/versitygw@$(VERSITYGW)
+	@touch $@
+
 .PHONY: lint
 lint: setup ## Check style, the Dockerfile and the Kubernetes manifests
 	@$(BIN)/ruff check

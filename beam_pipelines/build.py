@@ -60,6 +60,7 @@ from pmc2vec.dataset.records import SPLITS
 from pmc2vec.dataset.vocabulary import VOCABULARY_NAME
 from pmc2vec.errors import UserError
 from pmc2vec.storage import files
+from pmc2vec.storage.object_stores import parse_storage_options, use_storage_options
 
 STARTED_NAME = "build.json"
 """The options and input of the build in a folder, written before anything else."""
@@ -127,7 +128,7 @@ def submit(config: BuildConfig, beam_flags: Sequence[str]) -> None:
     For a launcher that must end before the job can begin. To see what came out, start the same
     command without a launcher later: it finds the dataset built.
     """
-    output = OutputFolder(config.output, None, config.corpus, config.since)
+    output = _output_folder(config, heartbeats=None)
     inputs = _input_files(config, output)
     _prepare_folder(config, output, inputs)
     _pipeline(config, Engine(beam_flags), output, inputs).run()
@@ -159,14 +160,12 @@ def _run(config: BuildConfig, beam_flags: Sequence[str], *, quiet: bool) -> Outp
     heartbeats = Path(config.output, HEARTBEATS_FOLDER).resolve()
     engine = Engine(beam_flags)
     watched = engine.shares_files(config.output)
-    output = OutputFolder(
-        config.output, str(heartbeats) if watched else None, config.corpus, config.since
-    )
+    output = _output_folder(config, heartbeats=str(heartbeats) if watched else None)
     inputs = _input_files(config, output)
     if config.share:
         _run_share(config, engine, output, inputs)
         return output
-    with serve_metrics(config.metrics_port), files.claim(config.output):
+    with serve_metrics(config.metrics_port), files.lock_folder(config.output):
         _prepare_folder(config, output, inputs)
         goal = CORPUS_NAME if config.stop_after else MANIFEST_NAME
         if files.read_text(output.path(goal)) is None:
@@ -175,9 +174,18 @@ def _run(config: BuildConfig, beam_flags: Sequence[str], *, quiet: bool) -> Outp
             ):
                 run_pipeline(_pipeline(config, engine, output, inputs))
         for folder in ("", *_folders(config)):  # Left by this build's or an earlier one's kill.
-            files.remove(output.path(folder, f"*{files.TEMPORARY}"))
+            files.remove_files(output.path(folder), f"*{files.TEMPORARY_SUFFIX}")
         shutil.rmtree(output.heartbeats or "", ignore_errors=True)
     return output
+
+
+def _output_folder(config: BuildConfig, *, heartbeats: str | None) -> OutputFolder:
+    """Returns the output folder; from here on this process uses the options for object stores."""
+    options = parse_storage_options(config.storage_option)
+    use_storage_options(options)
+    return OutputFolder(
+        config.output, heartbeats, config.corpus, config.since, tuple(sorted(options.items()))
+    )
 
 
 def _run_share(
@@ -189,7 +197,7 @@ def _run_share(
     the duplicates of all input itself and writes the same bytes under the same names; none deletes
     a file.
     """
-    with files.claim(config.output, shared=True):
+    with files.lock_folder(config.output, shared=True):
         _prepare_folder(config, output, inputs)
         pipeline = engine.pipeline()
         items = work_items.work_items(inputs, config.slices)
@@ -291,14 +299,14 @@ def _prepare_folder(config: BuildConfig, output: OutputFolder, inputs: history.I
         "config": config.recorded() | {"slices": config.slices},
         "inputs": [list(entry) for entry in inputs],
     }
-    others = [path for path, _ in files.matches(output.path("**"))]
+    others = [path for path, _ in files.list_files(config.output)]
     # Read after the listing: another share may write the file between the two, never remove it.
     earlier = files.read_text(started)
-    if earlier is None and not all(path.endswith(files.TEMPORARY) for path in others):
+    if earlier is None and not all(path.endswith(files.TEMPORARY_SUFFIX) for path in others):
         raise UserError(f"{config.output}: not empty and not a dataset; give another --output")
     if config.overwrite:
         for pattern in BUILD_FILES:
-            files.remove(output.path(pattern))
+            files.remove_files(config.output, pattern)
     elif earlier is not None:
         _refuse_other_build(json.loads(earlier), now, config.output)
     for folder in _folders(config):

@@ -19,7 +19,7 @@ from pmc2vec.cli.metrics import progress_metrics
 from pmc2vec.dataset.manifest import Manifest
 from pmc2vec.dataset.records import SPLITS
 from pmc2vec.errors import UserError
-from pmc2vec.storage.files import join, matches
+from pmc2vec.storage.files import list_files
 
 _MEGA = 1e6
 _FIGURES = {
@@ -92,7 +92,7 @@ class BuildDisplay:
         with progress("build", "files", on=self._console) as shown:
             while not self._stop.wait(SECONDS_BETWEEN_LINES):
                 with contextlib.suppress(UserError):  # A listing may fail now and then.
-                    found = sum(len(matches(join(folder, name))) for name, folder in made)
+                    found = sum(len(list_files(folder, name)) for name, folder in made)
                     progress_metrics.set(build_files=found)
                     shown.update(found)
 

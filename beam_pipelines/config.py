@@ -18,10 +18,12 @@ from pmc2vec.cli.logging_setup import LogFormat
 from pmc2vec.dataset import vocabulary
 from pmc2vec.dataset.records import RecordShape
 from pmc2vec.errors import UserError
+from pmc2vec.storage.files import same_place
+from pmc2vec.storage.object_stores import parse_storage_options
 
 NOT_RECORDED = (
     "output", "overwrite", "stop_after", "keywords_file", "precheck", "slices", "share",
-    "metrics_port", "log_format",
+    "metrics_port", "log_format", "storage_option",
 )  # fmt: skip
 """Options that do not change what is in a dataset."""
 
@@ -132,6 +134,8 @@ class BuildConfig:
     """Read one of N equal shares of the input and end, such as 0/16; then build without it."""
     overwrite: bool = False
     """Delete an earlier dataset in --output first."""
+    storage_option: tuple[str, ...] = ()
+    """For s3://, gs:// and az://: key=value, such as endpoint=http://127.0.0.1:9000."""
     metrics_port: int | None = None
     """Tell Prometheus how far it is, at http://...:PORT/metrics; and /healthz, whether it moves."""
     log_format: LogFormat = "text"
@@ -154,19 +158,20 @@ class BuildConfig:
             raise ValueError("--sample below 0 or --max_final_vocab below 1")
         if any(map(is_blank_keyword, self.keywords)):
             raise ValueError("--keywords: an empty keyword, which every article mentions")
+        parse_storage_options(self.storage_option)
         self.place()
         self.shape()
 
     def _check_source(self) -> None:
         if bool(self.input) == bool(self.corpus):
             raise ValueError("give either --input (archives, files, folders) or --corpus")
-        if self.corpus and self.corpus.rstrip("/") == self.output.rstrip("/"):
+        if self.corpus and same_place(self.corpus, self.output):
             raise ValueError("--output must not be the dataset that --corpus names")
         if self.inventory and len(self.input) != 1:
             raise ValueError("--inventory needs one --input: the folder or bucket of its keys")
         if self.since and self.corpus:
             raise ValueError("--since needs --input, and has nothing to do with --corpus")
-        if self.since and self.since.rstrip("/") == self.output.rstrip("/"):
+        if self.since and same_place(self.since, self.output):
             raise ValueError("--output must not be the dataset that --since names")
         if self.corpus and self.stop_after:
             raise ValueError("--stop_after corpus has nothing to do with --corpus")

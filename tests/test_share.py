@@ -54,7 +54,7 @@ def test_a_share_reads_its_parts_alone_and_the_whole_is_refused_meanwhile(tmp_pa
         f"{folder}: share 1/2 read; when all are, build without --share\n"
     )
     assert [path.stem for path in (folder / "corpus").glob("*.parquet")] == ["part-00001"]
-    with files.claim(str(folder), shared=True):
+    with files.lock_folder(str(folder), shared=True):
         whole = BuildConfig(input=(bulk,), output=str(folder))
         with pytest.raises(UserError, match="another build is writing here"):
             build(whole, ALONE)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 from beam_pipelines.inputs import plain_text
 from beam_pipelines.inputs.archives import ARCHIVE_SUFFIXES, SUFFIXES
 from pmc2vec.errors import UserError
-from pmc2vec.storage.files import join, matches
+from pmc2vec.storage.files import is_folder, join, list_files, match_files
 
 _COMPANION_SUFFIXES = (".csv", ".csv.gz", ".json", ".pdf")
 """What stands beside articles and may be matched with them by a glob."""
@@ -55,11 +54,13 @@ def input_files(patterns: Sequence[str]) -> tuple[tuple[str, int], ...]:
 
 def _expanded(pattern: str) -> Iterator[tuple[str, int]]:
     """Yields the files that match, and those inside a folder that matches."""
-    matched = matches(pattern)
-    folders = [path for path, _ in matched if Path(path).is_dir()] if matched else [pattern]
-    yield from (file for file in matched if file[0] not in folders)
-    for folder in folders:
-        inside = matches(join(folder.rstrip("/"), "**"))
-        articles = [file for file in inside if file[0].endswith(SUFFIXES + ARCHIVE_SUFFIXES)]
-        # Article versions have a .txt beside each .xml: text counts where there is nothing else.
-        yield from articles or (file for file in inside if file[0].endswith(plain_text.SUFFIXES))
+    if is_folder(pattern):
+        inside = list_files(pattern.rstrip("/") or "/", follow_links=True)
+    elif matched := match_files(pattern):
+        yield from matched
+        return
+    else:
+        inside = match_files(join(pattern.rstrip("/"), "**"))
+    articles = [file for file in inside if file[0].endswith(SUFFIXES + ARCHIVE_SUFFIXES)]
+    # Article versions have a .txt beside each .xml: text counts where there is nothing else.
+    yield from articles or (file for file in inside if file[0].endswith(plain_text.SUFFIXES))

@@ -27,7 +27,7 @@ from beam_pipelines.stages.word_counts import CountsWriter
 from beam_pipelines.text.filters import NO_KEYWORD, ArticleFilter, may_mention
 from beam_pipelines.text.sentences import split_sentences
 from beam_pipelines.text.tokenizers import NumberHandling, Tokenizer, TokenizerKind, make_tokenizer
-from pmc2vec.storage.files import atomic_file, matches, open_binary, read_text, write_text
+from pmc2vec.storage.files import atomic_file, list_files, open_binary, read_text, write_text
 
 
 @dataclass(frozen=True)
@@ -270,7 +270,7 @@ def total(parts: Iterable[Part], output: OutputFolder) -> Summary:
 def finished_parts(output: OutputFolder) -> list[Part]:
     """Returns the parts of a corpus on disk, by name."""
     parts = []
-    for path, _ in matches(output.corpus_path("corpus", "part-*.json")):
+    for path, _ in list_files(output.corpus_path("corpus"), "part-*.json"):
         name = path.rsplit("/", 1)[-1].removesuffix(".json")
         parts.append(Part(name, tuple(Summary.from_json(read_text(path) or "{}").groups)))
     return sorted_parts(parts)

@@ -30,7 +30,14 @@ from beam_pipelines.stages.shards import Sampling
 from pmc2vec.dataset import records
 from pmc2vec.dataset.manifest import CORPUS_NAME, MANIFEST_NAME, Manifest, Shard, VocabularyFile
 from pmc2vec.errors import UserError
-from pmc2vec.storage.files import atomic_file, join, open_binary, read_text, remove, write_text
+from pmc2vec.storage.files import (
+    atomic_file,
+    join,
+    open_binary,
+    read_text,
+    remove_files,
+    write_text,
+)
 
 CORPUS_FORMAT = "pmc2vec corpus"
 CORPUS_VERSION = 1
@@ -184,7 +191,7 @@ def write_manifest(
     )
     history.gather(output)
     for pattern in ("counts/merged-*", "pairs-*/*", "phrased/*", "catalogue/*"):
-        remove(output.path(pattern))
+        remove_files(output.folder, pattern)
     write_text(output.path(MANIFEST_NAME), manifest.to_json())
     return True
 

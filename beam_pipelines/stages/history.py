@@ -21,10 +21,10 @@ from beam_pipelines.stages.output_folder import OutputFolder
 from pmc2vec.storage.files import (
     atomic_file,
     join,
-    matches,
+    list_files,
     open_binary,
     read_text,
-    remove,
+    remove_files,
     write_text,
 )
 
@@ -53,8 +53,8 @@ def write(kind: str, partition: int, table: pa.Table, *, output: OutputFolder) -
 def gather(output: OutputFolder) -> None:
     """Puts the partitions of each table into one file, a row group each."""
     for kind in (EDITIONS, WORDS):
-        partitions = output.path(FOLDER, f"{kind}-*.parquet")
-        if not (paths := [path for path, _ in matches(partitions)]):
+        folder, partitions = output.path(FOLDER), f"{kind}-*.parquet"
+        if not (paths := [path for path, _ in list_files(folder, partitions)]):
             continue  # Of a corpus that stands elsewhere no editions were compared.
         with ExitStack() as stack:
             file = stack.enter_context(atomic_file(output.path(FOLDER, f"{kind}.parquet")))
@@ -68,7 +68,7 @@ def gather(output: OutputFolder) -> None:
                 # An empty row group would not be written, and the next would take its place.
                 rows = table if table.num_rows else _nothing(table.schema)
                 writer.write_table(rows, row_group_size=rows.num_rows)
-        remove(partitions)
+        remove_files(folder, partitions)
 
 
 def _nothing(schema: pa.Schema) -> pa.Table:

@@ -16,8 +16,10 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from pmc2vec.storage.files import join
+from pmc2vec.storage.object_stores import use_storage_options
 
 REJECTED_NAME = "rejected.jsonl"
 SOURCES_NAME = "SOURCES.tsv"
@@ -36,12 +38,20 @@ class OutputFolder:
         heartbeats: local folder for progress, or None.
         corpus: dataset whose corpus is used, or None for this one.
         since: earlier dataset that this one is an increment to.
+        storage_options: for object stores. A process that unpickles an output folder, as each
+            worker of a job does before it touches a file, uses them from then on.
     """
 
     folder: str
     heartbeats: str | None = None
     corpus: str | None = None
     since: str | None = None
+    storage_options: tuple[tuple[str, str], ...] = ()
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Sets the fields of an unpickled folder and the options of this process."""
+        self.__dict__.update(state)
+        use_storage_options(dict(self.storage_options))
 
     def path(self, *names: str) -> str:
         """Returns the path of a file in the dataset."""

@@ -1,0 +1,533 @@
+"""Files in object stores: s3://, gs://, az:// and, for reading, https://.
+
+    s3://BUCKET/KEY    gs://BUCKET/KEY    az://ACCOUNT/CONTAINER/KEY    https://HOST/PATH
+
+Everything goes through obstore (the Rust crate object_store). Requests are anonymous where no
+credentials are configured, so that a public bucket needs no set-up and no program waits for the
+metadata address of a cloud that it does not run in. Credentials are found in the standard places:
+
+    s3   AWS_ACCESS_KEY_ID and the other AWS_* variables, the profile AWS_PROFILE of ~/.aws
+    gs   GOOGLE_APPLICATION_CREDENTIALS, gcloud's default login, the machine's account on Google's
+         machines; STORAGE_EMULATOR_HOST
+    az   the AZURE_* variables
+
+or in options (`use_storage_options`): any key of obstore's configuration, such as `endpoint`,
+`region` or `access_key_id`; with the prefix `aws_`, `google_` or `azure_` it is for that kind of
+store alone. `anonymous` (true or false) overrides the search for credentials, `max_retries` and
+`retry_timeout` (seconds) the budget of retries.
+"""
+
+from __future__ import annotations
+
+import configparser
+import io
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import lru_cache
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+from urllib.parse import unquote
+
+import obstore
+from obstore.exceptions import BaseError
+from obstore.store import AzureStore, GCSStore, HTTPStore, S3Store
+
+from pmc2vec.errors import UserError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+# The prefix of the options that are for one kind of store alone.
+_OPTION_PREFIXES = {"s3": "aws_", "gs": "google_", "az": "azure_", "http": "http_"}
+_ALIASES = {"s3a": "s3", "gcs": "gs", "https": "http"}
+SCHEMES = ("s3://", "gs://", "az://", "https://", "http://")
+
+# One PUT up to this size; above it a multipart upload in parts of this size.
+_PART_BYTES = 16 << 20
+
+# A reader that jumps about (Parquet, zip) asks for at least this much at a time.
+_RANGE_BYTES = 256 << 10
+_STREAM_BYTES = 1 << 20
+
+_OWN_OPTIONS = ("anonymous", "max_retries", "retry_timeout")
+
+
+@dataclass(frozen=True)
+class FileMetadata:
+    """What a file system says about a file.
+
+    Attributes:
+        size: in bytes.
+        etag: changes with the content; None on a local disk.
+        modified: when it was written last.
+    """
+
+    size: int
+    etag: str | None
+    modified: datetime | None
+
+
+@dataclass(frozen=True)
+class ObjectLocation:
+    """A URL taken apart.
+
+    Attributes:
+        scheme: `s3`, `gs`, `az` or `http` (also of https).
+        root: of the store: `s3://bucket`, `az://account/container`, `https://host`.
+        key: of the object; no `/` at its ends.
+    """
+
+    scheme: str
+    root: str
+    key: str
+
+    @property
+    def url(self) -> str:
+        """The URL in one spelling: `s3a://b//k/` is `s3://b/k`."""
+        return f"{self.root}/{self.key}".rstrip("/")
+
+
+def locate(url: str) -> ObjectLocation:
+    """Returns the parts of a URL.
+
+    >>> locate("s3a://bucket/a//b/")
+    ObjectLocation(scheme='s3', root='s3://bucket', key='a/b')
+
+    Raises:
+        UserError: its scheme is none of ours, or it names no bucket.
+    """
+    scheme, _, rest = url.partition("://")
+    scheme = scheme.lower()
+    kind = _ALIASES.get(scheme, scheme)
+    if kind not in _OPTION_PREFIXES:
+        raise UserError(
+            f"{url}: no support for {scheme}://; give a local path or a URL with one of "
+            + ", ".join(SCHEMES[:-1])
+        )
+    names = [name for name in rest.split("/") if name not in ("", ".")]
+    depth = 2 if kind == "az" else 1
+    if len(names) < depth:
+        wanted = {"az": "an account and a container", "http": "a host"}.get(kind, "a bucket")
+        raise UserError(f"{url}: names no {wanted.removeprefix('a ').removeprefix('an ')}")
+    if ".." in names:
+        raise UserError(f"{url}: a key in an object store has no '..'; write it out")
+    shown = scheme if kind == "http" else kind
+    root, key = "/".join(names[:depth]), "/".join(names[depth:])
+    return ObjectLocation(kind, f"{shown}://{root}", unquote(key) if kind == "http" else key)
+
+
+# --- options -----------------------------------------------------------------------------------
+
+_options: dict[str, str] = {}
+
+
+def use_storage_options(options: Mapping[str, str]) -> None:
+    """Sets the options of this process for all object stores; see the module's text for the keys.
+
+    The process that was started first calls it with what the user gave. A process of a Beam job
+    calls it when it unpickles the job's `Output`, which carries the options.
+    """
+    _options.clear()
+    _options.update(options)
+
+
+def storage_options() -> dict[str, str]:
+    """Returns the options of this process."""
+    return dict(_options)
+
+
+def parse_storage_options(pairs: Iterable[str]) -> dict[str, str]:
+    """Returns the options that were given as `key=value`.
+
+    >>> parse_storage_options(["endpoint=http://127.0.0.1:9000", "region=eu-west-1"])
+    {'endpoint': 'http://127.0.0.1:9000', 'region': 'eu-west-1'}
+
+    Raises:
+        ValueError: one is not of that form.
+    """
+    options = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not key or not equals:
+            raise ValueError(f"--storage_option {pair}: must be key=value")
+        options[key.strip().lower()] = value
+    return options
+
+
+# --- stores ------------------------------------------------------------------------------------
+
+
+def _store(location: ObjectLocation) -> Any:
+    """Returns the store of a location; one object for each bucket and set of options."""
+    variables = tuple(sorted((k, v) for k, v in os.environ.items() if k.startswith(_VARIABLES)))
+    return _cached_store(location.scheme, location.root, tuple(sorted(_options.items())), variables)
+
+
+_VARIABLES = ("AWS_", "GOOGLE_", "AZURE_", "STORAGE_EMULATOR_HOST", "HOME")
+
+
+@lru_cache(maxsize=64)
+def _cached_store(
+    scheme: str, root: str, options: tuple[tuple[str, str], ...], _variables: tuple[Any, ...]
+) -> Any:
+    given = dict(options)
+    anonymous = given.get("anonymous", "").lower()
+    if anonymous not in ("", "true", "false"):
+        raise UserError(f"--storage_option anonymous={anonymous}: must be true or false")
+    config: Any = _config(scheme, given)
+    names = root.partition("://")[2].split("/")
+    if scheme != "http":
+        defaults = {"s3": _s3_defaults, "gs": _gs_defaults, "az": _az_defaults}[scheme](config)
+        has_credentials = defaults.pop("has_credentials")
+        config = {**defaults, **config}
+        if anonymous == "true" or (anonymous == "" and not has_credentials):
+            config.setdefault("skip_signature", "true")
+    endpoint = str(config.get("endpoint") or config.get("base_url") or root)
+    client_options: dict[str, Any] = {
+        "allow_http": endpoint.startswith("http://"),
+        "connect_timeout": timedelta(seconds=10),
+        # For each read. A limit for a whole request would end the stream of a large archive.
+        "read_timeout": timedelta(seconds=60),
+        "timeout": timedelta(days=1),
+    }
+    keywords: Any = {"client_options": client_options, "retry_config": _retries(given)}
+    try:
+        if scheme == "http":
+            return HTTPStore(root, **keywords)
+        if scheme == "s3":
+            return S3Store(names[0], config=config, **keywords)
+        if scheme == "gs":
+            return GCSStore(names[0], config=config, **keywords)
+        config.setdefault("account_name", names[0])
+        return AzureStore(names[1], config=config, **keywords)
+    except (BaseError, ValueError) as error:
+        raise UserError(f"{root}: {_reason(error)}; see --storage_option") from error
+
+
+def _config(scheme: str, given: Mapping[str, str]) -> dict[str, Any]:
+    """Returns the options that are for a kind of store, without the prefix for it."""
+    prefix = _OPTION_PREFIXES[scheme]
+    others = tuple(other for other in _OPTION_PREFIXES.values() if other != prefix)
+    config = {}
+    for key, value in given.items():
+        if key not in _OWN_OPTIONS and not key.startswith(others):
+            name = key.removeprefix(prefix)
+            config["endpoint" if name == "endpoint_url" else name] = value
+    return config
+
+
+def _retries(given: Mapping[str, str]) -> Any:
+    """Returns the budget of retries: obstore's pauses grow by `base` and are jittered.
+
+    It retries 429, 5xx (also S3's 503 SlowDown), time-outs and connections that break.
+    """
+    try:
+        retries = int(given.get("max_retries", "12"))
+        seconds = float(given.get("retry_timeout", "180"))
+    except ValueError as error:
+        raise UserError(f"--storage_option max_retries or retry_timeout: {error}") from error
+    pauses = {"init_backoff": timedelta(seconds=0.2), "max_backoff": timedelta(seconds=15)}
+    return {
+        "max_retries": retries,
+        "retry_timeout": timedelta(seconds=seconds),
+        "backoff": {**pauses, "base": 2},
+    }
+
+
+def _s3_defaults(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns what the variables and the profile of AWS say beyond what obstore reads itself.
+
+    obstore reads the variables, but not the files of a profile.
+    """
+    env = os.environ
+    profile = _aws_profile()
+    found: dict[str, Any] = {}
+    has_keys = "AWS_ACCESS_KEY_ID" in env or "access_key_id" in config
+    if not has_keys and "aws_access_key_id" in profile:
+        for key in ("access_key_id", "secret_access_key", "session_token"):
+            if value := profile.get(f"aws_{key}"):
+                found[key] = value
+    if not {"AWS_REGION", "AWS_DEFAULT_REGION"} & env.keys() and "region" in profile:
+        found["region"] = profile["region"]
+    endpoint = env.get("AWS_ENDPOINT_URL_S3") or env.get("AWS_ENDPOINT_URL")
+    if endpoint := endpoint or env.get("AWS_ENDPOINT") or profile.get("endpoint_url"):
+        found["endpoint"] = endpoint
+    others = ("AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+              "AWS_CONTAINER_CREDENTIALS_FULL_URI")  # fmt: skip
+    found["has_credentials"] = (
+        has_keys or "access_key_id" in found or any(name in env for name in others)
+    )
+    return found
+
+
+def _aws_profile() -> dict[str, str]:
+    """Returns the settings of the AWS profile, from both files; empty where there is none.
+
+    Raises:
+        UserError: AWS_PROFILE names a profile that is not there or has no keys.
+    """
+    env = os.environ
+    name = env.get("AWS_PROFILE") or env.get("AWS_DEFAULT_PROFILE") or "default"
+    settings: dict[str, str] = {}
+    files = {
+        env.get("AWS_CONFIG_FILE", "~/.aws/config"): f"profile {name}",
+        env.get("AWS_SHARED_CREDENTIALS_FILE", "~/.aws/credentials"): name,
+    }
+    for file, section in files.items():
+        parser = configparser.RawConfigParser()
+        try:
+            parser.read(Path(file).expanduser(), encoding="utf-8")
+        except (configparser.Error, UnicodeDecodeError, RuntimeError) as error:
+            raise UserError(f"{file}: not a file of AWS profiles ({error})") from error
+        for heading in {section, name}:
+            if parser.has_section(heading):
+                settings |= dict(parser.items(heading))
+    if "AWS_PROFILE" in env and "AWS_ACCESS_KEY_ID" not in env:
+        if not settings:
+            raise UserError(f"AWS_PROFILE: no profile {name!r} in ~/.aws/config or credentials")
+        other_logins = {"sso_session", "sso_start_url", "role_arn", "credential_process"}
+        if "aws_access_key_id" not in settings and other_logins & settings.keys():
+            raise UserError(
+                f"AWS_PROFILE: the profile {name!r} has no access key of its own; run "
+                f'eval "$(aws configure export-credentials --profile {name} --format env)" first'
+            )
+    return settings
+
+
+def _gs_defaults(config: Mapping[str, Any]) -> dict[str, Any]:
+    env = os.environ
+    found: dict[str, Any] = {}
+    if host := env.get("STORAGE_EMULATOR_HOST"):
+        found["base_url"] = host if "://" in host else f"http://{host}"
+        return {**found, "has_credentials": False}
+    keys = ("application_credentials", "service_account", "service_account_key", "bearer_token")
+    login = Path("~/.config/gcloud/application_default_credentials.json").expanduser()
+    found["has_credentials"] = (
+        any(key in config for key in keys)
+        or any(f"GOOGLE_{name.upper()}" in env for name in (*keys, "service_account_path"))
+        or login.is_file()
+        or _on_google_machine()
+    )
+    return found
+
+
+def _on_google_machine() -> bool:
+    """Returns whether the machine is one of Google's, whose metadata address has its account.
+
+    The file is what google-auth looks at too; it says so without a request that may hang elsewhere.
+    """
+    try:
+        return Path("/sys/class/dmi/id/product_name").read_text().startswith("Google")
+    except OSError:
+        return False
+
+
+def _az_defaults(config: Mapping[str, Any]) -> dict[str, Any]:
+    keys = ("account_key", "sas_key", "token", "client_id", "msi_endpoint", "use_emulator",
+            "federated_token_file", "use_azure_cli")  # fmt: skip
+    names = ("AZURE_STORAGE_ACCOUNT_KEY", "AZURE_STORAGE_ACCESS_KEY", "AZURE_STORAGE_SAS_KEY",
+             "AZURE_STORAGE_SAS_TOKEN", "AZURE_STORAGE_TOKEN", "AZURE_CLIENT_ID",
+             "AZURE_STORAGE_CLIENT_ID", "AZURE_STORAGE_USE_EMULATOR", "AZURE_MSI_ENDPOINT",
+             "AZURE_IDENTITY_ENDPOINT", "AZURE_FEDERATED_TOKEN_FILE",
+             "AZURE_USE_AZURE_CLI")  # fmt: skip
+    found = any(key in config for key in keys) or any(name in os.environ for name in names)
+    return {"has_credentials": found}
+
+
+# --- objects -----------------------------------------------------------------------------------
+
+
+def _reason(error: Exception) -> str:
+    """Returns what obstore says, without its account of the source of the error."""
+    text = str(error).partition("\n\nDebug source")[0]
+    return " ".join(text.split()).rstrip(": ")
+
+
+@contextmanager
+def _errors(url: str, what: str) -> Iterator[None]:
+    """Turns obstore's errors into a UserError that names the URL; FileNotFoundError passes."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise
+    except (BaseError, ValueError, OSError) as error:
+        raise UserError(f"{url}: cannot be {what} ({_reason(error)})") from error
+
+
+def object_metadata(url: str) -> FileMetadata | None:
+    """Returns size, etag and time of an object; None where there is none."""
+    location = locate(url)
+    if not location.key:
+        return None
+    try:
+        with _errors(url, "read"):
+            head = obstore.head(_store(location), location.key)
+    except FileNotFoundError:
+        return None
+    return FileMetadata(int(head["size"]), head["e_tag"], head["last_modified"])
+
+
+def read_object(url: str) -> bytes | None:
+    """Returns an object's bytes; None where there is none."""
+    location = locate(url)
+    try:
+        with _errors(url, "read"):
+            return bytes(obstore.get(_store(location), location.key).bytes())
+    except FileNotFoundError:
+        return None
+
+
+def write_object(url: str, file: IO[bytes]) -> None:
+    """Writes an object at once: nobody sees a part of it."""
+    location = _writable(url)
+    with _errors(url, "written"):
+        obstore.put(_store(location), location.key, file, chunk_size=_PART_BYTES)
+
+
+def list_objects(url: str) -> Iterator[tuple[str, FileMetadata]]:
+    """Yields (URL, metadata) of each object below a folder, in no order.
+
+    Only a whole name counts as a folder: `s3://b/out` has nothing of `s3://b/outer`.
+    """
+    location = locate(url)
+    if location.scheme == "http":
+        raise UserError(f"{url}: a web server lists no files; give each file by its URL")
+    try:
+        with _errors(url, "listed"):
+            for chunk in obstore.list(_store(location), location.key or None):
+                for entry in chunk:
+                    metadata = FileMetadata(entry["size"], entry["e_tag"], entry["last_modified"])
+                    yield f"{location.root}/{entry['path']}", metadata
+    except FileNotFoundError as error:
+        raise UserError(f"{location.root}: no such bucket ({_reason(error)})") from error
+
+
+def delete_objects(urls: Iterable[str]) -> None:
+    """Deletes objects; one that is not there is no error."""
+    keys: dict[str, list[str]] = {}
+    for url in urls:
+        location = _writable(url)
+        keys.setdefault(location.root, []).append(location.key)
+    for root, names in keys.items():
+        store = _store(locate(root))
+        with _errors(root, "deleted from"):
+            try:
+                obstore.delete(store, names)
+            except FileNotFoundError:  # gs and az; one name after the other finds the others.
+                for name in names:
+                    try:
+                        obstore.delete(store, name)
+                    except FileNotFoundError:
+                        continue
+
+
+def _writable(url: str) -> ObjectLocation:
+    location = locate(url)
+    if location.scheme == "http":
+        raise UserError(f"{url}: a web server is only read; give a folder or a bucket")
+    if not location.key:
+        raise UserError(f"{url}: names no object in its bucket")
+    return location
+
+
+class ObjectReader(io.RawIOBase):
+    """An object as a file: read as one stream, and by ranges after a jump.
+
+    The stream is a single request, which suits archives and shards. After `seek`, the first reads
+    are requests for ranges, which suits Parquet and zip; when one begins where the last has ended,
+    the rest is a stream again.
+
+    A request that breaks is repeated from where it broke, within obstore's budget. An object that
+    is replaced meanwhile is an error, and never a mixture of both.
+    """
+
+    def __init__(self, url: str) -> None:
+        """Opens an object.
+
+        Raises:
+            FileNotFoundError: there is none.
+            UserError: it cannot be read.
+        """
+        super().__init__()
+        self.name = url
+        location = locate(url)
+        self._store, self._key = _store(location), location.key
+        with _errors(url, "read"):
+            result = obstore.get(self._store, self._key)
+        self._size = int(result.meta["size"])
+        etag = result.meta["e_tag"]
+        self._etag = None if location.scheme == "http" else etag
+        self._chunks: Iterator[Any] | None = iter(result.stream(_STREAM_BYTES))
+        self._position = 0
+        self._buffer = memoryview(b"")
+        self._sequential = True
+
+    def readable(self) -> bool:
+        """Returns True."""
+        return True
+
+    def seekable(self) -> bool:
+        """Returns True."""
+        return True
+
+    def tell(self) -> int:
+        """Returns the position in bytes."""
+        return self._position
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Moves to a position and returns it."""
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence]
+        position = max(0, base + offset)
+        ahead = position - self._position
+        if 0 <= ahead <= len(self._buffer):
+            self._buffer = self._buffer[ahead:]
+        else:
+            self._buffer, self._chunks, self._sequential = memoryview(b""), None, False
+        self._position = position
+        return position
+
+    def readinto(self, target: Any) -> int:
+        """Reads into a buffer and returns how many bytes; 0 at the end."""
+        view = memoryview(target).cast("B")
+        if not len(view) or self._position >= self._size:
+            return 0
+        if not len(self._buffer):
+            with _errors(self.name, "read"):
+                try:
+                    self._buffer = memoryview(self._fetch(len(view))).cast("B")
+                except FileNotFoundError as error:
+                    raise UserError(f"{self.name}: deleted while it was read") from error
+        count = min(len(view), len(self._buffer))
+        view[:count] = self._buffer[:count]
+        self._buffer = self._buffer[count:]
+        self._position += count
+        return count
+
+    def _fetch(self, wanted: int) -> bytes:
+        """Returns the next bytes at the position, at least one."""
+        if self._chunks is None and self._sequential:
+            result = self._get(self._position, None)
+            self._chunks = iter(result.stream(_STREAM_BYTES))
+        if self._chunks is not None:
+            data = bytes(next(self._chunks, b""))
+            if not data:
+                raise ValueError(f"it ends at byte {self._position:,} of {self._size:,}")
+            return data
+        self._sequential = True
+        end = min(self._size, self._position + max(wanted, _RANGE_BYTES))
+        return bytes(self._get(self._position, end).bytes())
+
+    def _get(self, begin: int, end: int | None) -> Any:
+        options: Any = {"range": {"offset": begin} if end is None else (begin, end)}
+        result = obstore.get(self._store, self._key, options=options)
+        if self._etag is not None and result.meta["e_tag"] != self._etag:
+            raise ValueError("it was replaced while it was read")
+        return result
+
+    def close(self) -> None:
+        """Ends the request."""
+        self._chunks, self._buffer = None, memoryview(b"")
+        super().close()
