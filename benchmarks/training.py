@@ -39,7 +39,7 @@ from rich.table import Table
 
 from benchmarks.machine import gflops, gigabytes
 from pmc2vec.vectors.evaluation import WordPairScore
-from pmc2vec.vectors.word_vectors import Vectors
+from pmc2vec.vectors.keyed_vectors import Vectors
 from trainer.cpu_kernels.llvm_intrinsics import HIGH
 
 GENSIM, OURS = "gensim", "pmc2vec"

@@ -22,9 +22,9 @@ from typing import Any
 
 from pmc2vec import Vectors
 from pmc2vec.cli import exit_codes, options
+from pmc2vec.commands.export import main as export
 from pmc2vec.machine import load_tensorflow
 from pmc2vec.synthetic.ground_truth import GroundTruth, read_ground_truth
-from pmc2vec.vectors.export import main as export
 
 Texts = list[tuple[str, int]]
 """Texts, each with the number of its topic."""

@@ -17,7 +17,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from pmc2vec.vectors.word_vectors import Vectors
+from pmc2vec.vectors.keyed_vectors import Vectors
 from trainer.input_pipeline import open_dataset, pair_dataset
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from beam_pipelines.build import build
-    from pmc2vec.vectors.word_vectors import Vectors
+    from pmc2vec.vectors.keyed_vectors import Vectors
     from trainer.task import train
 
 __version__ = "0.1.0"
@@ -23,7 +23,7 @@ __all__ = ["Vectors", "__version__", "build", "train"]
 _HOMES = {
     "build": "beam_pipelines.build",
     "train": "trainer.task",
-    "Vectors": "pmc2vec.vectors.word_vectors",
+    "Vectors": "pmc2vec.vectors.keyed_vectors",
 }
 
 

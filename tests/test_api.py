@@ -13,7 +13,7 @@ import pytest
 from gensim.models import KeyedVectors
 
 import pmc2vec
-from pmc2vec.vectors.word_vectors import Vectors
+from pmc2vec.vectors.keyed_vectors import Vectors
 
 API = Path(__file__).parent.parent / "docs" / "api.md"
 MARK = "<!-- From here on made from the docstrings: python tests/test_api.py -->"

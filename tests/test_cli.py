@@ -184,7 +184,7 @@ def test_public_names_are_those_of_their_modules(name: str) -> None:
     home = {
         "build": "beam_pipelines.build",
         "train": "trainer.task",
-        "Vectors": "pmc2vec.vectors.word_vectors",
+        "Vectors": "pmc2vec.vectors.keyed_vectors",
     }
     assert getattr(pmc2vec, name) is getattr(import_module(home[name]), name)
     assert name in dir(pmc2vec)

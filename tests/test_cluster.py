@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from pmc2vec.vectors.word_vectors import Vectors
+from pmc2vec.vectors.keyed_vectors import Vectors
 from tests.datasets import topic_articles, write_dataset
 from trainer.distribution.devices import Worker
 from trainer.distribution.replicas import Replicas

@@ -125,7 +125,7 @@ from pmc2vec.machine import load_tensorflow
 load_tensorflow()
 from trainer.distribution.replicas import Replicas
 from trainer.task import train
-from pmc2vec.vectors.word_vectors import Vectors
+from pmc2vec.vectors.keyed_vectors import Vectors
 
 folder, devices, sync_every = Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
 

@@ -10,9 +10,15 @@ from hypothesis import strategies as st
 
 from pmc2vec.commands.evaluate import main
 from pmc2vec.errors import UserError
-from pmc2vec.vectors.correlations import interval, pearson, spearman
-from pmc2vec.vectors.evaluation import WordPairScore, read_analogies, read_pairs
-from pmc2vec.vectors.word_vectors import Vectors
+from pmc2vec.vectors.evaluation import (
+    WordPairScore,
+    confidence_interval,
+    pearson,
+    read_analogies,
+    read_pairs,
+    spearman,
+)
+from pmc2vec.vectors.keyed_vectors import Vectors
 
 # --- as gensim ---------------------------------------------------------------------------------
 
@@ -232,14 +238,18 @@ def test_the_interval_of_pearson_is_that_of_scipy():
     x, y = np.random.default_rng(1).standard_normal((2, 40))
     found = stats.pearsonr(x, x + y)
     expected = found.confidence_interval(0.95)
-    assert interval(found.statistic, 40) == pytest.approx((expected.low, expected.high), abs=1e-9)
+    assert confidence_interval(found.statistic, 40) == pytest.approx(
+        (expected.low, expected.high), abs=1e-9
+    )
 
 
 def test_intervals_at_the_ends():
-    assert interval(1.0, 10) == (1.0, 1.0)
-    assert np.isnan(interval(0.5, 3)).all()
-    assert np.isnan(interval(float("nan"), 30)).all()
-    low, high = interval(0.6, 103, ranks=True)  # z = 0.6931, error sqrt(1.18 / 100) = 0.1086
+    assert confidence_interval(1.0, 10) == (1.0, 1.0)
+    assert np.isnan(confidence_interval(0.5, 3)).all()
+    assert np.isnan(confidence_interval(float("nan"), 30)).all()
+    low, high = confidence_interval(
+        0.6, 103, ranks=True
+    )  # z = 0.6931, error sqrt(1.18 / 100) = 0.1086
     assert (low, high) == (pytest.approx(0.4464, abs=1e-4), pytest.approx(0.7192, abs=1e-4))
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from pmc2vec.commands import main
-from pmc2vec.vectors.word_vectors import Vectors
+from pmc2vec.vectors.keyed_vectors import Vectors
 from tests.datasets import topic_articles, write_dataset
 
 ROOT = Path(__file__).parent.parent

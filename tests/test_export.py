@@ -9,10 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from pmc2vec.commands.export import main
 from pmc2vec.errors import UserError
-from pmc2vec.vectors import export
-from pmc2vec.vectors.export import main, write_vectors
-from pmc2vec.vectors.formats import word2vec
+from pmc2vec.vectors.formats import word2vec, workdir_files
+from pmc2vec.vectors.formats.vector_table import VectorTable
+from pmc2vec.vectors.formats.workdir_files import write_vectors
 
 WORDS = ["the", '"fever"', "β"]
 COUNTS = np.array([1000, 10, 1])
@@ -84,7 +85,7 @@ def test_without_counts_metadata_is_one_column_without_header(tmp_path):
 def test_text_gives_every_float_back_in_its_shortest_form(tmp_path_factory, matrix):
     folder = tmp_path_factory.mktemp("floats")
     path = folder / "vectors.txt"
-    word2vec.write_text(path, list("abcd"), matrix)
+    word2vec.write_text(path, VectorTable(list("abcd"), matrix))
     _, back = read_word2vec_text(path)
     np.testing.assert_array_equal(back.view(np.uint32), matrix.view(np.uint32))
     for text, number in zip(path.read_text().split()[3:6], matrix[0], strict=False):
@@ -121,7 +122,7 @@ def test_a_failure_while_writing_leaves_the_old_files(tmp_path):
 
 
 def test_a_large_vocabulary_shows_its_most_frequent_words(tmp_path, monkeypatch):
-    monkeypatch.setattr(export, "PROJECTOR_ROWS", 2)
+    monkeypatch.setattr(workdir_files, "PROJECTOR_ROWS", 2)
     write_vectors(tmp_path, ["rare", "the", "of"], np.array([1, 100, 10]), MATRIX)
     assert (tmp_path / "projector_metadata.tsv").read_text() == (
         "word\tcount\tlog10_count\nthe\t100\t2.0000\nof\t10\t1.0000\n"
@@ -132,7 +133,7 @@ def test_a_large_vocabulary_shows_its_most_frequent_words(tmp_path, monkeypatch)
     )
     assert len((tmp_path / "vectors.tsv").read_text().splitlines()) == 3
 
-    monkeypatch.setattr(export, "PROJECTOR_ROWS", 3)
+    monkeypatch.setattr(workdir_files, "PROJECTOR_ROWS", 3)
     write_vectors(tmp_path, ["rare", "the", "of"], np.array([1, 100, 10]), MATRIX)
     assert not (tmp_path / "projector_vectors.tsv").exists()
     assert 'tensor_path: "vectors.tsv"' in (tmp_path / "projector_config.pbtxt").read_text()
@@ -160,7 +161,7 @@ def test_tensorboard_serves_the_vectors_of_a_workdir(tmp_path, monkeypatch, rows
     from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
     EventFileWriter(str(tmp_path / "logs" / "train")).close()
-    monkeypatch.setattr(export, "PROJECTOR_ROWS", rows)
+    monkeypatch.setattr(workdir_files, "PROJECTOR_ROWS", rows)
     write_vectors(tmp_path, WORDS, COUNTS, MATRIX)
     shown = min(rows, 3)
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from pmc2vec.cli import exit_codes
-from pmc2vec.vectors import export
-from pmc2vec.vectors.export import write_vectors
+from pmc2vec.commands import export
+from pmc2vec.vectors.formats.workdir_files import write_vectors
 from tests import faults
 from tests.faults import KILL, TERM, digests, drawn, pmc2vec, told
 

@@ -21,7 +21,7 @@ from pmc2vec.dataset.records import (
     read_shard,
 )
 from pmc2vec.errors import UserError
-from pmc2vec.vectors.export import write_vectors
+from pmc2vec.vectors.formats.workdir_files import write_vectors
 from tests.datasets import topic_articles, write_dataset
 
 ROOT = Path(__file__).parent.parent
@@ -323,7 +323,8 @@ def test_shards_without_a_manifest_are_an_unfinished_dataset(tmp_path):
 
 def test_inspection_and_queries_load_neither_tensorflow_nor_beam(dataset):
     program = (
-        "import sys, pmc2vec.commands.inspect, pmc2vec.commands.query, pmc2vec.vectors.export\n"
+        "import sys, pmc2vec.commands.inspect\n"
+        "import pmc2vec.commands.neighbours, pmc2vec.commands.export\n"
         f"pmc2vec.commands.inspect.main([{str(dataset)!r}, '--deep'])\n"
         "assert not {'tensorflow', 'keras', 'apache_beam'} & set(sys.modules)"
     )

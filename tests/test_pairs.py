@@ -11,7 +11,7 @@ import tensorflow as tf
 from pmc2vec.dataset.records import VALIDATION, read_shard
 from pmc2vec.dataset.skipgrams import explicit_pairs
 from pmc2vec.errors import UserError
-from pmc2vec.vectors.word_vectors import Vectors
+from pmc2vec.vectors.keyed_vectors import Vectors
 from tests.datasets import topic_articles, write_dataset
 from trainer.input_pipeline import open_dataset, pair_dataset
 

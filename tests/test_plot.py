@@ -10,7 +10,7 @@ from PIL import Image
 
 from pmc2vec.commands.plot import TITLES, main, projected, shown
 from pmc2vec.errors import UserError
-from pmc2vec.vectors.word_vectors import Vectors
+from pmc2vec.vectors.keyed_vectors import Vectors
 
 WORDS = ["melanoma", "lymphoma", "glioma", "insulin", "glucagon", "$x_1$ <b>", "β-catenin"]
 ROWS = [[5, 0.1, 0], [6, 0.4, 0], [5, 0.2, 1], [0, 3, 0], [0.1, 4, 0.3], [1, 1, 6], [2, 1, 5]]

@@ -11,9 +11,12 @@ import numpy as np
 import pytest
 
 from pmc2vec.commands import main
+from pmc2vec.commands.analogy import main as analogy_main
 from pmc2vec.commands.evaluate import main as evaluate_main
-from pmc2vec.commands.query import analogy_main, neighbours_main, odd_one_out_main, similarity_main
-from pmc2vec.vectors.export import write_vectors
+from pmc2vec.commands.neighbours import main as neighbours_main
+from pmc2vec.commands.odd_one_out import main as odd_one_out_main
+from pmc2vec.commands.similarity import main as similarity_main
+from pmc2vec.vectors.formats.workdir_files import write_vectors
 
 WORDS = ["man", "woman", "father", "mother", "[b]table[/b]"]
 MATRIX = [[1, 0, 0], [-1, 0, 0], [1, 1, 0], [-1, 1, 0], [0, 0.1, 5]]
@@ -82,7 +85,7 @@ def test_no_vectors_is_one_line_and_status_1(tmp_path, capsys):
     ("program", "words", "complaint"),
     [
         (neighbours_main, ["man", "--min_count", "-1"], "--min_count must not be negative"),
-        (odd_one_out_main, ["man", "woman"], "of fewer than three words none is odd"),
+        (odd_one_out_main, ["man", "woman"], "name three words or more"),
         (similarity_main, ["man"], "missing"),
         (neighbours_main, ["man", "--restrict_vocab", "0"], "--restrict_vocab must be at least 1"),
         (neighbours_main, ["man", "--topn", "0"], "--topn must be at least 1, not 0"),

@@ -16,7 +16,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from pmc2vec.cli.exit_codes import run_program
 from pmc2vec.commands import main
 from pmc2vec.errors import UserError
-from pmc2vec.vectors.word_vectors import Vectors
+from pmc2vec.vectors.keyed_vectors import Vectors
 from tests.datasets import topic_articles, write_dataset
 from trainer import task
 from trainer.config import TrainConfig

@@ -14,7 +14,7 @@ import pytest
 from pmc2vec.commands.releases import Releases
 from pmc2vec.commands.update import UpdateConfig, main, sections
 from pmc2vec.errors import UserError
-from pmc2vec.vectors.word_vectors import Vectors
+from pmc2vec.vectors.keyed_vectors import Vectors
 from tests.bulk import add
 
 ROOT = Path(__file__).parent.parent

@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from pmc2vec.errors import UserError
-from pmc2vec.vectors.word_vectors import Vectors
+from pmc2vec.vectors.keyed_vectors import Vectors
 from tests.datasets import topic_articles, write_dataset
 from trainer.config import TrainConfig
 from trainer.input_pipeline import open_dataset

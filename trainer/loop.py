@@ -28,8 +28,8 @@ from pmc2vec.cli.signals import StopRequest
 from pmc2vec.dataset.manifest import Shard
 from pmc2vec.dataset.records import TRAIN, VALIDATION
 from pmc2vec.errors import UserError
-from pmc2vec.vectors.evaluation import is_analogies, read_pairs
-from pmc2vec.vectors.word_vectors import Vectors
+from pmc2vec.vectors.evaluation import is_analogy_file, read_pairs
+from pmc2vec.vectors.keyed_vectors import Vectors
 from trainer.checkpoints import Checkpoints
 from trainer.config import TrainConfig
 from trainer.dataset_reader import Dataset, check_unchanged, damage
@@ -537,7 +537,7 @@ class WordPairSets:
         """
         named: dict[str, Path] = {}
         for path in paths:
-            if is_analogies(path):
+            if is_analogy_file(path):
                 raise UserError(
                     f"{path}: holds analogies; --evaluate takes word pairs, and "
                     "pmc2vec evaluate takes both"

@@ -30,7 +30,7 @@ from pmc2vec.cli.metrics import serve_metrics
 from pmc2vec.cli.options import parse
 from pmc2vec.cli.signals import stop_request
 from pmc2vec.machine import load_tensorflow
-from pmc2vec.vectors.export import write_vectors
+from pmc2vec.vectors.formats.workdir_files import write_vectors
 from trainer.config import TrainConfig
 from trainer.distribution.devices import Worker, strategy, this_worker
 from trainer.workdir import EXPORTS, PROVENANCE, claim, exported, record_options, write_json

@@ -26,7 +26,7 @@ from pmc2vec.dataset.records import TRAIN, VALIDATION
 from pmc2vec.dataset.vocabulary import Vocabulary
 from pmc2vec.errors import UserError
 from pmc2vec.vectors.evaluation import WordPairScore
-from pmc2vec.vectors.word_vectors import Vectors
+from pmc2vec.vectors.keyed_vectors import Vectors
 from trainer.config import TrainConfig
 from trainer.dataset_reader import Dataset
 from trainer.distribution.devices import ALONE, Worker

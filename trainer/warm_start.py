@@ -20,7 +20,7 @@ import numpy as np
 import tensorflow as tf
 
 from pmc2vec.errors import UserError
-from pmc2vec.vectors.vector_files import METADATA, read_metadata
+from pmc2vec.vectors.formats.workdir_files import METADATA_TSV, read_metadata
 from trainer.checkpoints import BEST
 from trainer.config import TrainConfig
 from trainer.distribution.replicas import Replicas
@@ -85,7 +85,7 @@ def open_earlier(folder: Path, config: TrainConfig) -> Earlier:
     for place in (str(folder / CHECKPOINTS), recorded["checkpoint_dir"]):
         for path in (f"{place}/ckpt-{step}", f"{place}/{BEST}/ckpt-{step}"):
             if tf.io.gfile.exists(f"{path}.index"):
-                return Earlier(read_metadata(folder / METADATA)[0], path)
+                return Earlier(read_metadata(folder / METADATA_TSV)[0], path)
     raise UserError(
         f"--init_from {folder}: the checkpoint of step {step:,} is not in "
         f"{recorded['checkpoint_dir']}; copy it back, or start from another workdir"
@@ -113,7 +113,7 @@ def carry_over(earlier: Earlier, replicas: Replicas, words: Sequence[str]) -> in
             if found.shape[:1] != (len(earlier.words),):
                 raise UserError(
                     f"{earlier.checkpoint}: {name} has {len(found):,} rows, but the workdir's "
-                    f"{METADATA} {len(earlier.words):,} words; start from another workdir"
+                    f"{METADATA_TSV} {len(earlier.words):,} words; start from another workdir"
                 )
             values = variable.numpy()
             values[new] = found[old]

@@ -15,8 +15,8 @@ from typing import Any
 
 from pmc2vec.dataset import manifest as manifests
 from pmc2vec.errors import UserError
-from pmc2vec.vectors.export import PROJECTOR_CONFIG
-from pmc2vec.vectors.vector_files import METADATA, VECTORS, replacing
+from pmc2vec.storage.local_files import atomic_local_file
+from pmc2vec.vectors.formats.workdir_files import METADATA_TSV, PROJECTOR_CONFIG, VECTORS_TSV
 
 CONFIG = "config.json"
 PROVENANCE = "provenance.json"
@@ -26,7 +26,7 @@ CHECKPOINTS = "checkpoints"
 FORMAT = "pmc2vec training"
 VERSION = 1
 
-EXPORTS = (VECTORS, METADATA, PROJECTOR_CONFIG, PROVENANCE)
+EXPORTS = (VECTORS_TSV, METADATA_TSV, PROJECTOR_CONFIG, PROVENANCE)
 
 
 @contextlib.contextmanager
@@ -117,7 +117,7 @@ def exported(folder: Path, *, step: int, add_context: bool) -> bool:
 
 def write_json(path: Path, value: Mapping[str, Any]) -> None:
     """Writes a JSON file, whole or not at all."""
-    with replacing(path) as file:
+    with atomic_local_file(path) as file:
         file.write((json.dumps(value, indent=1, ensure_ascii=False) + "\n").encode())
 
 

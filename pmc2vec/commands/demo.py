@@ -141,7 +141,7 @@ def _say(console: Console, line: str, style: str | None = None) -> None:
 
 
 def _show(truth: GroundTruth, workdir: Path, console: Console) -> Recovery:
-    from pmc2vec.vectors.word_vectors import Vectors
+    from pmc2vec.vectors.keyed_vectors import Vectors
 
     vectors = Vectors.load(workdir)
     neighbours = Table("word", "nearest neighbours", box=None, header_style="bold")

@@ -20,11 +20,11 @@ from pmc2vec.vectors.evaluation import (
     AnalogySection,
     WordPairScore,
     accuracy,
-    is_analogies,
+    is_analogy_file,
     read_analogies,
     read_pairs,
 )
-from pmc2vec.vectors.word_vectors import Method, Vectors
+from pmc2vec.vectors.keyed_vectors import AnalogyMethod, Vectors
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class EvaluateConfig:
     phrases: bool = False
     """An entry of several words that is unknown is the mean of their vectors."""
 
-    method: Method = "3cosadd"
+    method: AnalogyMethod = "3cosadd"
     """How to answer analogies; see `pmc2vec analogy`."""
 
     json: bool = False
@@ -80,7 +80,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         ],
     )
     for path in config.files:  # Damaged files are told before the vectors are loaded.
-        read_analogies(path) if is_analogies(path) else read_pairs(path)
+        read_analogies(path) if is_analogy_file(path) else read_pairs(path)
     vectors = Vectors.load(config.vectors)
     scores = {path: _score(vectors, path, config) for path in config.files}
     if config.json:
@@ -101,7 +101,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _score(vectors: Vectors, path: Path, config: EvaluateConfig) -> WordPairScore | Sections:
-    if is_analogies(path):
+    if is_analogy_file(path):
         return vectors.evaluate_word_analogies(
             path,
             restrict_vocab=config.restrict_vocab,

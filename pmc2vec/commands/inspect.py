@@ -30,7 +30,7 @@ from pmc2vec.commands.workdir_report import (
 from pmc2vec.dataset import manifest, vocabulary
 from pmc2vec.dataset.records import SPLITS
 from pmc2vec.errors import UserError
-from pmc2vec.vectors.vector_files import VECTORS
+from pmc2vec.vectors.formats.workdir_files import VECTORS_TSV
 
 _DATASET = (
     manifest.MANIFEST_NAME,
@@ -38,7 +38,7 @@ _DATASET = (
     "corpus",
     *(f"{split}-*" for split in SPLITS),
 )
-_WORKDIR = (CONFIG, CHECKPOINTS, VECTORS, PROVENANCE)
+_WORKDIR = (CONFIG, CHECKPOINTS, VECTORS_TSV, PROVENANCE)
 
 _NEGATIVES = 5  # of a pair's, shown
 

@@ -68,24 +68,24 @@ COMMANDS: Mapping[str, Command] = MappingProxyType(
             "pmc2vec.commands.tensorboard:TensorboardConfig",
         ),
         "neighbours": Command(
-            "pmc2vec.commands.query:neighbours_main",
+            "pmc2vec.commands.neighbours:main",
             "List the words nearest to a word",
-            "pmc2vec.commands.query:NeighboursConfig",
+            "pmc2vec.commands.neighbours:NeighboursConfig",
         ),
         "analogy": Command(
-            "pmc2vec.commands.query:analogy_main",
+            "pmc2vec.commands.analogy:main",
             "Finish a is to b as c is to ...",
-            "pmc2vec.commands.query:AnalogyConfig",
+            "pmc2vec.commands.analogy:AnalogyConfig",
         ),
         "similarity": Command(
-            "pmc2vec.commands.query:similarity_main",
+            "pmc2vec.commands.similarity:main",
             "Print the cosine of two words",
-            "pmc2vec.commands.query:SimilarityConfig",
+            "pmc2vec.commands.similarity:SimilarityConfig",
         ),
         "odd-one-out": Command(
-            "pmc2vec.commands.query:odd_one_out_main",
+            "pmc2vec.commands.odd_one_out:main",
             "Find the word unlike the others",
-            "pmc2vec.commands.query:OddOneOutConfig",
+            "pmc2vec.commands.odd_one_out:OddOneOutConfig",
         ),
         "evaluate": Command(
             "pmc2vec.commands.evaluate:main",
@@ -98,9 +98,9 @@ COMMANDS: Mapping[str, Command] = MappingProxyType(
             "pmc2vec.commands.plot:PlotConfig",
         ),
         "export": Command(
-            "pmc2vec.vectors.export:main",
+            "pmc2vec.commands.export:main",
             "Write a run's vectors in other formats",
-            "pmc2vec.vectors.export:ExportConfig",
+            "pmc2vec.commands.export:ExportConfig",
         ),
         "inspect": Command(
             "pmc2vec.commands.inspect:main",

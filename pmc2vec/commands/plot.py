@@ -16,14 +16,14 @@ from numpy.typing import NDArray
 from tyro.conf import Positional
 
 from pmc2vec.cli.options import parse
-from pmc2vec.vectors.optional_packages import load
-from pmc2vec.vectors.vector_files import replacing
-from pmc2vec.vectors.word_vectors import Vectors
+from pmc2vec.storage.local_files import atomic_local_file
+from pmc2vec.vectors.keyed_vectors import Vectors
+from pmc2vec.vectors.optional_packages import import_optional
 
-Method = Literal["pca", "tsne"]
+ProjectionMethod = Literal["pca", "tsne"]
 
 SUFFIXES = (".png", ".svg")
-TITLES: dict[Method, str] = {"pca": "PCA", "tsne": "t-SNE"}
+TITLES: dict[ProjectionMethod, str] = {"pca": "PCA", "tsne": "t-SNE"}
 
 _INCHES = (10.0, 8.0)
 _DOTS_PER_INCH = 150
@@ -46,7 +46,7 @@ class PlotConfig:
     neighbours: int = 0
     """Show so many neighbours of each word too, in grey."""
 
-    method: Method = "pca"
+    method: ProjectionMethod = "pca"
     """The two directions of greatest variance; or t-SNE, which keeps neighbours together."""
 
     def __post_init__(self) -> None:
@@ -92,7 +92,7 @@ def shown(vectors: Vectors, asked: Sequence[str], neighbours: int) -> list[str]:
     return list(words)
 
 
-def projected(matrix: NDArray[np.float32], method: Method) -> NDArray[np.float64]:
+def projected(matrix: NDArray[np.float32], method: ProjectionMethod) -> NDArray[np.float64]:
     """Returns a place on the plane, [n, 2], for each row of [n, D].
 
     Raises:
@@ -101,7 +101,7 @@ def projected(matrix: NDArray[np.float32], method: Method) -> NDArray[np.float64
     rows = matrix.astype(np.float64)
     rows /= np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), np.finfo(np.float64).tiny)
     if method == "tsne":
-        manifold = load("sklearn.manifold", extra="plot", purpose="--method tsne")
+        manifold = import_optional("sklearn.manifold", extra="plot", purpose="--method tsne")
         # As many neighbours as van der Maaten and Hinton advise, or what so few words allow.
         tsne = manifold.TSNE(
             perplexity=min(30.0, (len(rows) - 1) / 3), init="pca", random_state=0, metric="cosine"
@@ -136,8 +136,8 @@ def draw(
     Raises:
         UserError: matplotlib is not installed.
     """
-    matplotlib = load("matplotlib", extra="plot", purpose="pmc2vec plot")
-    figures = load("matplotlib.figure", extra="plot", purpose="pmc2vec plot")
+    matplotlib = import_optional("matplotlib", extra="plot", purpose="pmc2vec plot")
+    figures = import_optional("matplotlib.figure", extra="plot", purpose="pmc2vec plot")
     # Letters stay letters in an SVG, and its names do not change from one run to the next.
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "pmc2vec"}):
         figure = figures.Figure(figsize=_INCHES, layout="constrained")
@@ -155,7 +155,7 @@ def draw(
         axes.set_aspect("equal", adjustable="datalim")
         axes.set(xticks=[], yticks=[])
         path.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(path) as file:
+        with atomic_local_file(path) as file:
             kind = path.suffix.removeprefix(".")
             metadata = {"Date": None} if kind == "svg" else {"Software": None}
             figure.savefig(file, format=kind, dpi=_DOTS_PER_INCH, metadata=metadata)

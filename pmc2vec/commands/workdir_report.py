@@ -13,8 +13,13 @@ from typing import Any
 import numpy as np
 
 from pmc2vec.errors import UserError
-from pmc2vec.vectors.vector_files import METADATA, NUMPY, VECTORS, read_metadata
-from pmc2vec.vectors.word_vectors import Vectors
+from pmc2vec.vectors.formats.workdir_files import (
+    METADATA_TSV,
+    VECTORS_NPY,
+    VECTORS_TSV,
+    read_metadata,
+)
+from pmc2vec.vectors.keyed_vectors import Vectors
 
 CONFIG = "config.json"
 CHECKPOINTS = "checkpoints"
@@ -39,7 +44,7 @@ def workdir_facts(folder: Path, *, deep: bool = False) -> dict[str, Any]:
     return {
         "kind": "workdir",
         "folder": str(folder),
-        "finished": provenance is not None and (folder / VECTORS).is_file(),
+        "finished": provenance is not None and (folder / VECTORS_TSV).is_file(),
         "config": _json(folder / CONFIG),
         "checkpoints": checkpoints(folder),
         "vectors": vectors_facts(folder, deep=deep),
@@ -76,17 +81,17 @@ def checkpoints(folder: Path) -> dict[str, str]:
 
 def vectors_facts(folder: Path, *, deep: bool) -> dict[str, Any] | None:
     """Returns the shape of the vectors and their most frequent words; None where there are none."""
-    path = folder / VECTORS
+    path = folder / VECTORS_TSV
     if not path.is_file():
         return None
     if deep:
         vectors = Vectors.load(path)
         norms = vectors.norms
-        _check_copy(folder / NUMPY, vectors)
+        _check_copy(folder / VECTORS_NPY, vectors)
         words, size = vectors.words, vectors.vector_size
         extra = {"norms": {"least": float(norms.min()), "greatest": float(norms.max())}}
     else:
-        words, _ = read_metadata(folder / METADATA)
+        words, _ = read_metadata(folder / METADATA_TSV)
         with path.open("rb") as file:
             size = file.readline().count(b"\t") + 1
         extra = {}
@@ -97,7 +102,7 @@ def _check_copy(path: Path, vectors: Vectors) -> None:
     """Raises UserError where the copy for quick loading holds other numbers than the table."""
     if path.is_file() and not np.array_equal(Vectors.load(path).matrix, vectors.matrix):
         raise UserError(
-            f"{path}: not the numbers of {VECTORS}; `pmc2vec export --workdir {path.parent} "
+            f"{path}: not the numbers of {VECTORS_TSV}; `pmc2vec export --workdir {path.parent} "
             "--format tsv` writes both again"
         )
 

@@ -1,8 +1,8 @@
 """How well vectors agree with people: word pairs with scores, and analogies.
 
-What counts, what is skipped and what is compared is as in gensim 4's KeyedVectors, and so are the
-figures: words are compared in upper case, and only the first 300,000 are known. Intervals are
-Fisher's.
+What counts, what is left out and what is compared is as in gensim 4's KeyedVectors, and so are the
+scores: words are compared in upper case, and only the first 300,000 are used. Confidence intervals
+are Fisher's.
 """
 
 from __future__ import annotations
@@ -12,22 +12,22 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, TypedDict
+from typing import NamedTuple, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pmc2vec.errors import UserError
-from pmc2vec.vectors.correlations import interval, pearson, spearman
-
-if TYPE_CHECKING:
-    from pmc2vec.vectors.word_vectors import Vectors
+from pmc2vec.vectors.formats.vector_table import Matrix
 
 Analogy = tuple[str, str, str, str]
 
-_BATCH = 1 << 24  # cosines held at once
-_TRIED = 5  # answers that gensim looks at
-_EPSILON = 1e-6  # Levy and Goldberg's, that no divisor is 0.
+# Added to the divisor of 3CosMul, so that it is not 0: the value of Levy and Goldberg (2014).
+COSMUL_EPSILON = 1e-6
+
+_NORMAL_QUANTILE = 1.959963984540054  # Of 97.5 %, so that 95 % lie between minus and plus it.
+_BATCH_COSINES = 1 << 24  # Cosines held at once, 64 MB.
+_CANDIDATES = 5  # Answers to an analogy that gensim looks at.
 
 
 @dataclass(frozen=True)
@@ -35,10 +35,10 @@ class WordPairScore:
     """How well cosines agree with people's scores of pairs of words.
 
     Attributes:
-        spearman: rank correlation of the covered pairs, -1 to 1; NaN where there is none.
-        pearson: correlation of the same.
+        spearman: rank correlation of the compared pairs, -1 to 1; NaN where there is none.
+        pearson: linear correlation of the same pairs; NaN where there is none.
         covered: pairs with both entries in the vocabulary.
-        total: pairs in all.
+        total: pairs in the file.
         compared: pairs in the correlations: those covered, or all where unknown ones count as 0.
     """
 
@@ -55,71 +55,72 @@ class WordPairScore:
 
     @property
     def spearman_interval(self) -> tuple[float, float]:
-        """95 % confidence interval of `spearman`: Fisher's z as `interval` has it for ranks."""
-        return interval(self.spearman, self.compared, ranks=True)
+        """95 % confidence interval of `spearman`; see `confidence_interval`."""
+        return confidence_interval(self.spearman, self.compared, ranks=True)
 
     @property
     def pearson_interval(self) -> tuple[float, float]:
-        """95 % confidence interval of `pearson`: Fisher's z."""
-        return interval(self.pearson, self.compared)
+        """95 % confidence interval of `pearson`; see `confidence_interval`."""
+        return confidence_interval(self.pearson, self.compared)
 
 
 class AnalogySection(TypedDict):
-    """Analogies of a section by answer: gensim's keys, and so are the words in upper case."""
+    """The analogies of a section by whether the answer is right; keys are those of gensim.
+
+    Words are in upper case where they were compared so.
+    """
 
     section: str
     correct: list[Analogy]
     incorrect: list[Analogy]
 
 
-class KnownWords(NamedTuple):
-    """The words that an evaluation knows.
+class EvaluationVocabulary(NamedTuple):
+    """The words that an evaluation uses.
 
     Attributes:
-        ids: of each word, in upper case where `folded`.
-        folded: whether words are compared in upper case.
+        ids: id of each word, which is in upper case where `case_insensitive`.
+        case_insensitive: whether words are compared in upper case.
     """
 
     ids: Mapping[str, int]
-    folded: bool
+    case_insensitive: bool
 
-    def fold(self, word: str) -> str:
+    def normalized(self, word: str) -> str:
         """Returns the word as it is compared."""
-        return word.upper() if self.folded else word
+        return word.upper() if self.case_insensitive else word
 
 
-def known_words(words: Sequence[str], *, folded: bool) -> KnownWords:
-    """Returns the words that an evaluation knows; of those alike the first."""
+def evaluation_vocabulary(words: Sequence[str], *, case_insensitive: bool) -> EvaluationVocabulary:
+    """Returns the vocabulary for `words`; of words that are compared as the same, the first."""
     last = len(words) - 1
-    return KnownWords(
-        {
-            word.upper() if folded else word: last - back
-            for back, word in enumerate(reversed(words))
-        },
-        folded,
-    )
+    ids = {
+        word.upper() if case_insensitive else word: last - back
+        for back, word in enumerate(reversed(words))
+    }
+    return EvaluationVocabulary(ids, case_insensitive)
 
 
 # --- word pairs --------------------------------------------------------------------------------
 
 
-def word_pairs(
-    vectors: Vectors,
+def evaluate_word_pairs(
+    matrix: Matrix,
     pairs: Iterable[tuple[str, str, float]],
     *,
-    known: KnownWords,
+    vocabulary: EvaluationVocabulary,
     dummy4unknown: bool,
     phrases: bool,
 ) -> WordPairScore:
-    """Returns the agreement of cosines with scores; see `Vectors.evaluate_word_pairs`."""
+    """Returns how cosines of rows of `matrix` agree with scores: `Vectors.evaluate_word_pairs`."""
     cosines, scores, total, covered = [], [], 0, 0
-    for first, second, score in pairs:
+    for first_entry, second_entry, score in pairs:
         total += 1
-        one, other = (_entry(vectors, entry, known, phrases) for entry in (first, second))
-        if one is not None and other is not None:
+        first = _entry_vector(matrix, first_entry, vocabulary, phrases)
+        second = _entry_vector(matrix, second_entry, vocabulary, phrases)
+        if first is not None and second is not None:
             covered += 1
-            lengths = float(np.linalg.norm(one) * np.linalg.norm(other)) or 1.0
-            cosines.append(float(one @ other) / lengths)
+            cosines.append(cosine(first, second))
             scores.append(score)
         elif dummy4unknown:
             cosines.append(0.0)
@@ -133,13 +134,19 @@ def word_pairs(
     )
 
 
-def _entry(
-    vectors: Vectors, entry: str, known: KnownWords, phrases: bool
+def cosine(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
+    """Returns the cosine of two vectors, [D]; 0 where one is zero."""
+    return float(a @ b) / (float(np.linalg.norm(a) * np.linalg.norm(b)) or 1.0)
+
+
+def _entry_vector(
+    matrix: Matrix, entry: str, vocabulary: EvaluationVocabulary, phrases: bool
 ) -> NDArray[np.float64] | None:
-    folded = known.fold(entry)
-    for words in ([folded], folded.split() if phrases else []):
-        if words and all(word in known.ids for word in words):
-            rows = vectors.matrix[[known.ids[word] for word in words]]
+    """Returns the vector of an entry, [D]; None where it is unknown."""
+    word = vocabulary.normalized(entry)
+    for words in ([word], word.split() if phrases else []):
+        if words and all(part in vocabulary.ids for part in words):
+            rows = matrix[[vocabulary.ids[part] for part in words]]
             return np.asarray(rows.mean(axis=0, dtype=np.float64))
     return None
 
@@ -147,18 +154,20 @@ def _entry(
 def read_pairs(path: Path) -> list[tuple[str, str, float]]:
     """Returns the rows of a word-pair file: two entries and a score, tab-separated.
 
-    Empty lines, lines that begin with `#`, and a first line whose third column is no number (a
-    header) are passed over. More columns are not read.
+        melanoma<TAB>carcinoma<TAB>7.5
+
+    Empty lines, lines that begin with `#`, and a header (a first line whose third column is not a
+    number) are left out. Further columns are ignored.
 
     Raises:
         UserError: there is no such file, or a row is of another form; names the line.
     """
     pairs = []
-    for number, line in enumerate(_lines(path), start=1):
+    for number, line in enumerate(_read_lines(path), start=1):
         fields = [field.strip() for field in line.split("\t")]
         if fields == [""] or line.startswith("#"):
             continue
-        score = _number(fields[2]) if len(fields) > 2 else None
+        score = _finite_number(fields[2]) if len(fields) > 2 else None
         if score is not None:
             pairs.append((fields[0], fields[1], score))
         elif number > 1 or len(fields) < 3:
@@ -171,7 +180,7 @@ def read_pairs(path: Path) -> list[tuple[str, str, float]]:
     return pairs
 
 
-def _lines(path: Path) -> list[str]:
+def _read_lines(path: Path) -> list[str]:
     try:
         return path.read_text(encoding="utf-8-sig").split("\n")
     except (OSError, UnicodeDecodeError) as error:
@@ -180,12 +189,72 @@ def _lines(path: Path) -> list[str]:
         ) from error
 
 
-def _number(text: str) -> float | None:
+def _finite_number(text: str) -> float | None:
     try:
         value = float(text)
     except ValueError:
         return None
     return value if math.isfinite(value) else None
+
+
+# --- correlations ------------------------------------------------------------------------------
+# As in scipy.stats, to which a test compares them; importing that takes longer than an evaluation.
+
+
+def spearman(x: Sequence[float], y: Sequence[float]) -> float:
+    """Returns the rank correlation of two samples; equal values share their mean rank.
+
+    >>> round(spearman([1, 2, 3, 4], [10, 20, 20, 50]), 4)
+    0.9487
+
+    NaN for fewer than two values, or where all values of a sample are the same.
+    """
+    if len(x) < 2:
+        return math.nan
+    return pearson(*(_mean_ranks(np.asarray(sample, np.float64)) for sample in (x, y)))
+
+
+def pearson(
+    x: Sequence[float] | NDArray[np.float64], y: Sequence[float] | NDArray[np.float64]
+) -> float:
+    """Returns the linear correlation of two samples; NaN as in `spearman`.
+
+    >>> round(pearson([1, 2, 3, 4], [10, 20, 20, 50]), 4)
+    0.8944
+    """
+    a, b = (np.asarray(sample, np.float64) for sample in (x, y))
+    if len(a) < 2:
+        return math.nan
+    a, b = a - a.mean(), b - b.mean()
+    scale = float(np.sqrt((a @ a) * (b @ b)))
+    return float(a @ b) / scale if scale else math.nan
+
+
+def confidence_interval(
+    correlation: float, size: int, *, ranks: bool = False
+) -> tuple[float, float]:
+    """Returns the 95 % confidence interval of a correlation of `size` pairs.
+
+    Fisher's z, whose standard error is 1/sqrt(n - 3), or for ranks sqrt((1 + r^2/2) / (n - 3))
+    (Bonett and Wright 2000, Psychometrika 65).
+
+    >>> [round(end, 3) for end in confidence_interval(0.6, 100)]
+    [0.457, 0.712]
+
+    NaN where there are fewer than four pairs or no correlation.
+    """
+    if size < 4 or math.isnan(correlation):
+        return math.nan, math.nan
+    if abs(correlation) >= 1:
+        return correlation, correlation
+    error = math.sqrt((1 + ranks * correlation**2 / 2) / (size - 3))
+    z = math.atanh(correlation)
+    return math.tanh(z - _NORMAL_QUANTILE * error), math.tanh(z + _NORMAL_QUANTILE * error)
+
+
+def _mean_ranks(sample: NDArray[np.float64]) -> NDArray[np.float64]:
+    _, places, repeats = np.unique(sample, return_inverse=True, return_counts=True)
+    return np.asarray((np.cumsum(repeats) - (repeats - 1) / 2.0)[places])
 
 
 # --- analogies ---------------------------------------------------------------------------------
@@ -194,14 +263,17 @@ def _number(text: str) -> float | None:
 def read_analogies(path: Path) -> list[tuple[str, list[Analogy]]]:
     """Returns the sections of a file of analogies in Google's format, each with its name.
 
-    Empty lines and lines of other than four words are passed over, as in gensim.
+        : family
+        man woman father mother
+
+    Empty lines and lines of other than four words are left out, as in gensim.
 
     Raises:
         UserError: there is no such file, it has no `: section` before its first analogy, or holds
-            none at all.
+            no analogies.
     """
     sections: list[tuple[str, list[Analogy]]] = []
-    for number, line in enumerate(_lines(path), start=1):
+    for number, line in enumerate(_read_lines(path), start=1):
         words = line.split()
         if line.startswith(": "):
             sections.append((line.lstrip(": ").strip(), []))
@@ -214,102 +286,128 @@ def read_analogies(path: Path) -> list[tuple[str, list[Analogy]]]:
     return sections
 
 
-def is_analogies(path: Path) -> bool:
-    """Returns whether the first line of a file that is no comment is a `: section` header.
+def is_analogy_file(path: Path) -> bool:
+    """Returns whether the first line of a file that is not a comment is a `: section` header.
 
     Raises:
         UserError: the file cannot be read.
     """
-    told = (line for line in _lines(path) if line.strip() and not line.startswith("#"))
-    return next(told, "").startswith(": ")
+    lines = (line for line in _read_lines(path) if line.strip() and not line.startswith("#"))
+    return next(lines, "").startswith(": ")
 
 
-def analogies(
-    vectors: Vectors,
+def evaluate_analogies(
+    matrix: Matrix,
+    norms: Matrix,
     sections: Sequence[tuple[str, Sequence[Analogy]]],
     *,
-    known: KnownWords,
-    restrict_vocab: int | None,
+    words: Sequence[str],
+    vocabulary: EvaluationVocabulary,
     dummy4unknown: bool,
-    product: bool,
+    cosmul: bool,
 ) -> tuple[float, list[AnalogySection]]:
-    """Returns the share of right answers and each section's; `Vectors.evaluate_word_analogies`."""
-    judged: list[AnalogySection] = []
+    """Returns the share of right answers, and each section: `Vectors.evaluate_word_analogies`.
+
+    Args:
+        matrix: [V, D] float32, vectors of the words that may be answers.
+        norms: [V] float32, their lengths.
+        sections: name and analogies of each.
+        words: V words or more.
+        vocabulary: of the same words.
+        dummy4unknown: count an analogy with an unknown word as wrong; else leave it out.
+        cosmul: answer by 3CosMul instead of 3CosAdd.
+    """
+    scored: list[AnalogySection] = []
     for name, questions in sections:
         section = AnalogySection(section=name, correct=[], incorrect=[])
-        folded = [_folded(question, known) for question in questions]
-        asked = [question for question in folded if all(word in known.ids for word in question)]
-        answers = dict(zip(asked, _answers(vectors, asked, known, restrict_vocab, product),
-                           strict=True))  # fmt: skip
-        for question in folded:
+        normalized = [_normalized_analogy(question, vocabulary) for question in questions]
+        answerable = [
+            question for question in normalized if all(word in vocabulary.ids for word in question)
+        ]
+        answer_list = _answers(
+            matrix, norms, answerable, words=words, vocabulary=vocabulary, cosmul=cosmul
+        )
+        answers = dict(zip(answerable, answer_list, strict=True))
+        for question in normalized:
             if question in answers:
                 right = answers[question] == question[3]
                 section["correct" if right else "incorrect"].append(question)
             elif dummy4unknown:
                 section["incorrect"].append(question)
-        judged.append(section)
+        scored.append(section)
     total = AnalogySection(
         section="Total accuracy",
-        correct=list(chain.from_iterable(section["correct"] for section in judged)),
-        incorrect=list(chain.from_iterable(section["incorrect"] for section in judged)),
+        correct=list(chain.from_iterable(section["correct"] for section in scored)),
+        incorrect=list(chain.from_iterable(section["incorrect"] for section in scored)),
     )
-    return accuracy(total), [*judged, total]
+    return accuracy(total), [*scored, total]
 
 
 def accuracy(section: AnalogySection) -> float:
-    """Returns the share of right answers, 0 to 1; 0 where nothing was asked."""
-    asked = len(section["correct"]) + len(section["incorrect"])
-    return len(section["correct"]) / asked if asked else 0.0
+    """Returns the share of right answers, 0 to 1; 0 where there are no questions."""
+    total = len(section["correct"]) + len(section["incorrect"])
+    return len(section["correct"]) / total if total else 0.0
 
 
-def _folded(question: Analogy, known: KnownWords) -> Analogy:
-    a, b, c, d = map(known.fold, question)
+def divisors(norms: Matrix) -> Matrix:
+    """Returns the norms, infinite where a vector is zero, so that its cosines become 0."""
+    return np.where(norms > 0, norms, np.float32(np.inf))
+
+
+def _normalized_analogy(question: Analogy, vocabulary: EvaluationVocabulary) -> Analogy:
+    a, b, c, d = map(vocabulary.normalized, question)
     return a, b, c, d
 
 
 def _answers(
-    vectors: Vectors,
+    matrix: Matrix,
+    norms: Matrix,
     questions: Sequence[Analogy],
-    known: KnownWords,
-    restrict_vocab: int | None,
-    product: bool,
+    *,
+    words: Sequence[str],
+    vocabulary: EvaluationVocabulary,
+    cosmul: bool,
 ) -> list[str | None]:
-    """Returns the answer to each question, many questions in one product of matrices."""
-    matrix = np.asarray(vectors.matrix)[:restrict_vocab]
-    norms = vectors.norms[:restrict_vocab]
-    divisors = np.where(norms > 0, norms, np.float32(np.inf))
-    step = max(1, _BATCH // len(matrix) // 3)
-    found: list[str | None] = []
-    for start in range(0, len(questions), step):
-        batch = questions[start : start + step]
-        ids = np.array([[known.ids[word] for word in question[:3]] for question in batch])
-        units = matrix[ids] / divisors[ids, None]  # [n, 3, D]
-        scores = _scores(matrix, divisors, units, product)  # [n, V]
+    """Returns the answer to each question; many questions make one matmul."""
+    lengths = divisors(norms)
+    # 3CosMul holds three cosines for each question and word.
+    batch_questions = max(1, _BATCH_COSINES // len(matrix) // 3)
+    answers: list[str | None] = []
+    for start in range(0, len(questions), batch_questions):
+        batch = questions[start : start + batch_questions]
+        ids = np.array([[vocabulary.ids[word] for word in question[:3]] for question in batch])
+        units = matrix[ids] / lengths[ids, None]  # [n, 3, D]
+        scores = _answer_scores(matrix, lengths, units, cosmul)  # [n, V]
         np.put_along_axis(scores, ids, -np.inf, axis=1)
-        kept = min(_TRIED, len(matrix))
-        best = np.argpartition(-scores, kept - 1, axis=1)[:, :kept]
+        count = min(_CANDIDATES, len(matrix))
+        best = np.argpartition(-scores, count - 1, axis=1)[:, :count]
         order = np.lexsort((best, -np.take_along_axis(scores, best, axis=1)), axis=1)
         best = np.take_along_axis(best, order, axis=1)
-        for question, own, row in zip(batch, ids.tolist(), best.tolist(), strict=True):
-            tried = [known.fold(vectors.words[at]) for at in row if at not in own]
-            found.append(_answer(question, tried))
-    return found
+        for question, query_ids, row in zip(batch, ids.tolist(), best.tolist(), strict=True):
+            candidates = [
+                vocabulary.normalized(words[word_id]) for word_id in row if word_id not in query_ids
+            ]
+            answers.append(_first_other(question, candidates))
+    return answers
 
 
-def _scores(
-    matrix: NDArray[np.float32],
-    divisors: NDArray[np.float32],
-    units: NDArray[np.float32],
-    product: bool,
-) -> NDArray[np.float32]:
-    """Returns each word's score for each question, [n, V], from the units of a, b and c."""
-    if not product:
+def _answer_scores(matrix: Matrix, lengths: Matrix, units: Matrix, cosmul: bool) -> Matrix:
+    """Returns the score of each word for each question, [n, V], from the units of a, b and c."""
+    if not cosmul:
         query = units[:, 1] + units[:, 2] - units[:, 0]  # [n, D]
-        return np.asarray(query @ matrix.T / divisors)
-    shares = (1 + units @ matrix.T / divisors) / 2  # [n, 3, V]
-    return np.asarray(shares[:, 1] * shares[:, 2] / (shares[:, 0] + np.float32(_EPSILON)))
+        return np.asarray(query @ matrix.T / lengths)
+    similarities = (1 + units @ matrix.T / lengths) / 2  # [n, 3, V]
+    return np.asarray(
+        similarities[:, 1] * similarities[:, 2] / (similarities[:, 0] + np.float32(COSMUL_EPSILON))
+    )
 
 
-def _answer(question: Analogy, tried: Sequence[str]) -> str | None:
-    """Returns the first word tried that is not in the question, the last one where all are."""
-    return next((word for word in tried if word not in question[:3]), tried[-1] if tried else None)
+def _first_other(question: Analogy, candidates: Sequence[str]) -> str | None:
+    """Returns the first candidate that is not in the question, or the last one where all are.
+
+    In upper case a candidate may equal a word of the question though it is another word.
+    """
+    return next(
+        (word for word in candidates if word not in question[:3]),
+        candidates[-1] if candidates else None,
+    )

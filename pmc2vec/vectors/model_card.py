@@ -1,8 +1,8 @@
 """MODEL_CARD.md: what vectors were trained on, how, how good they are, and how to cite them.
 
-All of it comes from the workdir's provenance.json, which `pmc2vec train` writes last. What that
-file does not say, the card leaves out. The headings are those of Mitchell et al. 2019, "Model Cards
-for Model Reporting", as far as word vectors have them.
+All of it comes from provenance.json in the workdir, which `pmc2vec train` writes last. The card
+leaves out what that file does not hold. The headings are those of Mitchell et al. 2019, "Model
+Cards for Model Reporting", as far as they fit word vectors.
 """
 
 from __future__ import annotations
@@ -10,21 +10,21 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pmc2vec.errors import UserError
-from pmc2vec.vectors.vector_files import replacing
+from pmc2vec.storage.local_files import atomic_local_file
+from pmc2vec.vectors.formats.vector_table import VectorTable
 
-if TYPE_CHECKING:
-    from pmc2vec.vectors.word_vectors import Vectors
+MODEL_CARD = "MODEL_CARD.md"
 
-NAME = "MODEL_CARD.md"
-PROVENANCE = "provenance.json"
+_PROVENANCE = "provenance.json"
 
-_OURS = ("dataset", "workdir", "checkpoint_dir", "log_dir", "manifest_sha256")
-"""Of the configuration: folders, which mean nothing elsewhere, and what the citation says."""
+# Options that the card leaves out: folders mean nothing on another machine, and the citation has
+# the digest.
+_HIDDEN_OPTIONS = ("dataset", "workdir", "checkpoint_dir", "log_dir", "manifest_sha256")
 
-_SHOWN = 8  # values of an option such as --input
+_MAX_VALUES = 8  # Values shown of an option such as --input, which may have thousands.
 
 _ARCHITECTURES = {"cbow": "continuous bags of words"}
 _OBJECTIVES = {"softmax": "softmax over noise"}
@@ -36,18 +36,18 @@ _LIMITS = (
 )
 
 
-def write(workdir: Path, folder: Path, vectors: Vectors) -> Path | None:
-    """Writes the card of a workdir's vectors and returns its path.
+def write_model_card(workdir: Path, folder: Path, table: VectorTable) -> Path | None:
+    """Writes the card of the vectors in a workdir and returns its path.
 
     Args:
-        workdir: where provenance.json is; a file or a folder without it has no card.
+        workdir: folder of provenance.json. Without that file there is no card: returns None.
         folder: where the card goes.
-        vectors: the workdir's.
+        table: the vectors.
 
     Raises:
-        UserError: provenance.json is no JSON object.
+        UserError: provenance.json is not a JSON object.
     """
-    source = workdir / PROVENANCE
+    source = workdir / _PROVENANCE
     if not source.is_file():
         return None
     try:
@@ -55,36 +55,35 @@ def write(workdir: Path, folder: Path, vectors: Vectors) -> Path | None:
     except ValueError as error:
         raise UserError(f"{source}: not JSON ({error}); train again in a new workdir") from error
     if not isinstance(provenance, dict):
-        raise UserError(f"{source}: no JSON object; train again in a new workdir")
-    with replacing(folder / NAME) as file:
-        file.write(
-            model_card(provenance, words=vectors.words, vector_size=vectors.vector_size).encode()
-        )
-    return folder / NAME
+        raise UserError(f"{source}: not a JSON object; train again in a new workdir")
+    card = model_card(provenance, words=table.words, vector_size=table.matrix.shape[1])
+    with atomic_local_file(folder / MODEL_CARD) as file:
+        file.write(card.encode())
+    return folder / MODEL_CARD
 
 
 def model_card(provenance: Mapping[str, Any], *, words: Sequence[str], vector_size: int) -> str:
     """Returns the card as Markdown.
 
     Args:
-        provenance: what provenance.json holds.
+        provenance: content of provenance.json.
         words: the vocabulary.
         vector_size: dimensions of a vector.
     """
-    dataset = _part(provenance, "dataset")
-    trained = {**_part(provenance, "config"), **_part(provenance, "trained")}
+    dataset = _object(provenance, "dataset")
+    training = {**_object(provenance, "config"), **_object(provenance, "trained")}
     sections = {
-        "Training data": _data(_part(dataset, "funnel")),
-        "Licences of the articles": _table(_part(dataset, "licences")),
-        "How the dataset was built": _table(_part(dataset, "config")),
-        "How the vectors were trained": _table(
-            {name: value for name, value in trained.items() if name not in _OURS}
+        "Training data": _funnel_rows(_object(dataset, "funnel")),
+        "Licences of the articles": _rows(_object(dataset, "licences")),
+        "How the dataset was built": _rows(_object(dataset, "config")),
+        "How the vectors were trained": _rows(
+            {name: value for name, value in training.items() if name not in _HIDDEN_OPTIONS}
         ),
-        "Scores": _table(
+        "Scores": _rows(
             {
-                n.replace("_", " "): v
-                for n, v in _part(provenance, "scores").items()
-                if v is not None
+                name.replace("_", " "): value
+                for name, value in _object(provenance, "scores").items()
+                if value is not None
             }
         ),
     }
@@ -98,57 +97,60 @@ def model_card(provenance: Mapping[str, Any], *, words: Sequence[str], vector_si
 
 
 def _summary(provenance: Mapping[str, Any], words: Sequence[str], vector_size: int) -> str:
-    version, config = provenance.get("code_version"), _part(provenance, "config")
+    version, config = provenance.get("code_version"), _object(provenance, "config")
     examples = _ARCHITECTURES.get(str(config.get("architecture")), "skip-grams")
     objective = _OBJECTIVES.get(str(config.get("objective")), "negative sampling")
-    added = ""
+    sum_note = ""
     if config.get("add_context") and not config.get("tie_embeddings"):
-        added = "; the sum of its vectors as a word and as a context"
+        sum_note = "; the sum of its vectors as a word and as a context"
     return (
         f"{len(words):,} words, each with a vector of {vector_size} numbers, trained as {examples} "
-        f"with {objective} by pmc2vec{f' {version}' if version else ''}{added}. The most frequent "
-        f"are {', '.join(map(_text, words[:5]))}."
+        f"with {objective} by pmc2vec{f' {version}' if version else ''}{sum_note}. The most "
+        f"frequent are {', '.join(map(_text, words[:5]))}."
     )
 
 
-def _data(funnel: Mapping[str, Any]) -> list[str]:
-    """Returns the rows of the funnel, in its own order."""
-    names = {"read": "articles read", "kept": "articles kept"}
-    return _table(
-        {names.get(n, n.replace(":", ": ").replace("_", " ")): v for n, v in funnel.items()}
+def _funnel_rows(funnel: Mapping[str, Any]) -> list[str]:
+    """Returns how many articles were read, dropped by each reason, and kept."""
+    titles = {"read": "articles read", "kept": "articles kept"}
+    return _rows(
+        {
+            titles.get(name, name.replace(":", ": ").replace("_", " ")): count
+            for name, count in funnel.items()
+        }
     )
 
 
-def _table(values: Mapping[str, Any]) -> list[str]:
+def _rows(values: Mapping[str, Any]) -> list[str]:
     return [f"| {_text(name)} | {_value(value)} |" for name, value in values.items()]
 
 
 def _citation(provenance: Mapping[str, Any]) -> str:
-    """Returns what to name, so that others can tell these vectors from all others."""
-    digest = _part(provenance, "dataset").get("manifest_sha256")
-    which = f" (manifest sha256 {digest})" if digest else ""
+    """Returns what to cite, which identifies these vectors."""
+    digest = _object(provenance, "dataset").get("manifest_sha256")
+    identity = f" (manifest sha256 {digest})" if digest else ""
     return (
         f"Name pmc2vec {provenance.get('code_version', '')}".rstrip() + ", the dataset"
-        f"{which}, PubMed Central and the method: T. Mikolov, I. Sutskever, K. Chen, G. Corrado "
+        f"{identity}, PubMed Central and the method: T. Mikolov, I. Sutskever, K. Chen, G. Corrado "
         'and J. Dean, "Distributed Representations of Words and Phrases and their '
         'Compositionality", NIPS 2013.'
     )
 
 
-def _part(values: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    found = values.get(name)
-    return found if isinstance(found, Mapping) else {}
+def _object(values: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    value = values.get(name)
+    return value if isinstance(value, Mapping) else {}
 
 
 def _value(value: object) -> str:
-    """Returns a value as a cell of a table.
+    """Returns a value as the cell of a table.
 
     >>> _value(["b", "c"]), _value(None), _value(1234567), _value(0.123456), _value([])
     ('b, c', 'none', '1,234,567', '0.1235', 'none')
     """
     if isinstance(value, list | tuple):
-        more = f" and {len(value) - _SHOWN} more" if len(value) > _SHOWN else ""
-        return ", ".join(map(_value, value[:_SHOWN])) + more or "none"
+        rest = f" and {len(value) - _MAX_VALUES} more" if len(value) > _MAX_VALUES else ""
+        return ", ".join(map(_value, value[:_MAX_VALUES])) + rest or "none"
     if isinstance(value, float):
         return f"{value:.4g}"
     if isinstance(value, int) and not isinstance(value, bool):
@@ -157,5 +159,5 @@ def _value(value: object) -> str:
 
 
 def _text(text: str) -> str:
-    """Returns text that Markdown takes as it is, in a table too."""
+    """Returns text escaped for Markdown, also inside a table."""
     return text.replace("\\", "\\\\").replace("|", "\\|").replace("\n", " ")

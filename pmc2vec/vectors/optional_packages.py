@@ -1,4 +1,4 @@
-"""Packages that only some formats and pictures need: pmc2vec's optional extras."""
+"""Packages that only some formats and pictures need: the optional extras of pmc2vec."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import Any
 from pmc2vec.errors import UserError
 
 
-def load(module: str, *, extra: str, purpose: str) -> Any:
+def import_optional(module: str, *, extra: str, purpose: str) -> Any:
     """Returns a module of an optional package.
 
     Args:
         module: its name, such as `gensim.models`.
         extra: of pmc2vec, which installs it.
-        purpose: what it is needed for, as the user asked for it.
+        purpose: what needs it, in the user's words, such as `--format gensim`.
 
     Raises:
         UserError: the package is not installed.
@@ -24,7 +24,7 @@ def load(module: str, *, extra: str, purpose: str) -> Any:
         return import_module(module)
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] != package:
-            raise
+            raise  # The package is there, and lacks one of its own: not for the user to mend.
         raise UserError(
             f"{purpose} needs {package}, which is not installed: pip install 'pmc2vec[{extra}]'"
         ) from error

@@ -1,16 +1,16 @@
-"""gensim's KeyedVectors: written by gensim itself, read without it and without running a pickle.
+"""gensim's KeyedVectors: written by gensim itself, read without gensim and without its code.
 
-A `.kv` file is a pickle, and unpickling runs what the file says. Here a pickle is only taken apart:
-the few classes that a KeyedVectors needs become inert records, any other name in it is refused, and
-no code but this module's is called (docs/decisions/0005). Large arrays stand beside the file as
-`.npy`, which NumPy maps into memory.
+A `.kv` file is a pickle, and a pickle can name any function for Python to call. This reader
+replaces the few classes that a KeyedVectors needs by records without behaviour and refuses every
+other name, so that no code but this module's is called (docs/decisions/0005). gensim puts a large
+array beside the file as `.npy`, which NumPy maps into memory.
 """
 
 from __future__ import annotations
 
 import io
 import pickle
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self
 
@@ -18,61 +18,65 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pmc2vec.errors import UserError
-from pmc2vec.vectors.optional_packages import load
-from pmc2vec.vectors.vector_files import Counts, Matrix, VectorFile, check_unique, scratch
+from pmc2vec.storage.local_files import scratch_folder
+from pmc2vec.vectors.formats.vector_table import (
+    Counts,
+    FormatFiles,
+    VectorFormat,
+    VectorTable,
+    WriteOptions,
+    check_unique,
+)
+from pmc2vec.vectors.optional_packages import import_optional
 
-NAME = "vectors.kv"
-
-_PLAIN = {"f2", "f4", "f8", "i4", "i8", "u4", "u8", "b1"}
-_CLASSES = (
+# dtypes of plain numbers; an array of Python objects ("O8") would be another pickle.
+_NUMBER_TYPES = {"f2", "f4", "f8", "i4", "i8", "u4", "u8", "b1"}
+_KEYED_VECTORS_CLASSES = (
     "KeyedVectors", "Word2VecKeyedVectors", "EuclideanKeyedVectors", "BaseKeyedVectors", "Vocab",
 )  # fmt: skip
 
 
-def write(path: Path, words: Sequence[str], counts: Counts | None, matrix: Matrix) -> list[Path]:
+def write_gensim(path: Path, table: VectorTable) -> list[Path]:
     """Writes what `gensim.models.KeyedVectors.load` reads, and returns the files.
 
-    Args:
-        path: file; gensim puts a large matrix beside it, as `NAME.vectors.npy`.
-        words: V words, no two alike.
-        counts: [V] int64 or None; gensim has them as the attribute `count` of each word.
-        matrix: [V, D] float32.
+    gensim puts a large matrix beside the file, as `NAME.vectors.npy`. Counts become the attribute
+    `count` of each word.
 
     Raises:
         UserError: gensim is not installed, or a word comes twice.
     """
-    check_unique(words, path)
-    gensim = load("gensim.models", extra="gensim", purpose="--format gensim")
-    vectors = gensim.KeyedVectors(matrix.shape[1])
-    vectors.lifecycle_events = None  # With the clock in them no two exports would be alike.
-    vectors.add_vectors(list(words), np.asarray(matrix))
-    if counts is not None:
-        # set_vecattr does one word at a time, add_vectors(extras=...) fails in gensim 4.
-        vectors.expandos["count"] = np.asarray(counts)
-    with scratch(path) as folder:
+    check_unique(table.words, path)
+    gensim = import_optional("gensim.models", extra="gensim", purpose="--format gensim")
+    vectors = gensim.KeyedVectors(table.matrix.shape[1])
+    vectors.lifecycle_events = None  # They hold the time: no two exports would be the same.
+    vectors.add_vectors(list(table.words), np.asarray(table.matrix))
+    if table.counts is not None:
+        # set_vecattr takes one word at a time, and add_vectors(extras=...) fails in gensim 4.
+        vectors.expandos["count"] = np.asarray(table.counts)
+    with scratch_folder(path) as folder:
         vectors.save(str(folder / path.name))
-        # The pickle last: without it the arrays beside it are nothing.
-        made = sorted(folder.iterdir(), reverse=True)
-        return sorted(file.replace(path.parent / file.name) for file in made)
+        # The pickle, whose name is the shortest, is moved last: it needs the arrays beside it.
+        files = sorted(folder.iterdir(), reverse=True)
+        return sorted(file.replace(path.parent / file.name) for file in files)
 
 
-def read(path: Path) -> VectorFile:
+def read_gensim(path: Path) -> VectorTable:
     """Returns the vectors of a file saved by gensim's `KeyedVectors.save`, 3.x or 4.x.
 
     Raises:
         UserError: it is no such file, or asks for what no KeyedVectors needs.
     """
     try:
-        return _vectors(path, _Parts(io.BytesIO(path.read_bytes()), path).load())
+        return _keyed_vectors(path, _InertUnpickler(io.BytesIO(path.read_bytes()), path).load())
     except UserError:
         raise
-    except Exception as error:  # A damaged pickle raises nearly anything.
+    except Exception as error:  # Unpickling damaged bytes raises nearly anything.
         raise UserError(f"{path}: not saved by gensim ({error!r}); save it again") from error
 
 
-def _vectors(path: Path, found: object) -> VectorFile:
-    fields = found.fields if isinstance(found, _Record) else {}
-    words = fields.get("index_to_key", fields.get("index2word"))
+def _keyed_vectors(path: Path, unpickled: object) -> VectorTable:
+    fields = unpickled.fields if isinstance(unpickled, _Record) else {}
+    words = fields.get("index_to_key", fields.get("index2word"))  # gensim 4, gensim 3.
     matrix = _array(path, fields, "vectors")
     if not isinstance(words, list) or matrix is None or matrix.ndim != 2:
         raise UserError(
@@ -81,7 +85,7 @@ def _vectors(path: Path, found: object) -> VectorFile:
         )
     if len(matrix) != len(words):
         raise UserError(f"{path}: {len(matrix)} rows for {len(words)} words; save it again")
-    return VectorFile(
+    return VectorTable(
         [str(word) for word in words],
         matrix if matrix.dtype == np.float32 else matrix.astype(np.float32),
         _counts(fields),
@@ -89,26 +93,26 @@ def _vectors(path: Path, found: object) -> VectorFile:
 
 
 def _counts(fields: dict[str, Any]) -> Counts | None:
-    counts = fields.get("expandos", {}).get("count")  # Made by gensim 4.
+    counts = fields.get("expandos", {}).get("count")  # Only gensim 4 has it.
     return counts.array().astype(np.int64) if isinstance(counts, _Array) else None
 
 
 def _array(path: Path, fields: dict[str, Any], name: str) -> NDArray[Any] | None:
     """Returns an array of the pickle, or the one that gensim put beside it."""
-    held = fields.get(name)
-    if isinstance(held, _Array):
-        return held.array()
-    beside = path.with_name(f"{path.name}.{name}.npy")
+    value = fields.get(name)
+    if isinstance(value, _Array):
+        return value.array()
+    npy_path = path.with_name(f"{path.name}.{name}.npy")
     if name not in fields.get("__numpys", ()):
         return None
-    if not beside.is_file():
-        raise UserError(f"{beside}: no such file; it belongs to {path.name}")
-    loaded: NDArray[Any] = np.load(beside, mmap_mode="r", allow_pickle=False)
-    return loaded
+    if not npy_path.is_file():
+        raise UserError(f"{npy_path}: no such file; it belongs to {path.name}")
+    array: NDArray[Any] = np.load(npy_path, mmap_mode="r", allow_pickle=False)
+    return array
 
 
 class _Record:
-    """An object of gensim's: its fields and no behaviour."""
+    """An object of gensim: its fields, no behaviour."""
 
     fields: dict[str, Any]
 
@@ -121,8 +125,8 @@ class _Record:
         self.fields = dict(state)
 
 
-class _Type:
-    """A dtype: two characters and the order of bytes."""
+class _DType:
+    """A dtype: two characters and the byte order."""
 
     def __init__(self, code: str, *_: object) -> None:
         self.code = code
@@ -136,57 +140,72 @@ class _Type:
         Raises:
             ValueError: it is of something else, such as Python objects.
         """
-        if self.code.lstrip("<>|=") not in _PLAIN:
+        if self.code.lstrip("<>|=") not in _NUMBER_TYPES:
             raise ValueError(f"an array of {self.code!r}")
         return np.dtype(self.code)
 
 
 class _Array:
-    """An array: a shape, a dtype and bytes, which become an array only when asked for."""
+    """An array: its shape, dtype and bytes, which become an array when `array` is called."""
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
-        _, self._shape, self._type, self._by_columns, self._data = state
+        _, self._shape, self._dtype, self._column_major, self._data = state
 
     def array(self) -> NDArray[Any]:
         """Returns the array."""
-        flat = np.frombuffer(self._data, self._type.dtype())
-        return flat.reshape(self._shape, order="F" if self._by_columns else "C")
+        numbers = np.frombuffer(self._data, self._dtype.dtype())
+        return numbers.reshape(self._shape, order="F" if self._column_major else "C")
 
 
 def _reconstruct(*_: object) -> _Array:
     return _Array()
 
 
-def _scalar(kind: _Type, data: bytes) -> Any:
-    return np.frombuffer(data, kind.dtype())[0].item()
+def _scalar(dtype: _DType, data: bytes) -> Any:
+    return np.frombuffer(data, dtype.dtype())[0].item()
 
 
-_ALLOWED: dict[tuple[str, str], Callable[..., Any]] = {
-    **{("gensim.models.keyedvectors", name): _Record for name in _CLASSES},
+_ALLOWED_NAMES: dict[tuple[str, str], Callable[..., Any]] = {
+    **{("gensim.models.keyedvectors", name): _Record for name in _KEYED_VECTORS_CLASSES},
     **{
         (f"numpy.{core}.multiarray", name): function
         for core in ("core", "_core")
         for name, function in (("_reconstruct", _reconstruct), ("scalar", _scalar))
     },
-    ("numpy", "dtype"): _Type,
+    ("numpy", "dtype"): _DType,
     ("numpy", "ndarray"): _Array,
 }
 
 
-class _Parts(pickle.Unpickler):
-    """Takes a pickle apart into inert records."""
+class _InertUnpickler(pickle.Unpickler):
+    """Reads a pickle into records without behaviour."""
 
     def __init__(self, file: io.BytesIO, path: Path) -> None:
-        # Python 2 wrote bytes where Python 3 has text; gensim reads its files in the same way.
+        # Python 2 wrote bytes where Python 3 has text; gensim itself reads them as Latin-1.
         super().__init__(file, encoding="latin1")
         self._path = path
 
     def find_class(self, module: str, name: str) -> Callable[..., Any]:
         """Returns what stands for a name in the pickle."""
-        if (module, name) not in _ALLOWED:
+        if (module, name) not in _ALLOWED_NAMES:
             raise UserError(
                 f"{self._path}: asks for {module}.{name}, which no KeyedVectors needs; nothing of "
                 "it was run. If you trust the file, load it with gensim and save it in word2vec's "
                 "format"
             )
-        return _ALLOWED[module, name]
+        return _ALLOWED_NAMES[module, name]
+
+
+def _write_format(path: Path, table: VectorTable, _: WriteOptions) -> FormatFiles:
+    return FormatFiles(write_gensim(path, table))
+
+
+GENSIM_FORMAT = VectorFormat(
+    name="gensim",
+    file_name="vectors.kv",
+    files="vectors.kv, and vectors.kv.vectors.npy where it is large",
+    other_programs='`KeyedVectors.load("vectors.kv")`',
+    write=_write_format,
+    read=read_gensim,
+    suffixes=(".kv",),
+)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,33 +9,40 @@ import pyarrow as pa
 from pyarrow import parquet
 
 from pmc2vec.errors import UserError
-from pmc2vec.vectors.vector_files import Counts, Matrix, VectorFile, replacing
+from pmc2vec.storage.local_files import atomic_local_file
+from pmc2vec.vectors.formats.vector_table import (
+    FormatFiles,
+    VectorFormat,
+    VectorTable,
+    WriteOptions,
+)
 
-NAME = "vectors.parquet"
+WORD_COLUMN = "word"
+COUNT_COLUMN = "count"
+VECTOR_COLUMN = "vector"
 
-WORD = "word"
-COUNT = "count"
-VECTOR = "vector"
-
-_ROWS = 1 << 16  # of a row group
+_ROW_GROUP_ROWS = 1 << 16
 
 
-def write(path: Path, words: Sequence[str], counts: Counts | None, matrix: Matrix) -> None:
+def write_parquet(path: Path, table: VectorTable) -> None:
     """Writes a row for each word: string, int64, and a list of D float32 of fixed length."""
-    flat = pa.array(np.ascontiguousarray(matrix, np.float32).ravel())
+    numbers = pa.array(np.ascontiguousarray(table.matrix, np.float32).ravel())
     columns = {
-        WORD: pa.array(words, pa.string()),
-        **({} if counts is None else {COUNT: pa.array(counts, pa.int64())}),
-        VECTOR: pa.FixedSizeListArray.from_arrays(flat, matrix.shape[1]),
+        WORD_COLUMN: pa.array(table.words, pa.string()),
+        **({} if table.counts is None else {COUNT_COLUMN: pa.array(table.counts, pa.int64())}),
+        VECTOR_COLUMN: pa.FixedSizeListArray.from_arrays(numbers, table.matrix.shape[1]),
     }
-    with replacing(path) as file:
-        # Random bits do not shrink, and a dictionary of numbers would only cost time.
+    with atomic_local_file(path) as file:
         parquet.write_table(
-            pa.table(columns), file, row_group_size=_ROWS, use_dictionary=False, compression="zstd"
+            pa.table(columns),
+            file,
+            row_group_size=_ROW_GROUP_ROWS,
+            use_dictionary=False,  # Hardly a number comes twice; a dictionary only costs time.
+            compression="zstd",
         )
 
 
-def read(path: Path) -> VectorFile:
+def read_parquet(path: Path) -> VectorTable:
     """Returns the vectors of a Parquet table.
 
     Raises:
@@ -47,19 +53,38 @@ def read(path: Path) -> VectorFile:
     except (pa.ArrowInvalid, OSError) as error:
         reason = " ".join(str(error)[:120].split())
         raise UserError(f"{path}: not a Parquet file ({reason}); export it again") from error
-    missing = {WORD, VECTOR} - set(table.column_names)
+    missing = {WORD_COLUMN, VECTOR_COLUMN} - set(table.column_names)
     if missing or not len(table):
         raise UserError(
             f"{path}: columns {', '.join(table.column_names)} and {len(table)} rows; expected "
-            f"words in a column {WORD} and lists of numbers in a column {VECTOR}"
+            f"words in a column {WORD_COLUMN} and lists of numbers in a column {VECTOR_COLUMN}"
         )
-    vectors = table[VECTOR].combine_chunks()
+    vectors = table[VECTOR_COLUMN].combine_chunks()
     try:
         matrix = vectors.flatten().cast(pa.float32()).to_numpy(zero_copy_only=False)
         matrix = matrix.reshape(len(table), -1)
     except (AttributeError, ValueError) as error:
         raise UserError(
-            f"{path}: column {VECTOR} is {vectors.type}, not a list of as many numbers in each row"
+            f"{path}: column {VECTOR_COLUMN} is {vectors.type}, not a list of as many numbers in "
+            "each row"
         ) from error
-    counts = table[COUNT].to_numpy().astype(np.int64) if COUNT in table.column_names else None
-    return VectorFile(table[WORD].to_pylist(), matrix, counts)
+    counts = None
+    if COUNT_COLUMN in table.column_names:
+        counts = table[COUNT_COLUMN].to_numpy().astype(np.int64)
+    return VectorTable(table[WORD_COLUMN].to_pylist(), matrix, counts)
+
+
+def _write_format(path: Path, table: VectorTable, _: WriteOptions) -> FormatFiles:
+    write_parquet(path, table)
+    return FormatFiles([path])
+
+
+PARQUET_FORMAT = VectorFormat(
+    name="parquet",
+    file_name="vectors.parquet",
+    files="vectors.parquet: word, count, vector",
+    other_programs='`pyarrow.parquet.read_table("vectors.parquet")`',
+    write=_write_format,
+    read=read_parquet,
+    suffixes=(".parquet",),
+)

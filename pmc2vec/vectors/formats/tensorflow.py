@@ -1,35 +1,43 @@
 """What TensorFlow and Keras load: an Embedding that takes text, and a model for TensorFlow Serving.
 
-Importing this module loads neither; each `write` function does.
+Importing this module loads neither; the `write` functions do.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from pmc2vec.errors import UserError
 from pmc2vec.machine import load_tensorflow
-from pmc2vec.vectors.optional_packages import load
-from pmc2vec.vectors.vector_files import Matrix, check_unique, check_words, lines, scratch
+from pmc2vec.storage.local_files import atomic_local_folder, scratch_folder
+from pmc2vec.vectors.formats.vector_table import (
+    ASCII_SPACE,
+    FormatFiles,
+    Matrix,
+    VectorFormat,
+    VectorTable,
+    WriteOptions,
+    check_unique,
+    check_words,
+    read_lines,
+    row_norms,
+)
+from pmc2vec.vectors.optional_packages import import_optional
 
-if TYPE_CHECKING:
-    from pmc2vec.vectors.word_vectors import Vectors
+UNKNOWN_WORD = "[UNK]"  # Keras's own name.
 
-KERAS = "embedding.keras"
-SAVED_MODEL = "saved_model/1"
-"""With a version, as TensorFlow Serving wants it: it is given the folder above."""
+# Rows of a Keras embedding before the first word: padding, and words outside the vocabulary.
+SPECIAL_ROWS = 2
 
-UNKNOWN = "[UNK]"
-SPECIAL = 2
-"""Rows of a Keras embedding that are no word: padding, and words outside the vocabulary."""
+# Drawn rows are as wide as the numbers of so many vectors, which is enough to know.
+_SAMPLE_ROWS = 1 << 16
 
 
-def read_vocabulary(path: Path) -> list[str]:
+def read_keras_vocabulary(path: Path) -> list[str]:
     """Returns a classifier's vocabulary: a word in each row, as `get_vocabulary()` lists them.
 
     Keras's own first entries, the empty one and `[UNK]`, are left out.
@@ -37,47 +45,51 @@ def read_vocabulary(path: Path) -> list[str]:
     Raises:
         UserError: there is no such file, it is empty, or not UTF-8.
     """
-    words = [line.rstrip("\r") for line in lines(path)]
-    return [word for word in words if word not in {"", UNKNOWN}]
+    words = [line.rstrip("\r") for line in read_lines(path)]
+    return [word for word in words if word not in {"", UNKNOWN_WORD}]
 
 
 def embedding_table(
-    vectors: Vectors, vocabulary: Sequence[str], *, random_unknown: bool
+    table: VectorTable, vocabulary: Sequence[str], *, random_unknown: bool
 ) -> tuple[Matrix, int]:
     """Returns the rows of an Embedding for a vocabulary, and how many of its words have vectors.
 
     Args:
-        vectors: what is known.
+        table: words with their vectors.
         vocabulary: words, most frequent first.
-        random_unknown: rows of words without a vector are drawn, normally and as widely as the
-            numbers of `vectors` vary, always the same ones; else they are zero.
+        random_unknown: draw rows for words without a vector, from a normal distribution as wide as
+            that of the numbers in `table`, with a fixed seed; else these rows are zero.
 
     Returns:
         [2 + words, D] float32: padding (always zero), words outside the vocabulary, and each word.
     """
-    shape = (len(vocabulary) + SPECIAL, vectors.vector_size)
-    table = np.zeros(shape, np.float32)
+    vector_size = table.matrix.shape[1]
+    embedding = np.zeros((len(vocabulary) + SPECIAL_ROWS, vector_size), np.float32)
     if random_unknown:
-        spread = float(np.std(vectors.matrix[: 1 << 16]))
-        table[1:] = np.random.default_rng(0).normal(0, spread, (shape[0] - 1, shape[1]))
-    places = [place for place, word in enumerate(vocabulary) if word in vectors]
-    rows = [vectors.ids[vocabulary[place]] for place in places]
-    table[np.array(places, np.int64) + SPECIAL] = vectors.matrix[rows]
-    return table, len(places)
+        spread = float(np.std(table.matrix[:_SAMPLE_ROWS]))
+        embedding[1:] = np.random.default_rng(0).normal(
+            0, spread, (len(embedding) - 1, vector_size)
+        )
+    word_ids = {word: word_id for word_id, word in reversed(list(enumerate(table.words)))}
+    covered = [place for place, word in enumerate(vocabulary) if word in word_ids]
+    rows = [word_ids[vocabulary[place]] for place in covered]
+    embedding[np.array(covered, np.int64) + SPECIAL_ROWS] = table.matrix[rows]
+    return embedding, len(covered)
 
 
 def write_keras(
-    path: Path, vectors: Vectors, vocabulary: Sequence[str], *, random_unknown: bool
+    path: Path, table: VectorTable, vocabulary: Sequence[str], *, random_unknown: bool
 ) -> int:
     """Writes a Keras model of text: TextVectorization, then Embedding; see `embedding_table`.
 
-    Text is cut at spaces, and made lower-case where every word of the vocabulary is.
+    The model splits text at spaces. It makes text lower-case where every word of the vocabulary is
+    lower-case.
 
     Args:
         path: file, named `.keras`.
-        vectors: what is known.
+        table: words with their vectors.
         vocabulary: of the layer; words without spaces, no two alike.
-        random_unknown: rows of words without a vector are drawn; else they are zero.
+        random_unknown: draw rows for words without a vector; else they are zero.
 
     Returns:
         How many words of the vocabulary have vectors, at least one.
@@ -85,18 +97,18 @@ def write_keras(
     Raises:
         UserError: TensorFlow is not installed, a word is not possible, or none has a vector.
     """
-    check_words(vocabulary, r"[ \t\n\v\f\r]|^\[UNK\]$", path)
+    check_words(vocabulary, rf"{ASCII_SPACE}|^\[UNK\]$", path)
     check_unique(vocabulary, path)
-    table, covered = embedding_table(vectors, vocabulary, random_unknown=random_unknown)
+    rows, covered = embedding_table(table, vocabulary, random_unknown=random_unknown)
     if not covered:
         raise UserError(f"{path.name}: no word of the vocabulary has a vector; give another one")
-    keras = _keras()
+    keras = _load_keras()
     lower = all(word == word.lower() for word in vocabulary)
-    embedding = keras.layers.Embedding(*table.shape, mask_zero=True, name="embedding")
+    embedding = keras.layers.Embedding(*rows.shape, mask_zero=True, name="embedding")
     model = keras.Sequential(
         [
             keras.Input(shape=(), dtype="string", name="text"),
-            # Given here and not set later, for then Keras would cut the words at U+2028 too.
+            # Not by set_vocabulary later: Keras would then split the words at U+2028 too.
             keras.layers.TextVectorization(
                 vocabulary=list(vocabulary),
                 standardize="lower" if lower else None,
@@ -106,63 +118,63 @@ def write_keras(
             embedding,
         ]
     )
-    embedding.set_weights([table])
-    with scratch(path) as folder:
-        model.save(made := folder / path.name)
-        made.replace(path)
+    embedding.set_weights([rows])
+    with scratch_folder(path) as folder:
+        model.save(temporary := folder / path.name)
+        temporary.replace(path)
     return covered
 
 
-def write_saved_model(path: Path, vectors: Vectors) -> None:
+def write_saved_model(path: Path, table: VectorTable) -> None:
     """Writes a SavedModel whose signatures take words.
 
-    `embed(words)` gives `vectors`, [N, D] float32, zero for an unknown word, and `known`, [N].
-    `neighbours(words, topn)` gives `neighbours` and `cosines`, [N, topn], nearest first (empty and
-    0 for an unknown word), and `known`.
+    `embed(words)` returns `vectors`, [N, D] float32, zero for an unknown word, and `known`, [N].
+    `neighbours(words, topn)` returns `neighbours` and `cosines`, [N, topn], nearest first (empty
+    and 0 for an unknown word), and `known`.
 
     Args:
-        path: folder; what is there is replaced.
-        vectors: no two words alike.
+        path: folder, which is replaced.
+        table: words, no two alike, with their vectors.
 
     Raises:
         UserError: TensorFlow is not installed, or a word comes twice.
     """
-    check_unique(vectors.words, path)
-    _keras()
+    check_unique(table.words, path)
+    _load_keras()
     import tensorflow as tf
 
-    module = _module(vectors)
+    module = _saved_module(table)
     signatures = {"serving_default": module.embed, "embed": module.embed}
-    with _replacing_folder(path) as folder:
+    with atomic_local_folder(path) as folder:
         tf.saved_model.save(
             module, str(folder), signatures={**signatures, "neighbours": module.neighbours}
         )
 
 
-def _keras() -> Any:
-    """Returns Keras, on TensorFlow and silent."""
+def _load_keras() -> Any:
+    """Returns the module Keras, with TensorFlow behind it and without messages."""
     load_tensorflow()
-    tensorflow = load("tensorflow", extra="trainer", purpose="this format")
+    tensorflow = import_optional("tensorflow", extra="trainer", purpose="this format")
     tensorflow.get_logger().setLevel("WARNING")
-    return load("keras", extra="trainer", purpose="this format")
+    return import_optional("keras", extra="trainer", purpose="this format")
 
 
-def _module(vectors: Vectors) -> Any:
+def _saved_module(table: VectorTable) -> Any:
     """Returns the tf.Module that is saved."""
     import tensorflow as tf
 
     words_spec = tf.TensorSpec([None], tf.string, name="words")
 
     class WordVectors(tf.Module):
-        """The matrix as a variable, so that it is not limited to the 2 GB of a graph."""
+        """Holds the matrix as a variable: a constant is limited to the 2 GB of a graph."""
 
         def __init__(self) -> None:
             super().__init__()
-            self.matrix = tf.Variable(np.asarray(vectors.matrix), trainable=False, name="matrix")
-            lengths = np.maximum(vectors.norms, np.finfo(np.float32).tiny)[:, None]
+            self.matrix = tf.Variable(np.asarray(table.matrix), trainable=False, name="matrix")
+            lengths = np.maximum(row_norms(table), np.finfo(np.float32).tiny)[:, None]
             self.lengths = tf.Variable(lengths, trainable=False, name="lengths")  # [V, 1]
-            self.words = tf.constant(vectors.words)
-            ids = tf.range(len(vectors), dtype=tf.int64)
+            self.words = tf.constant(list(table.words))
+            ids = tf.range(len(table.words), dtype=tf.int64)
             entries = tf.lookup.KeyValueTensorInitializer(self.words, ids)
             self.ids = tf.lookup.StaticHashTable(entries, default_value=-1)
 
@@ -179,16 +191,18 @@ def _module(vectors: Vectors) -> Any:
             """Returns `neighbours` and `cosines`, [N, topn], nearest first, and `known` [N]."""
             ids = self.ids.lookup(words)
             known = ids >= 0
-            at = tf.maximum(ids, 0)
-            units = tf.gather(self.matrix, at) / tf.gather(self.lengths, at)  # [N, D]
+            query_ids = tf.maximum(ids, 0)
+            units = tf.gather(self.matrix, query_ids) / tf.gather(self.lengths, query_ids)  # [N, D]
             cosines = tf.matmul(units, self.matrix, transpose_b=True)  # [N, V]
             cosines /= tf.transpose(self.lengths)
-            rows = tf.range(tf.size(at, out_type=tf.int64))
-            own = tf.stack([rows, at], axis=1)
+            rows = tf.range(tf.size(query_ids, out_type=tf.int64))
+            # A word is not its own neighbour.
             cosines = tf.tensor_scatter_nd_update(
-                cosines, own, tf.fill(tf.shape(at), np.float32(-np.inf))
+                cosines,
+                tf.stack([rows, query_ids], axis=1),
+                tf.fill(tf.shape(query_ids), np.float32(-np.inf)),
             )
-            best, places = tf.math.top_k(cosines, tf.clip_by_value(topn, 0, len(vectors) - 1))
+            best, places = tf.math.top_k(cosines, tf.clip_by_value(topn, 0, len(table.words) - 1))
             return {
                 "neighbours": tf.where(known[:, None], tf.gather(self.words, places), ""),
                 "cosines": tf.where(known[:, None], best, 0.0),
@@ -198,11 +212,34 @@ def _module(vectors: Vectors) -> Any:
     return WordVectors()
 
 
-@contextmanager
-def _replacing_folder(path: Path) -> Iterator[Path]:
-    """Yields a new folder that takes the place of `path` when the work inside ends well."""
-    with scratch(path) as temporary:
-        yield (made := temporary / "new")
-        if path.exists():
-            path.replace(temporary / "old")
-        made.replace(path)
+# --- the formats -------------------------------------------------------------------------------
+
+
+def _write_keras_format(path: Path, table: VectorTable, options: WriteOptions) -> FormatFiles:
+    vocabulary = table.words
+    if options.keras_vocabulary is not None:
+        vocabulary = read_keras_vocabulary(options.keras_vocabulary)
+    covered = write_keras(path, table, vocabulary, random_unknown=options.keras_unknown == "random")
+    return FormatFiles([path], f"{path}: {covered:,} of {len(vocabulary):,} words have vectors")
+
+
+def _write_saved_model_format(path: Path, table: VectorTable, _: WriteOptions) -> FormatFiles:
+    write_saved_model(path, table)
+    return FormatFiles([path])
+
+
+KERAS_FORMAT = VectorFormat(
+    name="keras",
+    file_name="embedding.keras",
+    files="embedding.keras",
+    other_programs='`keras.models.load_model("embedding.keras")`',
+    write=_write_keras_format,
+)
+
+SAVED_MODEL_FORMAT = VectorFormat(
+    name="saved_model",
+    file_name="saved_model/1",  # TensorFlow Serving takes the folder above and looks for versions.
+    files="saved_model/1",
+    other_programs='`tf.saved_model.load("saved_model/1")`, TensorFlow Serving',
+    write=_write_saved_model_format,
+)

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from pmc2vec.errors import UserError
-from pmc2vec.vectors import vector_files
-from pmc2vec.vectors.formats import number_text, parquet, word2vec
-from pmc2vec.vectors.word_vectors import Vectors
+from pmc2vec.vectors.formats import parquet, text_tables, word2vec, workdir_files
+from pmc2vec.vectors.formats.vector_table import VectorTable
+from pmc2vec.vectors.keyed_vectors import Vectors
 
 ODD_WORDS = [
     '"',
@@ -48,22 +48,22 @@ def write(folder, form, words, matrix):
     """Writes one format and returns the path to load."""
     if form == "tsv":
         counts = np.arange(len(words), 0, -1)
-        vector_files.write_tsv(
-            folder / "vectors.tsv", folder / "metadata.tsv", words, counts, matrix
+        workdir_files.write_tsv(
+            folder / "vectors.tsv", folder / "metadata.tsv", VectorTable(words, matrix, counts)
         )
         return folder
     path = folder / f"vectors.{form}"
     if form == "txt":
-        word2vec.write_text(path, words, matrix)
+        word2vec.write_text(path, VectorTable(words, matrix))
     elif form == "glove":
-        word2vec.write_glove(path, words, matrix)
+        word2vec.write_glove(path, VectorTable(words, matrix))
     elif form == "bin":
-        word2vec.write_binary(path, words, matrix)
+        word2vec.write_binary(path, VectorTable(words, matrix))
     elif form == "parquet":
-        parquet.write(path, words, None, matrix)
+        parquet.write_parquet(path, VectorTable(words, matrix))
     else:
-        vector_files.write_words(folder / "words.txt", words)
-        vector_files.write_numpy(path, matrix)
+        workdir_files.write_words(folder / "words.txt", words)
+        workdir_files.write_npy(path, matrix)
     return path
 
 
@@ -88,7 +88,7 @@ def test_odd_words_survive_every_format(tmp_path, form, size):
 
 
 def test_more_rows_than_a_chunk_keep_their_order(tmp_path, monkeypatch):
-    monkeypatch.setattr(number_text, "CHUNK", 12)
+    monkeypatch.setattr(text_tables, "CHUNK_NUMBERS", 12)
     matrix = np.arange(300, dtype=np.float32).reshape(100, 3)
     words = [f"w{number}" for number in range(100)]
     for form in ("tsv", "txt", "glove"):
@@ -142,7 +142,7 @@ def test_compressed_files_are_read_as_what_they_hold(tmp_path, form):
 
 
 def test_binary_rows_that_straddle_two_reads_are_put_together(tmp_path, monkeypatch):
-    monkeypatch.setattr(number_text, "BLOCK", 40)
+    monkeypatch.setattr(text_tables, "BLOCK_BYTES", 40)
     matrix = np.arange(300, dtype=np.float32).reshape(100, 3)
     vectors = Vectors.load(write(tmp_path, "bin", [f"w{n}" for n in range(100)], matrix))
     assert vectors.words[99] == "w99"
@@ -151,7 +151,7 @@ def test_binary_rows_that_straddle_two_reads_are_put_together(tmp_path, monkeypa
 
 @pytest.mark.parametrize("block", [1 << 24, 32])
 def test_a_glove_word_with_spaces_is_put_where_it_stands(tmp_path, monkeypatch, block):
-    monkeypatch.setattr(number_text, "BLOCK", block)
+    monkeypatch.setattr(text_tables, "BLOCK_BYTES", block)
     path = tmp_path / "glove.840B.txt"
     path.write_text("the 1 2\n. . 3 4\nof 5 6\nat name@domain.com 7 8\nto 9 10\n")
     vectors = Vectors.load(path)
@@ -161,13 +161,14 @@ def test_a_glove_word_with_spaces_is_put_where_it_stands(tmp_path, monkeypatch, 
 
 def test_parquet_keeps_counts(tmp_path):
     path = tmp_path / "v.parquet"
-    parquet.write(path, ["a", "b"], np.array([7, 3]), np.eye(2, dtype=np.float32))
+    table = VectorTable(["a", "b"], np.eye(2, dtype=np.float32), np.array([7, 3]))
+    parquet.write_parquet(path, table)
     assert Vectors.load(path).counts.tolist() == [7, 3]
 
 
 def test_a_workdir_is_loaded_from_its_numpy_file(tmp_path):
     matrix = np.random.default_rng(2).standard_normal((3, 2)).astype(np.float32)
-    vector_files.write_workdir(tmp_path, ["a", "b", "c"], np.array([3, 2, 1]), matrix)
+    workdir_files.write_workdir(tmp_path, VectorTable(["a", "b", "c"], matrix, np.array([3, 2, 1])))
     vectors = Vectors.load(tmp_path)
     assert isinstance(vectors.matrix, np.memmap)
     assert vectors.counts.tolist() == [3, 2, 1]

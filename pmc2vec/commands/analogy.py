@@ -1,0 +1,67 @@
+"""`pmc2vec analogy`: answers "a is to b as c is to what?"."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tyro.conf import Positional
+
+from pmc2vec.cli.console import print_json, print_table
+from pmc2vec.cli.options import parse
+from pmc2vec.commands.neighbours import neighbour_rows, neighbours_as_json
+from pmc2vec.vectors.keyed_vectors import AnalogyMethod, Vectors
+
+
+@dataclass(frozen=True)
+class AnalogyConfig:
+    """Options of `pmc2vec analogy`."""
+
+    a: Positional[str]
+    """`a` is to `b` ..."""
+
+    b: Positional[str]
+    """`a` is to `b` ..."""
+
+    c: Positional[str]
+    """... as `c` is to the answer."""
+
+    vectors: Path
+    """A workdir, or a file of word vectors."""
+
+    topn: int = 10
+    """Number of answers."""
+
+    method: AnalogyMethod = "3cosadd"
+    """3cosadd: nearest to b - a + c. 3cosmul: multiply cosines, so that no single one decides."""
+
+    json: bool = False
+    """Print JSON: a list of answers, best first."""
+
+    def __post_init__(self) -> None:
+        """Raises ValueError where no answer is asked for."""
+        if self.topn < 1:
+            raise ValueError(f"--topn must be at least 1, not {self.topn}")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs `pmc2vec analogy` and returns its exit status."""
+    config = parse(
+        AnalogyConfig,
+        argv,
+        prog="pmc2vec analogy",
+        description="Answer: A is to B as C is to what?",
+        examples=[
+            "pmc2vec analogy man woman father --vectors run",
+            "pmc2vec analogy man woman father --vectors run --method 3cosmul --topn 1",
+        ],
+    )
+    vectors = Vectors.load(config.vectors)
+    near = vectors.analogy(config.a, config.b, config.c, config.topn, method=config.method)
+    if config.json:
+        print_json(neighbours_as_json(vectors, near))
+        return 0
+    score = "cosine" if config.method == "3cosadd" else "score"
+    print_table(("answer", score, "count"), neighbour_rows(vectors, near))
+    return 0

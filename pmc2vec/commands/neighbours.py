@@ -1,0 +1,185 @@
+"""`pmc2vec neighbours`: lists the words nearest to a word, or to a sum of words.
+
+pmc2vec neighbours melanoma "king - man + woman" --vectors run
+pmc2vec neighbours --vectors run < words.txt
+pmc2vec neighbours --vectors run          (prompts, and completes words with Tab)
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tyro.conf import Positional
+
+from pmc2vec.cli.console import print_json, print_table
+from pmc2vec.cli.options import parse
+from pmc2vec.cli.prompt import prompt_lines
+from pmc2vec.vectors.keyed_vectors import Neighbours, UnknownWordError, Vectors
+
+HEADER = ("word", "neighbour", "cosine", "count")
+
+
+@dataclass(frozen=True)
+class NeighboursConfig:
+    """Options of `pmc2vec neighbours`."""
+
+    vectors: Path
+    """A workdir, or a file of vectors: word2vec, GloVe, gensim (.kv), .npy, .parquet, .tsv."""
+
+    words: Positional[tuple[str, ...]] = ()
+    """Words, or sums such as "king - man + woman"; by default the lines of stdin, or a prompt."""
+
+    topn: int = 10
+    """Number of neighbours for each word."""
+
+    min_count: int = 0
+    """Leave out neighbours with fewer tokens in the corpus."""
+
+    restrict_vocab: int | None = None
+    """Look only among the most frequent words, so many."""
+
+    json: bool = False
+    """Print JSON: for each query a list of neighbours, nearest first."""
+
+    def __post_init__(self) -> None:
+        """Raises ValueError where there is nothing to list."""
+        if self.topn < 1:
+            raise ValueError(f"--topn must be at least 1, not {self.topn}")
+        if self.restrict_vocab is not None and self.restrict_vocab < 1:
+            raise ValueError(f"--restrict_vocab must be at least 1, not {self.restrict_vocab}")
+        if self.min_count < 0:
+            raise ValueError(f"--min_count must not be negative, but is {self.min_count}")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs `pmc2vec neighbours` and returns its exit code."""
+    config = parse(
+        NeighboursConfig,
+        argv,
+        prog="pmc2vec neighbours",
+        description="List the words nearest to each word by cosine.",
+        examples=[
+            "pmc2vec neighbours melanoma fever --vectors run",
+            'pmc2vec neighbours "king - man + woman" --vectors glove.6B.300d.txt',
+            "pmc2vec neighbours insulin --vectors run --topn 3 --min_count 100 --json",
+            "pmc2vec neighbours --vectors run < words.txt > neighbours.tsv",
+        ],
+    )
+    vectors = Vectors.load(config.vectors)
+    if not config.words:
+        if sys.stdin.isatty():
+            return _answer_prompt(vectors, prompt_lines(vectors.words), config)
+        return _answer_lines(vectors, sys.stdin, config)
+    answers = {query: _neighbours(vectors, query, config) for query in config.words}
+    if config.json:
+        print_json({query: neighbours_as_json(vectors, near) for query, near in answers.items()})
+        return 0
+    table = [row for query, near in answers.items() for row in _table_rows(vectors, query, near)]
+    print_table(HEADER, table, grouped=True)
+    return 0
+
+
+def query_words(query: str, vectors: Vectors) -> tuple[list[str], list[str]]:
+    """Returns the words to add and those to subtract.
+
+    >>> import numpy as np
+    >>> vectors = Vectors(["king", "-"], np.eye(2, dtype=np.float32))
+    >>> query_words("king - man + woman", vectors)
+    (['king', 'woman'], ['man'])
+    >>> query_words("-", vectors)
+    (['-'], [])
+
+    Args:
+        query: a word of the vocabulary, which may hold spaces and signs; or words with signs
+            between them. A minus that stands alone subtracts the next word.
+        vectors: the vocabulary.
+    """
+    if query in vectors:
+        return [query], []
+    words: tuple[list[str], list[str]] = ([], [])
+    sign = 0
+    for word in query.split():
+        if word in {"+", "-"}:
+            sign = "+-".index(word)
+        else:
+            words[sign].append(word)
+            sign = 0
+    # A query of nothing but signs is looked up, so that the error names it.
+    return words if words[0] or words[1] else ([query], [])
+
+
+def neighbours_as_json(vectors: Vectors, near: Neighbours) -> list[dict[str, Any]]:
+    """Returns neighbours for JSON, each with its count in the corpus."""
+    return [
+        {"word": word, "cosine": round(cosine, 6), "count": _count(vectors, word)}
+        for word, cosine in near
+    ]
+
+
+def neighbour_rows(vectors: Vectors, near: Neighbours) -> list[tuple[str, str, str]]:
+    """Returns neighbours as the columns of a table: word, cosine, count."""
+    return [(word, f"{score:.4f}", str(_count(vectors, word) or "")) for word, score in near]
+
+
+def _count(vectors: Vectors, word: str) -> int | None:
+    return None if vectors.counts is None else int(vectors.counts[vectors.ids[word]])
+
+
+def _neighbours(vectors: Vectors, query: str, config: NeighboursConfig) -> Neighbours:
+    plus, minus = query_words(query, vectors)
+    return vectors.most_similar(
+        plus,
+        minus,
+        config.topn,
+        restrict_vocab=config.restrict_vocab,
+        min_count=config.min_count,
+    )
+
+
+def _answer_lines(vectors: Vectors, lines: Iterable[str], config: NeighboursConfig) -> int:
+    """Answers each line of a pipe; returns 1 where a word was unknown, after all the others."""
+    answers, header_printed, exit_code = {}, False, 0
+    for query in (line.strip() for line in lines if line.strip()):
+        try:
+            near = _neighbours(vectors, query, config)
+        except UnknownWordError as error:
+            print(f"pmc2vec: error: {error}", file=sys.stderr)
+            exit_code = 1
+            continue
+        if config.json:
+            answers[query] = neighbours_as_json(vectors, near)
+        else:
+            table = _table_rows(vectors, query, near)
+            print_table(HEADER, table, grouped=True, titled=not header_printed)
+            header_printed = True
+        sys.stdout.flush()
+    if config.json:
+        print_json(answers)  # One object for all the lines.
+    return exit_code
+
+
+def _answer_prompt(vectors: Vectors, lines: Iterable[str], config: NeighboursConfig) -> int:
+    """Answers each line that is typed; an unknown word is not a failure of the program."""
+    header_printed = False
+    for query in lines:
+        try:
+            near = _neighbours(vectors, query, config)
+        except UnknownWordError as error:
+            print(f"pmc2vec: error: {error}", file=sys.stderr)
+            continue
+        if config.json:
+            print_json({query: neighbours_as_json(vectors, near)})
+        else:
+            table = _table_rows(vectors, query, near)
+            print_table(HEADER, table, grouped=True, titled=not header_printed)
+            header_printed = True
+        sys.stdout.flush()
+    return 0
+
+
+def _table_rows(vectors: Vectors, query: str, near: Neighbours) -> list[tuple[str, ...]]:
+    return [(query, *row) for row in neighbour_rows(vectors, near)]

@@ -1,0 +1,50 @@
+"""`pmc2vec odd-one-out`: prints the word that is least like the others."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tyro.conf import Positional
+
+from pmc2vec.cli.console import print_json
+from pmc2vec.cli.options import parse
+from pmc2vec.vectors.keyed_vectors import Vectors
+
+
+@dataclass(frozen=True)
+class OddOneOutConfig:
+    """Options of `pmc2vec odd-one-out`."""
+
+    words: Positional[tuple[str, ...]]
+    """Three words or more."""
+
+    vectors: Path
+    """A workdir, or a file of word vectors."""
+
+    json: bool = False
+    """Print JSON: the odd word, and the cosine of each with the mean of all."""
+
+    def __post_init__(self) -> None:
+        """Raises ValueError where there are too few words."""
+        if len(self.words) < 3:
+            raise ValueError("name three words or more")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs `pmc2vec odd-one-out` and returns its exit status."""
+    config = parse(
+        OddOneOutConfig,
+        argv,
+        prog="pmc2vec odd-one-out",
+        description="Print the word that is farthest from the mean of all.",
+        examples=["pmc2vec odd-one-out melanoma lymphoma glioma insulin --vectors run"],
+    )
+    ranked = Vectors.load(config.vectors).rank_by_centrality(config.words)
+    if config.json:
+        cosines = {word: round(cosine, 6) for cosine, word in ranked}
+        print_json({"odd": ranked[-1][1], "cosines": cosines})
+    else:
+        print(ranked[-1][1])
+    return 0

@@ -1,0 +1,47 @@
+"""`pmc2vec similarity`: prints the cosine of two words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tyro.conf import Positional
+
+from pmc2vec.cli.console import print_json
+from pmc2vec.cli.options import parse
+from pmc2vec.vectors.keyed_vectors import Vectors
+
+
+@dataclass(frozen=True)
+class SimilarityConfig:
+    """Options of `pmc2vec similarity`."""
+
+    a: Positional[str]
+    """A word."""
+
+    b: Positional[str]
+    """Another."""
+
+    vectors: Path
+    """A workdir, or a file of word vectors."""
+
+    json: bool = False
+    """Print JSON: the words and their cosine."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs `pmc2vec similarity` and returns its exit status."""
+    config = parse(
+        SimilarityConfig,
+        argv,
+        prog="pmc2vec similarity",
+        description="Print the cosine of two words, -1 to 1.",
+        examples=["pmc2vec similarity melanoma carcinoma --vectors run"],
+    )
+    cosine = Vectors.load(config.vectors).similarity(config.a, config.b)
+    if config.json:
+        print_json({"words": [config.a, config.b], "cosine": round(cosine, 6)})
+    else:
+        print(f"{cosine:.4f}")
+    return 0

@@ -1,0 +1,160 @@
+"""What all formats of word vectors share: the table they hold, its checks, their description.
+
+A format is a module beside this one that makes a `VectorFormat` of its reader and writer, and an
+entry in `registry.FORMATS`. `Vectors.load`, `pmc2vec export`, its help and the table in
+docs/formats.md are made from that.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pmc2vec.errors import UserError
+
+Matrix = NDArray[np.float32]
+Counts = NDArray[np.int64]
+
+# Patterns of what a word cannot hold in a format whose rows or columns end with it.
+TAB_OR_LINE_END = r"[\t\n\r]"
+ASCII_SPACE = r"[ \t\n\v\f\r]"
+
+
+class VectorTable(NamedTuple):
+    """Words with their vectors, as a file holds them.
+
+    Attributes:
+        words: V words.
+        matrix: [V, D] float32.
+        counts: [V] int64, tokens of each word in the corpus; None where the file does not say.
+    """
+
+    words: Sequence[str]
+    matrix: Matrix
+    counts: Counts | None = None
+
+
+@dataclass(frozen=True)
+class WriteOptions:
+    """Options of `pmc2vec export` that only one format has.
+
+    Attributes:
+        keras_vocabulary: file with the vocabulary of a classifier; None takes that of the vectors.
+        keras_unknown: rows of words without a vector.
+    """
+
+    keras_vocabulary: Path | None = None
+    keras_unknown: Literal["zero", "random"] = "zero"
+
+
+class FormatFiles(NamedTuple):
+    """What a writer has written.
+
+    Attributes:
+        paths: the files.
+        note: a sentence for the user; empty where there is nothing to say.
+    """
+
+    paths: Sequence[Path]
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class VectorFormat:
+    """A format of word-vector files.
+
+    Attributes:
+        name: value of `--format`.
+        file_name: file that `write` is given, in the folder of the export.
+        files: the files in full, Markdown.
+        other_programs: how other programs read them, Markdown.
+        write: writes a table to a path named `file_name`.
+        read: returns the table of a file; None where we cannot read it.
+        suffixes: endings of the names of files that `read` is for.
+        gzip: whether `read` takes compressed files, whose names end in `.gz` too.
+    """
+
+    name: str
+    file_name: str
+    files: str
+    other_programs: str
+    write: Callable[[Path, VectorTable, WriteOptions], FormatFiles]
+    read: Callable[[Path], VectorTable] | None = None
+    suffixes: tuple[str, ...] = ()
+    gzip: bool = False
+
+
+def row_norms(table: VectorTable) -> Matrix:
+    """Returns the length of each vector, [V] float32.
+
+    Raises:
+        UserError: a vector is not finite; names its word.
+    """
+    matrix = np.asarray(table.matrix)
+    norms = np.sqrt(np.einsum("ij,ij->i", matrix, matrix))
+    check_finite(norms, table.words)
+    return np.asarray(norms, np.float32)
+
+
+def check_finite(values: Matrix, words: Sequence[str]) -> None:
+    """Raises UserError where the values of a word, [V] or [V, D], are not all finite."""
+    finite = np.isfinite(values).reshape(len(words), -1).all(axis=1)
+    if not finite.all():
+        word = words[int(np.argmin(finite))]
+        raise UserError(
+            f"the vector of {word!r} is not finite: training diverged; "
+            "train again in a new workdir with a smaller --alpha"
+        )
+
+
+def check_words(words: Sequence[str], forbidden: str, path: Path) -> None:
+    """Raises UserError where a word is empty or matches `forbidden`; names it and the file."""
+    pattern = re.compile(f"{forbidden}|^$")
+    for word in words:
+        if pattern.search(word):
+            raise UserError(
+                f"{path.name}: this format cannot hold the word {word!r}; export to another format"
+            )
+
+
+def check_unique(words: Sequence[str], path: Path) -> None:
+    """Raises UserError where a word comes twice, as in some files of other programs; names it."""
+    seen: set[str] = set()
+    for word in words:
+        if word in seen:
+            raise UserError(
+                f"{path.name}: the word {word!r} comes twice, which this format cannot hold; "
+                "export to another format"
+            )
+        seen.add(word)
+
+
+def decode_utf8(path: Path, data: bytes) -> str:
+    """Returns the text of `data`; raises UserError where it is not UTF-8."""
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: not UTF-8 ({error}); convert it to UTF-8 first") from error
+
+
+def read_lines(path: Path) -> list[str]:
+    """Returns the lines of a file.
+
+    Only a newline ends a line, unlike in `str.splitlines`: a word may hold U+2028 and its like.
+
+    Raises:
+        UserError: there is no such file, it is empty, or not UTF-8.
+    """
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError as error:
+        raise UserError(f"{path}: no such file; it belongs to the vectors beside it") from error
+    if not data:
+        raise UserError(f"{path}: empty; export the vectors again")
+    return decode_utf8(path, data).removesuffix("\n").split("\n")
