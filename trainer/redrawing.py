@@ -38,7 +38,7 @@ def redraw(
         seed: of the training.
         worker: each draws for itself.
     """
-    from trainer.cpu_kernels.draws import draw_negatives, draw_windows
+    from trainer.cpu_kernels.negative_sampling import draw_negatives, draw_windows
 
     shape, columns = dataset.manifest.shape, _columns(dataset)
     shrink = bool(dataset.manifest.config["shrink_windows"])

@@ -1,1 +1,1 @@
-"""The training step of one CPU, as machine code that Numba makes."""
+"""The training step of one CPU, as machine code that Numba compiles. README.md explains it."""

@@ -1,4 +1,4 @@
-"""How the functions of this folder become machine code, and where that is kept."""
+"""Numba options of this package's functions, and the cache of their machine code."""
 
 from __future__ import annotations
 
@@ -9,41 +9,46 @@ from typing import Any
 
 from numba import njit
 
-# Sums may be taken in any order, but infinities and NaN keep their meaning, so that a loss that is
-# no number is seen. Without NumPy's rules for errors every division is a branch.
+# LLVM may reorder sums (reassoc) and use approximate functions (afn), but "nnan" and "ninf" are
+# absent: a table that diverged must show as a loss that is NaN or infinite.
+# https://llvm.org/docs/LangRef.html#fast-math-flags
 _OPTIONS = {
     "fastmath": {"reassoc", "contract", "nsz", "arcp", "afn"},
+    # Python raises ZeroDivisionError; the branch for it keeps loops from being vectorized.
     "error_model": "numpy",
 }
 
-compiled = njit(
+# Inlined into the callers by LLVM: a call would pass each array as seven numbers, and a block makes
+# hundreds of calls. `_nrt=False` compiles without Numba's reference counts, which slices and calls
+# would otherwise update. In return these functions must not create arrays, and a function that is
+# called from elsewhere must not return one.
+inline_njit = njit(
     no_cpython_wrapper=True, no_cfunc_wrapper=True, forceinline=True, _nrt=False, **_OPTIONS
 )
-"""Compiles a function that compiled functions call, and that makes no arrays.
-
-It becomes part of those that call it: a call hands over each array as seven numbers, and a block's
-calls some hundreds of them.
-
-Numba would count who holds an array at every slice and call, which took a seventh of the time. So
-what is called by others than these must not return arrays: nobody has counted them.
-"""
+"""Decorates a function that only compiled functions call, and that creates no array."""
 
 
-def kept(function: Callable[..., Any], *, parallel: bool = True) -> Any:
-    """Compiles a function for many cores; the machine code is kept where there is a place for it.
+def cached_njit(function: Callable[..., Any], *, parallel: bool = True) -> Any:
+    """Compiles a function that Python calls, and caches its machine code on disk if possible.
 
-    That is beside the function's file or in the user's cache. Numba compiles anew when that file
-    changes or what the function encloses; it knows nothing of other files: see `sources`.
+    The cache is `__pycache__` beside the function's file, or a folder of the user
+    (https://numba.readthedocs.io/en/stable/developer/caching.html). Numba compiles again when that
+    file changes, or a variable that the function encloses; not when another file of this package
+    does. So `train` encloses `source_digest()`.
+
+    Args:
+        function: to be compiled on its first call.
+        parallel: whether `numba.prange` runs on many threads.
     """
     options = {**_OPTIONS, "parallel": parallel, "nogil": True}
     try:
         return njit(function, cache=True, **options)
-    except RuntimeError:  # Numba found no folder to keep it in.
+    except RuntimeError:  # Numba's "no locator available": no folder can be written.
         return njit(function, **options)
 
 
-def sources() -> str:
-    """Returns a digest of the files of this folder."""
+def source_digest() -> str:
+    """Returns the SHA-256 of this package's source files."""
     digest = hashlib.sha256()
     for path in sorted(Path(__file__).parent.glob("*.py")):
         digest.update(path.read_bytes())

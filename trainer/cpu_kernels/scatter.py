@@ -1,4 +1,8 @@
-"""The step itself, by word: a share's rows are written by one core, so no two write one."""
+"""The update of the tables: a batch's gradients scattered to the rows of their words.
+
+Words are partitioned, and one core writes all rows of a partition, in the order of the batch. So
+no two cores write to one row, and sums have the same order on any number of cores.
+"""
 
 from __future__ import annotations
 
@@ -7,105 +11,121 @@ from typing import Any
 import numpy as np
 from numba import float32
 
-from trainer.cpu_kernels.arrays import Floats, Ints, Tables
-from trainer.cpu_kernels.batches import Gradient, Places
-from trainer.cpu_kernels.compilation import compiled
-from trainer.cpu_kernels.llvm_intrinsics import LINE, will_read, will_write
+from trainer.cpu_kernels.buffers import Floats, GradientIndex, Ints, RowGradients, Tables
+from trainer.cpu_kernels.compilation import inline_njit
+from trainer.cpu_kernels.llvm_intrinsics import (
+    CACHE_LINE_FLOATS,
+    prefetch_to_read,
+    prefetch_to_write,
+)
 
-_AHEAD = 8  # Rows that are asked for before their turn.
+# Rows between a prefetch and its use: about the time that a row takes to come from memory.
+_PREFETCH_DISTANCE = 8
 
 
-@compiled
-def share_out(ids: Ints, own: Ints, ends: Ints) -> None:
-    """Lists the places of words, share by share; a word is of the share of its last bits.
+@inline_njit
+def partition_words(ids: Ints, places: Ints, ends: Ints) -> None:
+    """Lists the places of words, partition by partition.
+
+    It is a counting sort by the lowest bits of the id. Deciding it by a branch in the core that
+    writes would be mispredicted half of the time.
 
     Args:
-        ids: [n] int32; negative for padding, which is not listed.
-        own: [n] int32, to be set: places in `ids`, in their order within a share.
-        ends: [shares + 1] int32, to be set: a share's places begin where the one before ends. The
-            number of shares is a power of two.
+        ids: [n] int32; negative for padding, which is left out.
+        places: [n] int32, set: indices of `ids`, ascending within a partition.
+        ends: [partitions + 1] int32, set: places of partition p are those from ends[p] to
+            ends[p + 1]. The number of partitions is a power of two.
     """
-    last = len(ends) - 2
+    low_bits = len(ends) - 2
     ends[:] = 0
     for word in ids:
         if word >= 0:
-            ends[(word & last) + 1] += 1
+            ends[(word & low_bits) + 1] += 1
     total = 0
-    for share in range(1, len(ends)):
-        begin, total = total, total + ends[share]
-        ends[share] = begin
-    for at in range(len(ids)):
-        if ids[at] >= 0:
-            share = (ids[at] & last) + 1
-            own[ends[share]] = at
-            ends[share] += 1
+    for partition in range(1, len(ends)):
+        begin, total = total, total + ends[partition]
+        ends[partition] = begin
+    for i in range(len(ids)):
+        if ids[i] >= 0:
+            partition = (ids[i] & low_bits) + 1
+            places[ends[partition]] = i
+            ends[partition] += 1
 
 
-@compiled
-def _join(contexts: Gradient, places: Places, own: Ints, vector_size: int) -> None:
-    """Adds to the gradients of a share's tokens what the pieces next to theirs have of them."""
-    for at in own:
-        other = places.others[at]
-        if other >= 0:
-            row = places.contexts[at]
+@inline_njit
+def update_partition(ids: Any, tables: Tables, gradients: Any, step: Any, places: Any) -> None:
+    """Updates the rows of a partition's words, by Adagrad or gradient descent.
+
+    All accumulators grow first, as in `trainer.optimizers.Adagrad`, so that a word that occurs
+    twice in a batch is scaled by both.
+
+    Args:
+        ids: tokens and negatives of the batch, [n] int32 each.
+        tables: changed.
+        gradients: `PieceGradients` of the batch without an axis of pieces; `GradientIndex`.
+        step: the learning rate, and D.
+        places: of the partition's tokens, and of its negatives.
+    """
+    (tokens, negatives), (parts, index), (rate, vector_size) = ids, gradients, step
+    token_places, negative_places = places
+    _add_neighbor_pieces(parts.contexts, index, token_places, vector_size)
+    target, context = (tables.target, tables.target_sums), (tables.context, tables.context_sums)
+    if len(tables.target_sums):
+        _grow_sums(target[1], tokens, (parts.targets, index.targets), token_places)
+        _grow_sums(context[1], tokens, (parts.contexts, index.contexts), token_places)
+        _grow_sums(context[1], negatives, (parts.negatives, index.negatives), negative_places)
+    _subtract_rows(target, tokens, (parts.targets, index.targets), rate, token_places)
+    _subtract_rows(context, tokens, (parts.contexts, index.contexts), rate, token_places)
+    _subtract_rows(context, negatives, (parts.negatives, index.negatives), rate, negative_places)
+
+
+@inline_njit
+def _add_neighbor_pieces(
+    contexts: RowGradients, index: GradientIndex, places: Ints, vector_size: int
+) -> None:
+    """Adds the rows that neighbouring pieces have for a partition's tokens to the pieces' own."""
+    for place in places:
+        neighbor = index.neighbor_contexts[place]
+        if neighbor >= 0:
+            row = index.contexts[place]
             total = float32(0)
             for d in range(contexts.rows.shape[1]):
-                value = contexts.rows[row, d] + contexts.rows[other, d]
+                value = contexts.rows[row, d] + contexts.rows[neighbor, d]
                 contexts.rows[row, d] = value
                 total += value * value
-            contexts.squares[row] = total / float32(vector_size)
+            contexts.mean_squares[row] = total / float32(vector_size)
 
 
-@compiled
-def _remember(ids: Ints, squares: Floats, places: Ints, sums: Floats, own: Ints) -> None:
-    """Adds to the accumulators of a share's words."""
-    for at in own:
-        sums[ids[at]] += squares[places[at]]
+@inline_njit
+def _grow_sums(sums: Floats, ids: Ints, gradient: Any, places: Ints) -> None:
+    """Adds the mean squares of the gradient's rows to Adagrad's accumulators.
+
+    Arguments as of `_subtract_rows`.
+    """
+    parts, rows = gradient
+    for place in places:
+        sums[ids[place]] += parts.mean_squares[rows[place]]
 
 
-@compiled
-def _write(ids: Ints, gradient: Any, state: Any, rate: Any, own: Ints) -> None:
-    """Takes the gradient's steps in the rows of a share's words.
+@inline_njit
+def _subtract_rows(state: Any, ids: Ints, gradient: Any, rate: Any, places: Ints) -> None:
+    """Subtracts the scaled rows of the gradient from those of a table.
 
     Args:
-        ids: [n] int32.
-        gradient: [m, D'] float32, and which of its rows belongs to which of the ids.
         state: a table and its accumulators.
+        ids: [n] int32.
+        gradient: `RowGradients`, and the row of each of the ids.
         rate: the learning rate.
-        own: which of the ids are of the share.
+        places: of the ids that are in the partition.
     """
-    (table, sums), (rows, places) = state, gradient
-    for n in range(len(own)):
-        # Rows lie in memory or in another core's cache; they are asked for before their turn.
-        ahead = own[min(n + _AHEAD, len(own) - 1)]
-        for d in range(0, table.shape[1], LINE):
-            will_read(rows, places[ahead], d)
-            will_write(table, ids[ahead], d)
-        at, row = ids[own[n]], places[own[n]]
-        scale = rate / np.sqrt(sums[at]) if len(sums) else rate
+    (table, sums), (parts, rows) = state, gradient
+    for i in range(len(places)):
+        # Rows are in memory or in another core's cache: without a prefetch each one is waited for.
+        ahead = places[min(i + _PREFETCH_DISTANCE, len(places) - 1)]
+        for d in range(0, table.shape[1], CACHE_LINE_FLOATS):
+            prefetch_to_read(parts.rows, rows[ahead], d)
+            prefetch_to_write(table, ids[ahead], d)
+        word, row = ids[places[i]], rows[places[i]]
+        scale = rate / np.sqrt(sums[word]) if len(sums) else rate
         for d in range(table.shape[1]):
-            table[at, d] -= scale * rows[row, d]
-
-
-@compiled
-def update(batch: Any, tables: Tables, gradients: Any, step: Any, own: Any) -> None:
-    """Changes the rows of a share's words; all accumulators first, as `optimizers.Adagrad`.
-
-    Args:
-        batch: tokens and negatives, [n] int32.
-        tables: to be changed.
-        gradients: `Gradients` of the batch, its pieces after each other, and `Places`.
-        step: the learning rate, and D.
-        own: which tokens, and which negatives are the share's.
-    """
-    (tokens, negatives), (found, places), (rate, vector_size) = batch, gradients, step
-    _join(found.contexts, places, own[0], vector_size)
-    if len(tables.target_sums):
-        sums = tables.target_sums, tables.context_sums
-        _remember(tokens, found.targets.squares, places.targets, sums[0], own[0])
-        _remember(tokens, found.contexts.squares, places.contexts, sums[1], own[0])
-        _remember(negatives, found.negatives.squares, places.negatives, sums[1], own[1])
-    target, context = (tables.target, tables.target_sums), (tables.context, tables.context_sums)
-    _write(tokens, (found.targets.rows, places.targets), target, rate, own[0])
-    _write(tokens, (found.contexts.rows, places.contexts), context, rate, own[0])
-    _write(negatives, (found.negatives.rows, places.negatives), context, rate, own[1])
+            table[word, d] -= scale * parts.rows[row, d]

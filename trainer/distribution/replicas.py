@@ -117,7 +117,7 @@ class Replicas:
         self.native, every = native, self._sync_every
         self._steps: Steps
         if native:
-            from trainer.cpu_kernels.steps import NativeSteps
+            from trainer.cpu_kernels.step import NativeSteps
 
             self._steps = NativeSteps(
                 self.model, self.slots, mixed_precision=mixed_precision, tell=tell

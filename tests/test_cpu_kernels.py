@@ -12,9 +12,9 @@ import tensorflow as tf
 
 from pmc2vec.dataset.records import PADDING, RecordShape
 from tests.test_model import SHAPES, D, V, batch_of, draw_records, draw_tables, pairwise
-from trainer.cpu_kernels import arrays, batches, compilation, kernels, steps
+from trainer.cpu_kernels import buffers, compilation, step
 from trainer.cpu_kernels.llvm_intrinsics import HAS_BFLOAT16
-from trainer.cpu_kernels.steps import NativeSteps
+from trainer.cpu_kernels.step import NativeSteps
 from trainer.input_pipeline import Groups
 from trainer.model import SkipGram, gradients
 from trainer.objectives import gradient_function
@@ -32,23 +32,23 @@ def stacked(records, times=1):
     return tuple(np.stack([part.numpy()] * times) for part in batch_of(records))
 
 
-def tables_of(variables, sums=0.0) -> arrays.Tables:
+def tables_of(variables, sums=0.0) -> buffers.Tables:
     copies = [tf.identity(variable).numpy().copy() for variable in variables]
     kept = [np.full(V if sums else 0, sums, np.float32) for _ in range(2)]
-    return arrays.Tables(*copies, *kept)
+    return buffers.Tables(*copies, *kept)
 
 
-def trained(tables, shape, records, *, rates, cores=2, unit=1, piece=1):
+def trained(tables, shape, records, *, rates, cores=2, packing=1, piece=1):
     """Changes the tables; returns [steps, 3] loss, pairs and hits.
 
     Pieces are as short as can be, unless it is said otherwise, so that records have several.
     """
-    sizes = arrays.sizes_of(shape, tables.target.shape[1], unit=unit, piece=piece)
-    return kernels.train(
+    sizes = buffers.kernel_sizes(shape, tables.target.shape[1], packing=packing, piece=piece)
+    return step.train(
         (*stacked(records, max(len(rates), 1)), np.array(rates, np.float32)),
         tuple(tables),
         tuple(sizes),
-        kernels.buffers_of(shape, sizes, len(records), cores),
+        step.new_buffers(shape, sizes, len(records), cores),
         cores,
     ).sum(1)
 
@@ -81,7 +81,7 @@ def test_steps_of_adagrad_are_the_models(shape, tied):
     tables = tables_of(variables, sums=1.0)
     if tied:
         variables = (variables[0],) * 2
-        tables = arrays.Tables(*(tables.target,) * 2, *(tables.target_sums,) * 2)
+        tables = buffers.Tables(*(tables.target,) * 2, *(tables.target_sums,) * 2)
     optimizer = Adagrad(initial=1.0)
     slots = [optimizer.slots(variable) for variable in variables]
     rates = [RATE, RATE / 2, RATE / 4]
@@ -99,12 +99,36 @@ def test_steps_of_adagrad_are_the_models(shape, tied):
     np.testing.assert_allclose(tables.target_sums, slots[0][0].numpy(), rtol=1e-4)
 
 
+@pytest.fixture(scope="module")
+def numpy_step():
+    """Returns the function that the package's README explains the step with."""
+    text = (Path(step.__file__).parent / "README.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    names = {}
+    exec(code, names)
+    return names["train_step"]
+
+
+@pytest.mark.parametrize("shape", [*SHAPES, SHORT_LAST_PIECE], ids=str)
+def test_the_step_in_plain_numpy_that_the_readme_shows_is_that_of_the_kernels(shape, numpy_step):
+    records = draw_records(shape, seed=8)
+    start = [variable.numpy() / 4 for variable in draw_tables(seed=8)]
+    tables = tables_of(start, sums=0.5)
+    trained(tables, shape, records, rates=[RATE])
+    expected = [table.astype(np.float64) for table in tables_of(start, sums=0.5)]
+    batch = [(record.tokens, record.windows, record.negatives) for record in records]
+    numpy_step(*expected, batch, shape=shape, rate=RATE)
+    assert np.abs(tables.context - start[1]).max() > 0.01
+    for ours, plain in zip(tables, expected, strict=True):
+        np.testing.assert_allclose(ours, plain, rtol=1e-6, atol=1e-6)
+
+
 @NEEDS_BFLOAT16
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_mixed_precision_is_that_of_the_model(shape):
     records, variables = draw_records(shape, seed=6), draw_tables(seed=6)
     tables = tables_of(variables)
-    ((loss, pairs, _),) = trained(tables, shape, records, rates=[RATE], unit=2)
+    ((loss, pairs, _),) = trained(tables, shape, records, rates=[RATE], packing=2)
     mixed, batch = gradient_function(mixed_precision=True), batch_of(records)
     found = tf.function(lambda: mixed(*variables, batch, shape), jit_compile=True)()
     exact = gradients(*variables, batch_of(records), shape)
@@ -131,14 +155,19 @@ def test_any_number_of_dimensions(size):
     np.testing.assert_allclose(tables.target, variables[0].numpy(), rtol=1e-4, atol=2e-5)
 
 
-@pytest.mark.parametrize("unit", [1, pytest.param(2, marks=NEEDS_BFLOAT16)])
-def test_the_bits_do_not_depend_on_the_number_of_cores(unit):
+@pytest.mark.parametrize("packing", [1, pytest.param(2, marks=NEEDS_BFLOAT16)])
+def test_the_bits_do_not_depend_on_the_number_of_cores(packing):
     shape = SHAPES[0]
     found = []
     for cores in (1, 2, 3):
         tables = tables_of(draw_tables(seed=5), sums=0.5)
         trained(
-            tables, shape, draw_records(shape, seed=5), rates=[RATE] * 4, cores=cores, unit=unit
+            tables,
+            shape,
+            draw_records(shape, seed=5),
+            rates=[RATE] * 4,
+            cores=cores,
+            packing=packing,
         )
         found.append(tables)
     assert np.abs(found[0].target - draw_tables(seed=5)[0].numpy()).max() > 0.01
@@ -161,20 +190,21 @@ def test_a_record_may_be_taken_in_pieces(shape):
 
 @pytest.mark.parametrize("shape", [*SHAPES, SHORT_LAST_PIECE], ids=str)
 def test_each_word_of_a_batch_has_a_row_of_the_gradients(shape):
-    sizes = arrays.sizes_of(shape, D, piece=1)
-    found, places = (of(shape, sizes, 3) for of in (batches.gradients_of, batches.places_of))
-    rows = {"targets": shape.length, "contexts": shape.length, "negatives": shape.negatives}
-    for name, length in rows.items():
-        taken = getattr(places, name)
-        assert len(set(taken)) == len(taken) == 3 * length
-        assert taken.max() < getattr(found, name).squares.size
-    others = places.others[places.others >= 0]
+    sizes = buffers.kernel_sizes(shape, D, piece=1)
+    gradients_of_batch = buffers.new_gradients(sizes, 3)
+    index = buffers.gradient_index(shape, sizes, 3)
+    lengths = {"targets": shape.length, "contexts": shape.length, "negatives": shape.negatives}
+    for name, length in lengths.items():
+        rows = getattr(index, name)
+        assert len(set(rows)) == len(rows) == 3 * length
+        assert rows.max() < getattr(gradients_of_batch, name).mean_squares.size
+    neighbors = index.neighbor_contexts[index.neighbor_contexts >= 0]
     ends = range(sizes.piece, shape.length, sizes.piece)
     near = [
         t for t in range(shape.length) for end in ends if -shape.window <= t - end < shape.window
     ]
-    assert len(set(others)) == len(others) == 3 * len(near)
-    assert not set(others) & set(places.contexts)
+    assert len(set(neighbors)) == len(neighbors) == 3 * len(near)
+    assert not set(neighbors) & set(index.contexts)
 
 
 def test_measuring_changes_nothing():
@@ -209,40 +239,40 @@ def test_large_logits_neither_overflow_nor_vanish():
 
 def test_what_is_written_into_a_variables_memory_is_its_value(tmp_path):
     variable = tf.Variable(tf.zeros([100, 16]))
-    steps.memory(variable)[3, 4] = 7
+    step.variable_memory(variable)[3, 4] = 7
     assert variable.numpy()[3, 4] == 7
     saved = tf.train.Checkpoint(v=variable).save(str(tmp_path / "v"))
     variable.assign(tf.ones([100, 16]))
-    steps.memory(variable)[0, 0] = 2
+    step.variable_memory(variable)[0, 0] = 2
     assert variable.numpy()[0, :2].tolist() == [2, 1]
     tf.train.Checkpoint(v=variable).restore(saved).assert_consumed()
-    assert steps.memory(variable)[3, 4] == variable.numpy()[3, 4] == 7
+    assert step.variable_memory(variable)[3, 4] == variable.numpy()[3, 4] == 7
 
 
-def large_pages(place: int) -> int:
-    """Returns how many kB of the mapping around an address are in large pages."""
+def huge_page_kb(address: int) -> int:
+    """Returns how many kB of the mapping around an address are in huge pages."""
     inside = False
     for line in Path("/proc/self/smaps").read_text().splitlines():
         if bounds := re.match(r"([0-9a-f]+)-([0-9a-f]+) ", line):
-            inside = int(bounds[1], 16) <= place < int(bounds[2], 16)
+            inside = int(bounds[1], 16) <= address < int(bounds[2], 16)
         elif inside and line.startswith("AnonHugePages"):
             return int(line.split()[1])
     return 0
 
 
-@pytest.mark.skipif(not hasattr(mmap, "MADV_HUGEPAGE"), reason="large pages are Linux's")
-def test_memory_in_use_moves_to_large_pages():
+@pytest.mark.skipif(not hasattr(mmap, "MADV_HUGEPAGE"), reason="huge pages are Linux's")
+def test_memory_in_use_moves_to_huge_pages():
     room = mmap.mmap(-1, 16 << 20, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     room.madvise(mmap.MADV_NOHUGEPAGE)
     numbers = np.frombuffer(room, np.uint8)
     numbers[:] = np.arange(len(numbers)) % 251
     middle = numbers.ctypes.data + len(numbers) // 2
-    assert large_pages(middle) == 0
-    moved = steps.ask_for_large_pages(numbers.ctypes.data + 5, len(numbers) - 10)
+    assert huge_page_kb(middle) == 0
+    moved = step.move_to_huge_pages(numbers.ctypes.data + 5, len(numbers) - 10)
     assert np.array_equal(numbers, np.arange(len(numbers)) % 251)
     if not moved:
-        pytest.skip("this system moves nothing to large pages")
-    assert large_pages(middle) >= 12 << 10
+        pytest.skip("this system moves nothing to huge pages")
+    assert huge_page_kb(middle) >= 12 << 10
 
 
 def test_steps_train_the_models_own_tables_in_calls_of_any_length():
@@ -267,13 +297,13 @@ def test_preparing_compiles_what_the_first_batch_needs_and_trains_nothing(monkey
     model = SkipGram(shape, words=V, vector_size=D, seed=1)
     slots = tuple(Adagrad().slots(table) for table in (model.target, model.context))
     before = [part.numpy() for part in (model.target, model.context, slots[0][0], slots[1][0])]
-    given, train = [], kernels.train
+    given, train = [], step.train
 
     def noted(*args):
         given.append(numba.typeof(args))  # What machine code is compiled for.
         return train(*args)
 
-    monkeypatch.setattr(kernels, "train", noted)
+    monkeypatch.setattr(step, "train", noted)
     native = NativeSteps(model, slots)
     native.prepare(records=1)
     after = [part.numpy() for part in (model.target, model.context, slots[0][0], slots[1][0])]
@@ -283,27 +313,27 @@ def test_preparing_compiles_what_the_first_batch_needs_and_trains_nothing(monkey
     assert given[0] == given[1]
 
 
-def test_code_that_cannot_be_kept_is_compiled_all_the_same():
+def test_code_that_cannot_be_cached_is_compiled_all_the_same():
     names = {}
     exec("def double(x):\n    return 2 * x", names)  # It has no file.
-    assert compilation.kept(names["double"])(21) == 42
+    assert compilation.cached_njit(names["double"])(21) == 42
 
 
 def test_who_waits_for_the_compiler_is_told(monkeypatch):
     told: list[str] = []
-    monkeypatch.setattr(steps, "_PATIENCE", 0.01)
-    with steps._patience(told.append):
+    monkeypatch.setattr(step, "_COMPILING_AFTER", 0.01)
+    with step._tell_if_slow(told.append):
         time.sleep(0.3)
     assert told == ["compiling the step for this processor, once; it takes half a minute"]
-    monkeypatch.setattr(steps, "_PATIENCE", 60)
-    with steps._patience(told.append):
+    monkeypatch.setattr(step, "_COMPILING_AFTER", 60)
+    with step._tell_if_slow(told.append):
         pass
     assert len(told) == 1
 
 
-def test_code_that_is_kept_is_that_of_these_sources():
-    (cell,) = kernels.train.py_func.__closure__
-    assert cell.cell_contents == compilation.sources()
+def test_cached_code_is_that_of_these_sources():
+    (cell,) = step.train.py_func.__closure__
+    assert cell.cell_contents == compilation.source_digest()
 
 
 def test_padding_has_no_gradient():
