@@ -1,26 +1,25 @@
-"""How fast archives become a corpus, against the tools people use, in one run.
+"""Speed from archives of articles to a corpus, beside the tools that people use for parts of it.
 
-    python benchmarks/corpus.py bulk/*.tar.gz [--keywords cancer melanoma] [--workers 2]
+    python -m benchmarks.corpus bulk/*.tar.gz [--keywords cancer melanoma] [--workers 2]
 
-Every row is a run of its own that does one thing to all archives, with so many workers:
+A row is a process that does one thing to all archives, with so many workers:
 
-    gunzip            inflate the archives, no more
-    lxml parse        and parse every member
-    pubmed_parser     and parse_pubmed_xml and parse_pubmed_paragraph on every member
-    keyword filter    find out which articles mention a keyword, without Beam
+    gunzip            inflates the archives
+    lxml parse        inflates them and parses every article
+    pubmed_parser     parse_pubmed_xml and parse_pubmed_paragraph on every article
+    keyword filter    finds the articles that mention a keyword, without Beam
     filtered corpus   `pmc2vec build --keywords ... --stop_after corpus`, with Beam's start
-    corpus            the same without a filter
+    corpus            the same without keywords
 
-Figures are medians over the repeats, taken in turn; MB are of XML. pubmed_parser brings a package
-named `tests`, so it lives in an environment of its own: `--pubmed_parser PYTHON` names its Python,
-and without it the row is left out.
+Figures are medians of the repeats, in each of which all rows take turns; MB are of XML.
+pubmed_parser installs a package named `tests`, so it needs an environment of its own:
+`--pubmed_parser PYTHON` names that one's Python. Without it the row is left out.
 """
 
 from __future__ import annotations
 
 import argparse
 import gzip
-import os
 import resource
 import statistics
 import subprocess
@@ -35,12 +34,12 @@ from pathlib import Path
 Paths = list[str]
 
 
-def members(paths: Paths) -> Iterator[bytes]:
+def archive_members(paths: Paths) -> Iterator[bytes]:
     """Yields every file in every archive."""
     for path in paths:
         with tarfile.open(path, "r|gz", bufsize=1 << 18) as tar:
             for member in tar:
-                tar.members = []
+                tar.members = []  # Or tarfile keeps all of them.
                 if content := tar.extractfile(member):
                     yield content.read()
 
@@ -56,7 +55,7 @@ def lxml_parse(path: str, _keywords: list[str]) -> None:
     """Parses every member."""
     from lxml import etree
 
-    for data in members([path]):
+    for data in archive_members([path]):
         try:
             etree.fromstring(data)
         except etree.XMLSyntaxError:
@@ -64,7 +63,7 @@ def lxml_parse(path: str, _keywords: list[str]) -> None:
 
 
 def keyword_filter(path: str, keywords: list[str]) -> None:
-    """Finds out of every article whether it is kept."""
+    """Decides for every article whether the keywords select it."""
     from beam_pipelines.inputs import archives
     from beam_pipelines.jats import article_reader
     from beam_pipelines.text.filters import ArticleFilter, may_mention
@@ -84,7 +83,7 @@ def keyword_filter(path: str, keywords: list[str]) -> None:
 
 
 def write_corpus(paths: Paths, keywords: tuple[str, ...], workers: int) -> None:
-    """Builds the corpus of the articles that mention a keyword, or of all."""
+    """Builds the corpus of the articles that mention a keyword, or of all without keywords."""
     from beam_pipelines.build import build_corpus
     from beam_pipelines.config import BuildConfig
 
@@ -98,42 +97,42 @@ def pubmed_parser(path: str, _keywords: list[str]) -> None:
     import pubmed_parser as parser
 
     with tempfile.TemporaryDirectory() as folder:
-        article = Path(folder, "article.nxml")  # it reads files
-        for data in members([path]):
+        article = Path(folder, "article.nxml")  # It reads files only.
+        for data in archive_members([path]):
             article.write_bytes(data)
             try:
                 parser.parse_pubmed_xml(str(article))
                 parser.parse_pubmed_paragraph(str(article), all_paragraph=True)
-            except Exception:  # noqa: BLE001  # it has no error of its own
+            except Exception:  # noqa: BLE001  # It has no error class.
                 continue
 
 
-OF_ARCHIVES: dict[str, Callable[[str, list[str]], None]] = {
+ARCHIVE_TASKS: dict[str, Callable[[str, list[str]], None]] = {
     "gunzip": gunzip,
     "lxml parse": lxml_parse,
     "pubmed_parser": pubmed_parser,
     "keyword filter": keyword_filter,
 }
-TASKS = (*OF_ARCHIVES, "filtered corpus", "corpus")
+TASKS = (*ARCHIVE_TASKS, "filtered corpus", "corpus")
 
 
-def do(task: str, paths: Paths, keywords: list[str], workers: int) -> None:
-    """Does one task to all archives."""
-    if task not in OF_ARCHIVES:
+def run_task(task: str, paths: Paths, keywords: list[str], workers: int) -> None:
+    """Does a task to all archives, with so many worker processes."""
+    if task not in ARCHIVE_TASKS:
         write_corpus(paths, tuple(keywords) if task == "filtered corpus" else (), workers)
         return
     largest_first = sorted(paths, key=lambda path: -Path(path).stat().st_size)
     with ProcessPoolExecutor(workers) as pool:
-        for _ in pool.map(OF_ARCHIVES[task], largest_first, [keywords] * len(paths)):
+        for _ in pool.map(ARCHIVE_TASKS[task], largest_first, [keywords] * len(paths)):
             pass
 
 
 def measure(task: str, python: str, options: argparse.Namespace) -> tuple[float, float]:
-    """Returns (seconds, MB of the largest process) of one task in a process of its own."""
+    """Runs a task in a process of its own; returns its seconds, and the MB of the largest process."""
     command = [python, __file__, *options.archives, "--keywords", *options.keywords,
                "--workers", str(options.workers), "--task", task]  # fmt: skip
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    seconds, peak = done.stdout.split()[-2:]
+    process = subprocess.run(command, capture_output=True, text=True, check=True)
+    seconds, peak = process.stdout.split()[-2:]
     return float(seconds), float(peak)
 
 
@@ -151,12 +150,12 @@ def main() -> None:
     options = parser.parse_args()
     if options.task:
         began = time.perf_counter()
-        do(options.task, options.archives, options.keywords, options.workers)
+        run_task(options.task, options.archives, options.keywords, options.workers)
         seconds = time.perf_counter() - began
-        used = (resource.getrusage(of) for of in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-        print(seconds, max(each.ru_maxrss for each in used) / 1024)
+        usages = map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+        print(seconds, max(usage.ru_maxrss for usage in usages) / 1024)
         return
-    sizes = [len(data) for data in members(options.archives)]
+    sizes = [len(data) for data in archive_members(options.archives)]
     count, megabytes = len(sizes), sum(sizes) / 1e6
     tasks = [task for task in TASKS if task != "pubmed_parser" or options.pubmed_parser]
     runs: dict[str, list[tuple[float, float]]] = {task: [] for task in tasks}
@@ -167,16 +166,19 @@ def main() -> None:
     from rich.console import Console
     from rich.table import Table
 
+    from benchmarks.machine import describe_machine
+
     table = Table("", "MB/s", "articles/s", "times gunzip", "peak MB", box=None)
     base = statistics.median(seconds for seconds, _ in runs["gunzip"])
     for task, measured in runs.items():
         seconds = statistics.median(s for s, _ in measured)
         table.add_row(task, f"{megabytes / seconds:,.1f}", f"{count / seconds:,.0f}",
                       f"{seconds / base:,.1f}", f"{max(p for _, p in measured):,.0f}")  # fmt: skip
-    console = Console(width=100)
+    console = Console(width=110)
+    console.print(describe_machine(), highlight=False, soft_wrap=True)
     console.print(
         f"{count:,} articles, {megabytes:,.0f} MB of XML in {len(options.archives)} archives; "
-        f"{options.workers} workers on {os.cpu_count()} cores; medians of {options.repeats}"
+        f"{options.workers} workers; medians of {options.repeats}"
     )
     console.print(table)
 

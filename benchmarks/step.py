@@ -1,26 +1,24 @@
-"""Where the time of a training step goes, against what this machine could do.
+"""Time of a training step, against what the processor and the memory allow.
 
-    python -m benchmarks.step [--words 72603] [--vector_size 128] [--threads 2]
+    python -m benchmarks.step [--words 72603] [--vector_size 128] [--threads 2] [--dataset DATASET]
 
-Batches are made up: words by Zipf's law after word2vec's subsampling, sentences of 16 tokens. A row
-is the median of some rounds, all variants in turn in each; a round is 50 steps in one call, without
-an input pipeline. The bound is the time of the step's products at the speed of the best large
-float32 product here, measured before; for the native step those of the band and the negatives, for
-XLA's those of the square. The native step's batches differ from each other, as in a training: the
-rows of one that comes again are still in a cache. XLA's are one.
+Batches are synthetic: words by Zipf's law after word2vec's subsampling, sentences of 16 tokens. A
+row is the median of some rounds, in each of which all rows take turns; a round is 50 steps in one
+call, from batches that lie in memory. The native step's batches differ from each other, as in a
+training: the rows of a batch that comes again are still in the cache. XLA's are one.
 
     native             what `pmc2vec train` runs on one CPU
     gradients          the same without the update of the tables
-    one core           the same as `native` on one core
-    float32, bfloat16  the same with products of these; `native` has what is faster here
-    S 16, K 32 ...     the native step with other blocks; 4,096 tokens ...: with other batches
-    XLA                what it runs for other architectures, and on GPUs
-    without XLA        the same operations, one after the other
-    XLA: gradients     loss and gradients, without the update
-    XLA: gather        rows of tokens, frames and negatives, summed
-    XLA: products      the three matrix products
-    XLA: update        Adagrad with the rows of a step, scattered
-    XLA: bfloat16      the step with products in bfloat16
+    one core           the same as `native`, on one core
+    float32, bfloat16  the same with such products; `native` has what is faster here
+    S 16, K 32 ...     the same with other blocks: S tokens, K negatives
+    4,096 tokens ...   the same with other batches
+    XLA                what `pmc2vec train` runs for other architectures and on GPUs
+
+On a machine with a GPU only XLA is measured, there. The bounds are the step's products at the speed
+of a large float32 product, and its rows at the speed of a large copy, measured before. With a
+dataset it also measures the input pipeline alone: an epoch with stored windows and negatives, and
+one that draws them anew.
 """
 
 from __future__ import annotations
@@ -30,123 +28,159 @@ import os
 import statistics
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numba
 import numpy as np
 import tensorflow as tf
 
-from benchmarks.batches import BLOCK, made_up, shape_of
-from benchmarks.machine import gflops
-from trainer import objectives
-from trainer.cpu_kernels import arrays, kernels
-from trainer.cpu_kernels.llvm_intrinsics import FASTER_IN_BFLOAT16, HAS_BFLOAT16, HIGH
-from trainer.model import SkipGram, frame, gradients
+from benchmarks import machine
+from pmc2vec.dataset.records import SENTENCE_START, RecordShape
+from pmc2vec.dataset.vocabulary import keep_probabilities, noise_distribution
+from trainer.cpu_kernels import step
+from trainer.cpu_kernels.buffers import Tables, kernel_sizes
+from trainer.cpu_kernels.llvm_intrinsics import FASTER_IN_BFLOAT16, HAS_BFLOAT16
+from trainer.distribution.single_device import XlaSteps
+from trainer.input_pipeline import GROUP, Batch, Groups, open_dataset, training_batches
+from trainer.model import SkipGram
+from trainer.objectives import gradient_function
 from trainer.optimizers import Adagrad
 
-Work = Callable[[], Any]
-STEPS = 50
-SHAPES = ((8, 16), (16, 32), (32, 32), (32, 64))
-TOKENS = 2048
+STEPS_PER_CALL = 50
+DEFAULT_TOKENS = 2048
+DEFAULT_BLOCK = (16, 16)  # S and K.
+OTHER_BLOCKS = ((8, 16), (16, 32), (32, 32), (32, 64))
+LEARNING_RATE = 0.15
 
 
-def many(work: Callable[[], Any], *, compiled: bool = True) -> Work:
-    """Returns a call that does the work STEPS times; what it returns is added up."""
-    once = tf.function(work, jit_compile=True) if compiled else work
+class Row(NamedTuple):
+    """A line of the table.
 
-    @tf.function
-    def call() -> Any:
-        total = tf.constant(0.0)
-        for _ in tf.range(STEPS):
-            total += once()
-        return total
+    Attributes:
+        run: does `STEPS_PER_CALL` steps and waits for their end.
+        shape: of the records.
+        tokens: in a batch.
+        banded: whether it computes the band of contexts alone.
+    """
 
-    return call
+    run: Callable[[], Any]
+    shape: RecordShape
+    tokens: int
+    banded: bool
 
 
-def native(options: argparse.Namespace, block: int, negatives: int, tokens: int = TOKENS, *,
-           cores: int = 0, update: bool = True,
-           bfloat16: bool = FASTER_IN_BFLOAT16) -> Work:  # fmt: skip
-    """Returns whole steps of blocks of such a shape, by our own machine code."""
-    shape, size = shape_of(block, negatives), options.vector_size
-    batches = [made_up(options.words, shape, tokens, seed) for seed in range(STEPS)]
-    batch = [np.stack(parts) for parts in zip(*batches, strict=True)]
-    rates = np.full(STEPS if update else 0, 0.15, np.float32)
+def record_shape(block: int, block_negatives: int) -> RecordShape:
+    """Returns the shape of `pmc2vec build`'s records with such blocks."""
+    return RecordShape(
+        length=512, block=block, block_negatives=block_negatives, window=5, negative=5
+    )
+
+
+def synthetic_batch(words: int, shape: RecordShape, tokens: int, seed: int = 1) -> Batch:
+    """Returns a batch of so many tokens; another seed makes another batch."""
+    rng = np.random.default_rng(seed)
+    counts = (1e7 / np.arange(1, words + 1)).astype(np.int64) + 1
+    subsampled = counts * keep_probabilities(counts, 1e-3)
+    records = tokens // shape.length
+    windows = rng.integers(1, shape.window + 1, [records, shape.length]).astype(np.uint8)
+    windows[:, ::16] |= SENTENCE_START
+    token_ids = rng.choice(words, [records, shape.length], p=subsampled / subsampled.sum())
+    negatives = rng.choice(words, [records, shape.negatives], p=noise_distribution(counts))
+    return Batch(
+        tf.constant(token_ids, tf.int32), tf.constant(windows), tf.constant(negatives, tf.int32)
+    )
+
+
+def native_row(
+    options: argparse.Namespace,
+    block: tuple[int, int] = DEFAULT_BLOCK,
+    tokens: int = DEFAULT_TOKENS,
+    *,
+    cores: int = 0,
+    update: bool = True,
+    bfloat16: bool = FASTER_IN_BFLOAT16,
+) -> Row:
+    """Returns steps of the machine code for one CPU, with Adagrad."""
+    shape, size = record_shape(*block), options.vector_size
+    batches = [synthetic_batch(options.words, shape, tokens, i) for i in range(STEPS_PER_CALL)]
+    stacked = [np.stack(parts) for parts in zip(*batches, strict=True)]
+    rates = np.full(STEPS_PER_CALL if update else 0, LEARNING_RATE, np.float32)
     model = SkipGram(shape, words=options.words, vector_size=size, seed=1)
-    kept = [np.ones(options.words, np.float32) for _ in range(2)]
-    tables = arrays.Tables(model.target.numpy(), model.context.numpy(), *kept)
+    sums = [np.ones(options.words, np.float32) for _ in range(2)]
+    tables = Tables(model.target.numpy(), model.context.numpy(), *sums)
     cores = cores or options.threads
-    sizes = arrays.sizes_of(shape, size, unit=2 if bfloat16 else 1)
-    room = kernels.buffers_of(shape, sizes, tokens // shape.length, cores)
+    sizes = kernel_sizes(shape, size, packing=2 if bfloat16 else 1)
+    buffers = step.new_buffers(shape, sizes, tokens // shape.length, cores)
 
-    def call() -> Any:
+    def run() -> Any:
         numba.set_num_threads(cores)
-        given = (*batch, rates)
-        found = kernels.train(given, tuple(tables), tuple(sizes), room, cores)
-        return found[:, :, 0].sum()
+        return step.train((*stacked, rates), tuple(tables), tuple(sizes), buffers, cores)
 
-    return call
+    return Row(run, shape, tokens, banded=True)
 
 
-def xla(options: argparse.Namespace, *, bfloat16: bool = False, compiled: bool = True) -> Work:
-    """Returns whole steps of the default blocks, by TensorFlow."""
-    shape = shape_of(*BLOCK)
-    compute = objectives.gradient_function(mixed_precision=bfloat16)
+def xla_row(
+    options: argparse.Namespace, tokens: int = DEFAULT_TOKENS, *, bfloat16: bool = False
+) -> Row:
+    """Returns steps of the program that XLA compiles, on the GPU if there is one."""
+    shape = record_shape(*DEFAULT_BLOCK)
     model = SkipGram(
-        shape, words=options.words, vector_size=options.vector_size, seed=1, compute=compute
+        shape,
+        words=options.words,
+        vector_size=options.vector_size,
+        seed=1,
+        compute=gradient_function(mixed_precision=bfloat16),
     )
-    optimizer, batch = Adagrad(), made_up(options.words, shape, TOKENS)
-    slots = [optimizer.slots(table) for table in (model.target, model.context)]
-
-    def once() -> Any:
-        found = model.gradients(batch)
-        optimizer.update(model.target, slots[0], found.target, tf.constant(0.15))
-        optimizer.update(model.context, slots[1], found.context, tf.constant(0.15))
-        return found.totals.loss
-
-    return many(once, compiled=compiled)
-
-
-def pieces(options: argparse.Namespace) -> dict[str, Work]:
-    """Returns the pieces of XLA's step with the default blocks, each by itself."""
-    shape = shape_of(*BLOCK)
-    model = SkipGram(shape, words=options.words, vector_size=options.vector_size, seed=1)
-    batch = made_up(options.words, shape, TOKENS)
-    ids = tf.reshape(batch.tokens, [-1, shape.blocks, shape.block])
-    framed = tf.concat(
-        [frame(ids, shape.window), tf.reshape(batch.negatives, [*ids.shape[:2], -1])], 2
-    )
-    found = gradients(model.target, model.context, batch, shape)
     optimizer = Adagrad()
     slots = optimizer.slots(model.target), optimizer.slots(model.context)
-    targets, candidates = tf.gather(model.target, ids), tf.gather(model.context, framed)
-    rate = tf.constant(1e-9)
+    steps = XlaSteps(tf.distribute.get_strategy(), model, optimizer, slots)
+    batch = synthetic_batch(options.words, shape, tokens)
+    group = tuple(tf.identity(tf.stack([part] * GROUP)) for part in batch)
+    repeated = tf.data.Dataset.from_tensors(group).repeat()
+    if tf.config.list_logical_devices("GPU"):
+        repeated = repeated.apply(tf.data.experimental.prefetch_to_device("/gpu:0", 2))
+    groups = Groups(repeated)
+    rates = np.full(STEPS_PER_CALL, LEARNING_RATE, np.float32)
+    return Row(lambda: steps.run(groups, STEPS_PER_CALL, rates), shape, tokens, banded=False)
 
-    def gather() -> Any:
-        rows = tf.gather(model.target, ids), tf.gather(model.context, framed)
-        return sum(tf.reduce_sum(each) for each in rows)
 
-    def products() -> Any:
-        logits = tf.matmul(candidates, targets, transpose_b=True)
-        back = tf.matmul(logits, targets), tf.matmul(logits, candidates, transpose_a=True)
-        return sum(tf.reduce_sum(each) for each in back)
-
-    def update() -> Any:
-        optimizer.update(model.target, slots[0], found.target, rate)
-        optimizer.update(model.context, slots[1], found.context, rate)
-        return rate
-
-    def loss_and_gradients() -> Any:
-        every = model.gradients(batch)
-        parts = (*every.target, *every.context)
-        return every.totals.loss + sum(tf.reduce_sum(part.rows) for part in parts)
-
+def cpu_rows(options: argparse.Namespace) -> dict[str, Row]:
+    """Returns the table's rows on a machine without a GPU."""
     return {
-        "XLA: gradients": many(loss_and_gradients),
-        "XLA: gather": many(gather),
-        "XLA: products": many(products),
-        "XLA: update": many(update),
+        "native": native_row(options),
+        "gradients": native_row(options, update=False),
+        "one core": native_row(options, cores=1),
+        "float32": native_row(options, bfloat16=False),
+        "bfloat16": native_row(options, bfloat16=HAS_BFLOAT16),
+        **{f"S {s}, K {k}": native_row(options, (s, k)) for s, k in OTHER_BLOCKS},
+        **{f"{n:,} tokens": native_row(options, tokens=n) for n in (1024, 4096, 8192)},
+        "XLA": xla_row(options),
+        "XLA, bfloat16": xla_row(options, bfloat16=True),
     }
+
+
+def gpu_rows(options: argparse.Namespace) -> dict[str, Row]:
+    """Returns the table's rows on a machine with a GPU."""
+    return {
+        f"{n:,} tokens{', bfloat16' * bfloat16}": xla_row(options, n, bfloat16=bfloat16)
+        for n in (2048, 8192, 32768)
+        for bfloat16 in (False, True)
+    }
+
+
+def input_rate(folder: str, epoch: int) -> float:
+    """Returns how many targets in a second the input pipeline makes of an epoch, without a step."""
+    dataset = open_dataset(folder)
+    records = DEFAULT_TOKENS // dataset.manifest.shape.length
+    seconds = []
+    for _ in range(3):
+        began, count = time.perf_counter(), 0
+        for group in training_batches(
+            dataset, epoch=epoch, seed=1, records=records, redraw=True, grouped=True
+        ):
+            count += int(np.prod(group.tokens.shape))
+        seconds.append((time.perf_counter() - began) / count)
+    return 1 / min(seconds)
 
 
 def main() -> None:
@@ -158,43 +192,45 @@ def main() -> None:
     parser.add_argument("--vector_size", type=int, default=128)
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--dataset", help="measure its input pipeline too")
     options = parser.parse_args()
-    os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # As `trainer.cpu_kernels.steps`.
+    os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # As `NativeSteps` sets it.
     tf.config.threading.set_intra_op_parallelism_threads(options.threads)
-    best = gflops() * 1e9
+    on_gpu = bool(tf.config.list_logical_devices("GPU"))
+    print(machine.describe_machine())
+    gflops = machine.gpu_matmul_gflops("float32") if on_gpu else machine.matmul_gflops()
+    gigabytes = machine.gpu_copy_gigabytes() if on_gpu else machine.copy_gigabytes()
+    print(f"large float32 product {gflops:,.0f} GFLOP/s, large copy {gigabytes:,.0f} GB/s")
+    if on_gpu:
+        print(f"large bfloat16 product {machine.gpu_matmul_gflops('bfloat16'):,.0f} GFLOP/s")
+    size = f"{options.words:,} words, {options.vector_size} dimensions, {options.threads} threads"
+    print(f"{size}; medians of {options.rounds} rounds of {STEPS_PER_CALL} steps\n", flush=True)
 
-    near = 10 + HIGH
-    band, square = near + BLOCK[1], BLOCK[0] + 10 + BLOCK[1]  # Columns of a target's products.
-    rows: dict[str, tuple[Work, int, int]] = {
-        "native": (native(options, *BLOCK), TOKENS, band),
-        "gradients": (native(options, *BLOCK, update=False), TOKENS, band),
-        "one core": (native(options, *BLOCK, cores=1), TOKENS, band),
-        "float32": (native(options, *BLOCK, bfloat16=False), TOKENS, band),
-        "bfloat16": (native(options, *BLOCK, bfloat16=HAS_BFLOAT16), TOKENS, band),
-        **{f"S {s}, K {k}": (native(options, s, k), TOKENS, near + k) for s, k in SHAPES},
-        **{f"{n:,} tokens": (native(options, *BLOCK, n), n, band) for n in (1024, 4096, 8192)},
-        "XLA": (xla(options), TOKENS, square),
-        "without XLA": (xla(options, compiled=False), TOKENS, square),
-        **{name: (work, TOKENS, square) for name, work in pieces(options).items()},
-        "XLA: bfloat16": (xla(options, bfloat16=True), TOKENS, square),
-    }
+    rows = gpu_rows(options) if on_gpu else cpu_rows(options)
     seconds: dict[str, list[float]] = {name: [] for name in rows}
-    for work, _, _ in rows.values():
-        work()
+    for row in rows.values():
+        row.run()  # Compiles it.
     for _ in range(options.rounds):
-        for name, (work, _, _) in rows.items():
+        for name, row in rows.items():
             began = time.perf_counter()
-            float(work())
-            seconds[name].append((time.perf_counter() - began) / STEPS)
-    size = f"{options.words:,} words, {options.vector_size} dimensions"
-    print(f"{size}, {options.threads} threads; large product {best / 1e9:.0f} GFLOP/s; ", end="")
-    print(f"medians of {options.rounds} rounds\n")
-    print(f"{'':18}{'ms':>8}{'lowest':>8}{'M targets/s':>13}{'of bound':>10}")
-    for name, (_, tokens, width) in rows.items():
-        took = statistics.median(seconds[name])
-        bound = tokens * 3 * 2 * width * options.vector_size / best
-        print(f"{name:18}{took * 1e3:8.2f}{min(seconds[name]) * 1e3:8.2f}"
-              f"{tokens / took / 1e6:13.2f}{bound / took:10.0%}")  # fmt: skip
+            row.run()
+            seconds[name].append((time.perf_counter() - began) / STEPS_PER_CALL)
+    print(f"{'':24}{'us/step':>9}{'lowest':>9}{'ns/token':>10}{'M targets/s':>13}"
+          f"{'of products':>13}{'of memory':>11}")  # fmt: skip
+    for name, row in rows.items():
+        median, targets = statistics.median(seconds[name]), row.tokens
+        operations = machine.operations_per_target(
+            row.shape, options.vector_size, banded=row.banded
+        )
+        moved = machine.bytes_per_target(row.shape, options.vector_size)
+        print(f"{name:24}{median * 1e6:9,.0f}{min(seconds[name]) * 1e6:9,.0f}"
+              f"{median / targets * 1e9:10.1f}{targets / median / 1e6:13.2f}"
+              f"{targets * operations / gflops / 1e9 / median:13.0%}"
+              f"{targets * moved / gigabytes / 1e9 / median:11.0%}")  # fmt: skip
+    for epoch in (0, 1) if options.dataset else ():
+        rate = input_rate(options.dataset, epoch)
+        print(f"input pipeline, epoch {epoch}: {rate / 1e6:.1f} M targets/s", flush=True)
+    print(f"load {os.getloadavg()[0]:.1f} at the end")
 
 
 if __name__ == "__main__":

@@ -1,21 +1,19 @@
-"""pmc2vec against gensim: speed, memory and agreement with people, on the same tokens, in one run.
+"""pmc2vec against gensim on the same tokens: speed, memory and agreement with human judgements.
 
-    python -m benchmarks.training dataset --pairs pairs/*.txt --epochs 1 5 --seeds 1 2 3
-    python -m benchmarks.training dataset --pairs pairs/*.txt --train="--alpha 0.3"
+    python -m benchmarks.training DATASET --pairs pairs/*.txt --epochs 1 5 --seeds 1 2 3
+    python -m benchmarks.training DATASET --pairs pairs/*.txt --train="--alpha 0.3"
 
-`dataset` is a folder that `pmc2vec build` wrote; only its corpus is read. Everything measured is a
-process of its own, and the trainers take turns, a seed after the other:
+DATASET is a folder that `pmc2vec build` wrote; only its corpus is read. Everything measured is a
+process of its own, and the trainers take turns, seed after seed:
 
-    gensim   scan the vocabulary, train and save: `word2vec_gensim.py`, from a file of sentences
+    gensim   `gensim_word2vec.py`: scan a file of sentences for the vocabulary, train, save
     build    `pmc2vec build --corpus`: count, subsample, draw windows and negatives, write records
-    train    `pmc2vec train`, its start, its checkpoints and exports included; what it compiles once
-             for this machine has been compiled
+    train    `pmc2vec train`, from its start to its exports; its machine code is in the cache
 
-A whole run is gensim's process, or build and train together. Words are tokens of the corpus, times
-the epochs, for both. Figures are medians over the seeds; ratios are those of a pair of runs that
-followed each other. The bound is what the cores could do if each product ran at the speed of a
-large product here, and rows moved at the speed of a large copy: medians of what is measured before
-each training, since the speed of a shared machine changes.
+A whole run is gensim's process, or build and train together. Words are the corpus's tokens times
+the epochs, for both. Figures are medians over the seeds, ratios are of the two runs of a seed. The
+bound is what all cores could do if products ran at the speed of a large one and rows moved at the
+speed of a large copy; both are measured before each training, since shared machines change.
 """
 
 from __future__ import annotations
@@ -37,10 +35,10 @@ import pyarrow.parquet as pq
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.machine import gflops, gigabytes
+from benchmarks import machine
+from pmc2vec.dataset.records import RecordShape
 from pmc2vec.vectors.evaluation import WordPairScore
 from pmc2vec.vectors.keyed_vectors import Vectors
-from trainer.cpu_kernels.llvm_intrinsics import HIGH
 
 GENSIM, OURS = "gensim", "pmc2vec"
 
@@ -72,7 +70,7 @@ class Run:
 
 @dataclass
 class Report:
-    """All that was measured.
+    """Everything measured so far.
 
     Attributes:
         options: the arguments.
@@ -81,9 +79,9 @@ class Report:
         gigabytes: a second, read and written by a large copy, all cores, likewise.
         tokens: in the corpus.
         targets: tokens left by vocabulary and subsampling, in one epoch.
-        pairs: that they have.
+        pairs: of these targets with their contexts, in one epoch.
         shape: of the records.
-        coverage: pairs whose words are known, and all, by name of the pairs file.
+        coverage: pairs whose words are in the vocabulary, and all, by name of the pairs file.
         runs: in the order in which they were made.
     """
 
@@ -100,8 +98,8 @@ class Report:
 
     def of(self, trainer: str, epochs: int) -> list[Run]:
         """Returns a trainer's runs of so many epochs, by seed."""
-        found = [run for run in self.runs if (run.trainer, run.epochs) == (trainer, epochs)]
-        return sorted(found, key=lambda run: run.seed)
+        runs = [run for run in self.runs if (run.trainer, run.epochs) == (trainer, epochs)]
+        return sorted(runs, key=lambda run: run.seed)
 
 
 # --- the trainers ------------------------------------------------------------------------------
@@ -140,10 +138,10 @@ def gensim(options: argparse.Namespace, folder: Path, epochs: int, seed: int) ->
     settings = {name: getattr(options, name) for name in names}
     settings |= {"alpha": 0.025, "workers": options.workers, "epochs": epochs, "seed": seed}
     flags = [text for name, value in settings.items() for text in (f"--{name}", str(value))]
-    program = str(Path(__file__).with_name("word2vec_gensim.py"))
+    program = str(Path(__file__).with_name("gensim_word2vec.py"))
     output = folder / "gensim.kv"
-    told, whole, _ = process([program, str(folder / "sentences.txt"), str(output), *flags])
-    facts = json.loads(told.splitlines()[-1])
+    output_text, whole, _ = process([program, str(folder / "sentences.txt"), str(output), *flags])
+    facts = json.loads(output_text.splitlines()[-1])
     scores = _scores(output, options.pairs)
     spearman = {name: score.spearman for name, score in scores.items()}
     return Run(GENSIM, epochs, seed, facts["train_seconds"], whole, 0, facts["peak_mb"], spearman)
@@ -176,7 +174,7 @@ def ours(
 
 
 def compile_step(options: argparse.Namespace, folder: Path, seed: int) -> None:
-    """Trains one step, after which the code is kept: half a minute that no later run has again."""
+    """Trains one step, so that the machine code is in the cache before anything is measured."""
     command = ["-m", "pmc2vec", "train", "--dataset", str(folder / f"dataset-{seed}")]
     command += ["--workdir", str(folder / "compiled"), "--max_steps", "1", *options.train]
     process([*command, "--vector_size", str(options.vector_size)])
@@ -188,7 +186,7 @@ def _scores(vectors: Path, files: Sequence[Path]) -> dict[str, WordPairScore]:
 
 
 def measure(options: argparse.Namespace, folder: Path, report: Report) -> Iterator[str]:
-    """Makes every run, in turn, and adds it to the report; yields what it is about to do."""
+    """Adds every run to the report, one after the other; yields what comes next."""
     report.tokens = write_sentences(options.dataset, folder / "sentences.txt")
     for seed in options.seeds:
         yield f"seed {seed}: build"
@@ -204,8 +202,8 @@ def measure(options: argparse.Namespace, folder: Path, report: Report) -> Iterat
         for epochs in options.epochs:
             yield f"seed {seed}: gensim, {epochs} epochs"
             report.runs.append(gensim(options, folder, epochs, seed))
-            report.gflops.append(gflops())
-            report.gigabytes.append(gigabytes())
+            report.gflops.append(machine.matmul_gflops())
+            report.gigabytes.append(machine.copy_gigabytes())
             yield f"seed {seed}: pmc2vec, {epochs} epochs"
             report.runs.append(ours(options, folder, epochs, seed, built))
     final = _scores(folder / f"run-{options.epochs[-1]}-{options.seeds[-1]}", options.pairs)
@@ -250,14 +248,14 @@ def quality(report: Report) -> Table:
         table.add_column(name, justify="right")
     for epochs in sorted({run.epochs for run in report.runs}):
         for name, (covered, total) in report.coverage.items():
-            found = {
+            correlations = {
                 trainer: [run.spearman[name] for run in report.of(trainer, epochs)]
                 for trainer in (GENSIM, OURS)
             }
-            mean = {trainer: statistics.mean(rhos) for trainer, rhos in found.items()}
+            mean = {trainer: statistics.mean(rhos) for trainer, rhos in correlations.items()}
             cells = [
                 f"{mean[trainer]:.3f} ({min(rhos):.3f} to {max(rhos):.3f})"
-                for trainer, rhos in found.items()
+                for trainer, rhos in correlations.items()
             ]
             difference = f"{mean[OURS] - mean[GENSIM]:+.3f}"
             table.add_row(str(epochs), name, f"{covered}/{total}", *cells, difference)
@@ -265,24 +263,19 @@ def quality(report: Report) -> Table:
 
 
 def bound(report: Report, vector_size: int) -> str:
-    """Returns the arithmetic of what this machine could do, and what share of it is done."""
-    shape = report.shape
-    columns = 2 * shape["window"] + HIGH + shape["block_negatives"]
-    flops = 3 * 2 * columns * vector_size
-    rows = 2 + shape["block_negatives"] / shape["block"]
-    moved = 3 * rows * vector_size * 4
-    speeds = statistics.median(report.gflops), statistics.median(report.gigabytes)
-    limits = speeds[0] * 1e9 / flops, speeds[1] * 1e9 / moved
-    compute, memory = (limit / 1e6 for limit in limits)
+    """Returns how fast this machine could train, and what share of that is reached."""
+    shape = RecordShape(**report.shape)
+    operations = machine.operations_per_target(shape, vector_size)
+    moved = machine.bytes_per_target(shape, vector_size)
+    gflops, gigabytes = statistics.median(report.gflops), statistics.median(report.gigabytes)
+    by_products, by_memory = gflops * 1e9 / operations, gigabytes * 1e9 / moved
     lines = [
-        f"a target: 3 products of {columns} x {vector_size}, {flops:,} operations",
-        f"          {rows:g} rows read, read again and written, {moved:,.0f} bytes",
-        f"at {speeds[0]:,.0f} GFLOP/s of float32: {compute:.2f} M targets/s",
-        f"at {speeds[1]:,.0f} GB/s: {memory:.2f} M targets/s",
+        f"a target: {operations:,.0f} operations, {moved:,.0f} bytes",
+        f"at {gflops:,.0f} GFLOP/s of float32: {by_products / 1e6:.2f} M targets/s",
+        f"at {gigabytes:,.0f} GB/s: {by_memory / 1e6:.2f} M targets/s",
     ]
-    steady = _steady(report)
-    if steady:
-        share = steady / min(limits)
+    if steady := _steady(report):
+        share = steady / min(by_products, by_memory)
         lines.append(f"pmc2vec, steady: {steady / 1e6:.2f} M targets/s, {share:.0%} of the lower")
     return "\n".join(lines)
 
@@ -318,21 +311,23 @@ def main() -> None:
     arguments: dict[str, object] = {name: str(value) for name, value in vars(options).items()}
     report = Report(arguments, os.cpu_count() or 1)
     console = Console(width=110)
+    console.print(machine.describe_machine(), highlight=False, soft_wrap=True)
     with tempfile.TemporaryDirectory() as folder:
         for what in measure(options, Path(folder), report):
             print(what, file=sys.stderr, flush=True)
-            write(report, options.json)  # What there is, if this is stopped.
+            write(report, options.json)  # In case that this is stopped.
     console.print(
         f"{report.tokens:,} tokens; {report.cores} cores; medians of {len(options.seeds)} seeds",
         highlight=False,
     )
     for part in (speed(report), quality(report), bound(report, options.vector_size)):
         console.print(part, "", highlight=False, soft_wrap=True)
+    console.print(f"load {os.getloadavg()[0]:.1f} at the end", highlight=False)
     write(report, options.json)
 
 
 def write(report: Report, path: Path | None) -> None:
-    """Writes every figure that is known."""
+    """Writes every figure so far to a file, if there is to be one."""
     if path:
         path.write_text(json.dumps(asdict(report), indent=1) + "\n")
 

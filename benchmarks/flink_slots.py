@@ -1,9 +1,9 @@
-"""One build on Flink with one slot and with two: seconds of each of its steps.
+"""Seconds of each step of a build on Flink, with one slot and with two.
 
-    make flink && .venv/bin/python benchmarks/slots.py ['bulk/*.tar.gz']
+    make flink && .venv/bin/python -m benchmarks.flink_slots ['bulk/*.tar.gz']
 
-Each slot is a TaskManager with a worker process of its own, from one worker pool. Steps of which
-one feeds the other run at once. Without archives it makes some, of 3,000 articles.
+A slot is a TaskManager with one worker process; a worker pool starts it. Steps of which one feeds
+the other run at the same time. Without archives it makes some, of 3,000 synthetic articles.
 """
 
 from __future__ import annotations
@@ -19,19 +19,20 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from benchmarks.machine import describe_machine
+from flink import cluster as flink
+
 ROOT = Path(__file__).parent.parent
-sys.path.insert(0, str(ROOT))
-from flink import cluster as flink  # noqa: E402
 
 STEP = re.compile(r"MapPartition at \[1\]([\w/]+)/(?:Flat)?Map\((\w+)\)")
-"""A vertex of Flink's that does one step of ours, and nothing beside it."""
+"""The name of a Flink vertex that does one step of the build and nothing else."""
 
 
 @contextmanager
 def worker_pool() -> Iterator[str]:
     """Runs a worker pool; yields its address."""
     (port,) = flink.free_ports(1)
-    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"  # it starts `python`
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"  # The pool starts `python`.
     pool = subprocess.Popen(
         [sys.executable, "-m", "apache_beam.runners.worker.worker_pool_main",
          f"--service_port={port}"],
@@ -41,12 +42,12 @@ def worker_pool() -> Iterator[str]:
     try:
         yield f"localhost:{port}"
     finally:
-        os.killpg(pool.pid, signal.SIGKILL)  # and the workers
+        os.killpg(pool.pid, signal.SIGKILL)  # With its workers.
         pool.wait()
 
 
-def build(bulk: str, slots: int, folder: Path) -> dict[str, Any]:
-    """Builds in so many slots; returns what Flink says of the job."""
+def run_build(bulk: str, slots: int, folder: Path) -> dict[str, Any]:
+    """Builds in so many slots; returns the job as Flink's REST interface describes it."""
     with worker_pool() as pool, flink.Cluster(folder / "flink", task_managers=slots) as cluster:
         subprocess.run(
             [sys.executable, "-m", "beam_pipelines.build", "--input", bulk, "--slices", "8",
@@ -61,12 +62,12 @@ def build(bulk: str, slots: int, folder: Path) -> dict[str, Any]:
         return cluster.overview(f"jobs/{job['jid']}")
 
 
-def seconds(job: dict[str, Any]) -> dict[str, float]:
-    """Returns how long a job took, until it read and in each step."""
+def step_seconds(job: dict[str, Any]) -> dict[str, float]:
+    """Returns the seconds of a job, until it read the first archive, and in each step."""
     steps = {
-        f"{found[1]}, `{found[2]}`": vertex
+        f"{match[1]}, `{match[2]}`": vertex
         for vertex in job["vertices"]
-        if (found := STEP.search(vertex["name"])) and found[2] != "lambda"
+        if (match := STEP.search(vertex["name"])) and match[2] != "lambda"
     }
     reading = next(vertex for name, vertex in steps.items() if name.startswith("WriteParts"))
     milliseconds = {
@@ -79,8 +80,8 @@ def seconds(job: dict[str, Any]) -> dict[str, float]:
 
 def main() -> int:
     """Prints the steps that took half a second or more, with one slot and with two."""
-    if lacking := flink.missing():
-        print(f"no Flink: {lacking}")
+    if missing := flink.missing():
+        print(f"no Flink: {missing}")
         return 0
     with tempfile.TemporaryDirectory() as folder:
         if len(sys.argv) == 2:
@@ -90,13 +91,15 @@ def main() -> int:
             sample += ["--output", f"{folder}/bulk", "--quiet"]
             subprocess.run(sample, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
             bulk = f"{folder}/bulk/*.tar.gz"
-        load = os.getloadavg()[0]
-        one, two = (seconds(build(bulk, slots, Path(folder, str(slots)))) for slots in (1, 2))
-    print(f"load {load:.0f} before, {os.getloadavg()[0]:.0f} after, on {os.cpu_count()} cores\n")
+        print(describe_machine(), flush=True)
+        one, two = (
+            step_seconds(run_build(bulk, slots, Path(folder, str(slots)))) for slots in (1, 2)
+        )
+    print(f"load {os.getloadavg()[0]:.1f} at the end\n")
     print("| step | s, one slot | s, two slots |\n|---|---|---|")
-    for name, took in one.items():
-        if max(took, two[name]) >= 0.5:
-            print(f"| {name} | {took:.1f} | {two[name]:.1f} |")
+    for name, seconds in one.items():
+        if max(seconds, two[name]) >= 0.5:
+            print(f"| {name} | {seconds:.1f} | {two[name]:.1f} |")
     return 0
 
 

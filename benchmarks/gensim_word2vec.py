@@ -1,6 +1,7 @@
-"""gensim's word2vec as one whole program: scan the vocabulary, train, save; then one line of JSON.
+"""gensim's word2vec as a program: it scans a file of sentences, trains, saves, and prints JSON.
 
-Run by `training.py`, which says with what. Its output is what `KeyedVectors.load` reads.
+`benchmarks.training` runs it, as a process of its own, so that the memory is gensim's alone. The
+vectors are saved as `KeyedVectors.load` reads them.
 """
 
 from __future__ import annotations
@@ -15,10 +16,10 @@ from gensim.models import Word2Vec  # type: ignore[import-untyped]
 
 
 def peak_mb() -> float:
-    """Returns the most memory held since this program began; getrusage counts its parent's too."""
-    found = re.search(r"VmHWM:\s*(\d+) kB", Path("/proc/self/status").read_text())
-    assert found
-    return int(found[1]) / 1024
+    """Returns the peak memory of this program; Linux's getrusage starts from the parent's."""
+    peak = re.search(r"VmHWM:\s*(\d+) kB", Path("/proc/self/status").read_text())
+    assert peak
+    return int(peak[1]) / 1024
 
 
 def main() -> None:
