@@ -128,7 +128,7 @@ def run_task(task: str, paths: Paths, keywords: list[str], workers: int) -> None
 
 
 def measure(task: str, python: str, options: argparse.Namespace) -> tuple[float, float]:
-    """Runs a task in a process of its own; returns its seconds, and the MB of the largest process."""
+    """Runs a task as a process; returns its seconds, and the MB of the largest process."""
     command = [python, __file__, *options.archives, "--keywords", *options.keywords,
                "--workers", str(options.workers), "--task", task]  # fmt: skip
     process = subprocess.run(command, capture_output=True, text=True, check=True)
