@@ -90,9 +90,9 @@ lint: setup ## Check style, the Dockerfile and the Kubernetes manifests
 types: setup ## Check types
 	@$(BIN)/mypy
 
-# On made-up articles: real ones, and benchmarks/training.py against gensim, need arguments.
+# Real articles, and benchmarks.training against gensim, need arguments.
 .PHONY: bench
-bench: setup ## Measure on made-up articles: docs/benchmarks.md says what, and holds the figures
+bench: setup ## Measure a build and the training step on synthetic articles (docs/benchmarks.md has results)
 	@$(BIN)/pmc2vec sample --output build/bench --articles 3000 --quiet
 	@$(BIN)/python -m benchmarks.corpus build/bench/*.tar.gz --workers 2
 	@$(BIN)/python -m benchmarks.step

@@ -34,14 +34,14 @@ def stacked(records, times=1):
 
 def tables_of(variables, sums=0.0) -> buffers.Tables:
     copies = [tf.identity(variable).numpy().copy() for variable in variables]
-    kept = [np.full(V if sums else 0, sums, np.float32) for _ in range(2)]
-    return buffers.Tables(*copies, *kept)
+    accumulators = [np.full(V if sums else 0, sums, np.float32) for _ in range(2)]
+    return buffers.Tables(*copies, *accumulators)
 
 
-def trained(tables, shape, records, *, rates, cores=2, packing=1, piece=1):
-    """Changes the tables; returns [steps, 3] loss, pairs and hits.
+def run_steps(tables, shape, records, *, rates, cores=2, packing=1, piece=1):
+    """Trains on the records once for each rate; returns [steps, 3] loss, pairs and hits.
 
-    Pieces are as short as can be, unless it is said otherwise, so that records have several.
+    Without rates it only measures. Pieces are as short as possible, so that records have several.
     """
     sizes = buffers.kernel_sizes(shape, tables.target.shape[1], packing=packing, piece=piece)
     return step.train(
@@ -56,7 +56,7 @@ def trained(tables, shape, records, *, rates, cores=2, packing=1, piece=1):
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_the_loss_is_that_of_the_explicit_pairs(shape):
     records, variables = draw_records(shape), draw_tables()
-    ((loss, pairs, hits),) = trained(tables_of(variables), shape, records, rates=[])
+    ((loss, pairs, hits),) = run_steps(tables_of(variables), shape, records, rates=[])
     expected = pairwise(*(variable.numpy() for variable in variables), records, shape)
     assert loss == pytest.approx(expected[0], rel=2e-6)
     assert (pairs, hits) == expected[1:]
@@ -66,9 +66,9 @@ def test_the_loss_is_that_of_the_explicit_pairs(shape):
 def test_a_step_of_gradient_descent_is_the_models(shape):
     records, variables = draw_records(shape, seed=2), draw_tables(seed=2)
     tables = tables_of(variables)
-    trained(tables, shape, records, rates=[RATE])
-    found = gradients(*variables, batch_of(records), shape)
-    for variable, parts in zip(variables, (found.target, found.context), strict=True):
+    run_steps(tables, shape, records, rates=[RATE])
+    expected = gradients(*variables, batch_of(records), shape)
+    for variable, parts in zip(variables, (expected.target, expected.context), strict=True):
         Sgd().update(variable, (), parts, RATE)
     for ours, theirs in zip(tables, variables, strict=False):
         np.testing.assert_allclose(ours, theirs.numpy(), rtol=1e-4, atol=2e-5)
@@ -85,15 +85,15 @@ def test_steps_of_adagrad_are_the_models(shape, tied):
     optimizer = Adagrad(initial=1.0)
     slots = [optimizer.slots(variable) for variable in variables]
     rates = [RATE, RATE / 2, RATE / 4]
-    trained(tables, shape, records, rates=rates)
+    run_steps(tables, shape, records, rates=rates)
     for rate in rates:
-        found = gradients(*variables, batch_of(records), shape)
-        parts = [found.target, found.context]
+        expected = gradients(*variables, batch_of(records), shape)
+        parts = [expected.target, expected.context]
         if tied:
             optimizer.update(variables[0], slots[0], parts[0] + parts[1], rate)
         else:
-            for variable, kept, part in zip(variables, slots, parts, strict=True):
-                optimizer.update(variable, kept, part, rate)
+            for variable, slot, part in zip(variables, slots, parts, strict=True):
+                optimizer.update(variable, slot, part, rate)
     np.testing.assert_allclose(tables.target, variables[0].numpy(), rtol=1e-4, atol=5e-5)
     np.testing.assert_allclose(tables.context, variables[1].numpy(), rtol=1e-4, atol=5e-5)
     np.testing.assert_allclose(tables.target_sums, slots[0][0].numpy(), rtol=1e-4)
@@ -114,7 +114,7 @@ def test_the_step_in_plain_numpy_that_the_readme_shows_is_that_of_the_kernels(sh
     records = draw_records(shape, seed=8)
     start = [variable.numpy() / 4 for variable in draw_tables(seed=8)]
     tables = tables_of(start, sums=0.5)
-    trained(tables, shape, records, rates=[RATE])
+    run_steps(tables, shape, records, rates=[RATE])
     expected = [table.astype(np.float64) for table in tables_of(start, sums=0.5)]
     batch = [(record.tokens, record.windows, record.negatives) for record in records]
     numpy_step(*expected, batch, shape=shape, rate=RATE)
@@ -128,14 +128,14 @@ def test_the_step_in_plain_numpy_that_the_readme_shows_is_that_of_the_kernels(sh
 def test_mixed_precision_is_that_of_the_model(shape):
     records, variables = draw_records(shape, seed=6), draw_tables(seed=6)
     tables = tables_of(variables)
-    ((loss, pairs, _),) = trained(tables, shape, records, rates=[RATE], packing=2)
+    ((loss, pairs, _),) = run_steps(tables, shape, records, rates=[RATE], packing=2)
     mixed, batch = gradient_function(mixed_precision=True), batch_of(records)
-    found = tf.function(lambda: mixed(*variables, batch, shape), jit_compile=True)()
+    results = tf.function(lambda: mixed(*variables, batch, shape), jit_compile=True)()
     exact = gradients(*variables, batch_of(records), shape)
-    assert loss == pytest.approx(float(found.totals.loss), rel=1e-4)
+    assert loss == pytest.approx(float(results.totals.loss), rel=1e-4)
     assert abs(loss - float(exact.totals.loss)) > 1e-5 * loss
-    assert pairs == float(found.totals.pairs)
-    for variable, parts in zip(variables, (found.target, found.context), strict=True):
+    assert pairs == float(results.totals.pairs)
+    for variable, parts in zip(variables, (results.target, results.context), strict=True):
         Sgd().update(variable, (), parts, RATE)
     for ours, theirs in zip(tables, variables, strict=False):
         np.testing.assert_allclose(ours, theirs.numpy(), rtol=1e-3, atol=2e-3)
@@ -147,21 +147,21 @@ def test_any_number_of_dimensions(size):
     records, rng = draw_records(shape), np.random.default_rng(4)
     start = [rng.normal(size=(V, size)).astype(np.float32) / size for _ in range(2)]
     tables = tables_of(start)
-    ((loss, _, _),) = trained(tables, shape, records, rates=[RATE])
+    ((loss, _, _),) = run_steps(tables, shape, records, rates=[RATE])
     variables = [tf.Variable(table) for table in start]
-    found = gradients(*variables, batch_of(records), shape)
-    assert loss == pytest.approx(float(found.totals.loss), rel=1e-5)
-    Sgd().update(variables[0], (), found.target, RATE)
+    expected = gradients(*variables, batch_of(records), shape)
+    assert loss == pytest.approx(float(expected.totals.loss), rel=1e-5)
+    Sgd().update(variables[0], (), expected.target, RATE)
     np.testing.assert_allclose(tables.target, variables[0].numpy(), rtol=1e-4, atol=2e-5)
 
 
 @pytest.mark.parametrize("packing", [1, pytest.param(2, marks=NEEDS_BFLOAT16)])
 def test_the_bits_do_not_depend_on_the_number_of_cores(packing):
     shape = SHAPES[0]
-    found = []
+    results = []
     for cores in (1, 2, 3):
         tables = tables_of(draw_tables(seed=5), sums=0.5)
-        trained(
+        run_steps(
             tables,
             shape,
             draw_records(shape, seed=5),
@@ -169,22 +169,22 @@ def test_the_bits_do_not_depend_on_the_number_of_cores(packing):
             cores=cores,
             packing=packing,
         )
-        found.append(tables)
-    assert np.abs(found[0].target - draw_tables(seed=5)[0].numpy()).max() > 0.01
-    for other in found[1:]:
-        for one, two in zip(found[0], other, strict=True):
+        results.append(tables)
+    assert np.abs(results[0].target - draw_tables(seed=5)[0].numpy()).max() > 0.01
+    for other in results[1:]:
+        for one, two in zip(results[0], other, strict=True):
             np.testing.assert_array_equal(one, two)
 
 
 @pytest.mark.parametrize("shape", [*SHAPES, SHORT_LAST_PIECE], ids=str)
 def test_a_record_may_be_taken_in_pieces(shape):
     records = draw_records(shape, seed=7)
-    found = []
+    results = []
     for piece in (1, 100):
         tables = tables_of(draw_tables(seed=7), sums=0.5)
-        totals = trained(tables, shape, records, rates=[RATE] * 3, piece=piece)
-        found.append((*tables, totals))
-    for pieces, whole in zip(*found, strict=True):
+        totals = run_steps(tables, shape, records, rates=[RATE] * 3, piece=piece)
+        results.append((*tables, totals))
+    for pieces, whole in zip(*results, strict=True):
         np.testing.assert_allclose(pieces, whole, rtol=1e-4, atol=5e-5)
 
 
@@ -211,7 +211,7 @@ def test_measuring_changes_nothing():
     shape = SHAPES[0]
     tables = tables_of(draw_tables(), sums=1.0)
     before = [table.copy() for table in tables]
-    trained(tables, shape, draw_records(shape), rates=[])
+    run_steps(tables, shape, draw_records(shape), rates=[])
     for table, copy in zip(tables, before, strict=True):
         np.testing.assert_array_equal(table, copy)
 
@@ -221,7 +221,7 @@ def test_a_table_that_diverged_shows_in_the_loss(ruin):
     shape = SHAPES[0]
     tables = tables_of(draw_tables())
     tables.target[:, 1] = ruin
-    ((loss, _, _),) = trained(tables, shape, draw_records(shape), rates=[])
+    ((loss, _, _),) = run_steps(tables, shape, draw_records(shape), rates=[])
     assert not np.isfinite(loss)
 
 
@@ -232,7 +232,7 @@ def test_large_logits_neither_overflow_nor_vanish():
     record.windows[:] = 1
     tables = tables_of(draw_tables())
     tables.target[0], tables.context[0], tables.context[1] = 1e3 / D, -1.0, 1.0
-    ((loss, pairs, hits),) = trained(tables, shape, [record], rates=[])
+    ((loss, pairs, hits),) = run_steps(tables, shape, [record], rates=[])
     assert (pairs, hits) == (10, 0)
     assert loss == pytest.approx(10 * 1e3 * (1 + shape.negative), rel=1e-6)
 
@@ -262,9 +262,9 @@ def huge_page_kb(address: int) -> int:
 
 @pytest.mark.skipif(not hasattr(mmap, "MADV_HUGEPAGE"), reason="huge pages are Linux's")
 def test_memory_in_use_moves_to_huge_pages():
-    room = mmap.mmap(-1, 16 << 20, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-    room.madvise(mmap.MADV_NOHUGEPAGE)
-    numbers = np.frombuffer(room, np.uint8)
+    memory = mmap.mmap(-1, 16 << 20, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    memory.madvise(mmap.MADV_NOHUGEPAGE)
+    numbers = np.frombuffer(memory, np.uint8)
     numbers[:] = np.arange(len(numbers)) % 251
     middle = numbers.ctypes.data + len(numbers) // 2
     assert huge_page_kb(middle) == 0
@@ -278,16 +278,16 @@ def test_memory_in_use_moves_to_huge_pages():
 def test_steps_train_the_models_own_tables_in_calls_of_any_length():
     shape = SHAPES[0]
     batches = tf.data.Dataset.from_tensor_slices(stacked(draw_records(shape, seed=6), times=7))
-    found = []
+    results = []
     for calls in ([7], [1, 2, 4]):
         model = SkipGram(shape, words=V, vector_size=D, seed=1)
         slots = tuple(Adagrad().slots(table) for table in (model.target, model.context))
         native, groups = NativeSteps(model, slots), Groups(batches.batch(3))
         totals = [native.run(groups, n, np.full(n, RATE, np.float32)) for n in calls]
-        found.append((np.concatenate(totals), model.target.numpy(), slots[1][0].numpy()))
-    assert found[0][0].shape == (7, 3)
-    assert found[0][0][0, 0] > found[0][0][-1, 0]  # The loss falls.
-    for one, two in zip(*found, strict=True):
+        results.append((np.concatenate(totals), model.target.numpy(), slots[1][0].numpy()))
+    assert results[0][0].shape == (7, 3)
+    assert results[0][0][0, 0] > results[0][0][-1, 0]  # The loss falls.
+    for one, two in zip(*results, strict=True):
         np.testing.assert_array_equal(one, two)
 
 
@@ -297,20 +297,20 @@ def test_preparing_compiles_what_the_first_batch_needs_and_trains_nothing(monkey
     model = SkipGram(shape, words=V, vector_size=D, seed=1)
     slots = tuple(Adagrad().slots(table) for table in (model.target, model.context))
     before = [part.numpy() for part in (model.target, model.context, slots[0][0], slots[1][0])]
-    given, train = [], step.train
+    signatures, train = [], step.train
 
-    def noted(*args):
-        given.append(numba.typeof(args))  # What machine code is compiled for.
+    def recording_train(*args):
+        signatures.append(numba.typeof(args))  # What machine code is compiled for.
         return train(*args)
 
-    monkeypatch.setattr(step, "train", noted)
+    monkeypatch.setattr(step, "train", recording_train)
     native = NativeSteps(model, slots)
     native.prepare(records=1)
     after = [part.numpy() for part in (model.target, model.context, slots[0][0], slots[1][0])]
     for one, other in zip(before, after, strict=True):
         np.testing.assert_array_equal(one, other)
     native.run(Groups(batches.batch(2)), 2, np.full(2, RATE, np.float32))
-    assert given[0] == given[1]
+    assert signatures[0] == signatures[1]
 
 
 def test_code_that_cannot_be_cached_is_compiled_all_the_same():
@@ -319,16 +319,16 @@ def test_code_that_cannot_be_cached_is_compiled_all_the_same():
     assert compilation.cached_njit(names["double"])(21) == 42
 
 
-def test_who_waits_for_the_compiler_is_told(monkeypatch):
-    told: list[str] = []
+def test_the_user_is_told_while_the_step_is_compiled(monkeypatch):
+    messages: list[str] = []
     monkeypatch.setattr(step, "_COMPILING_AFTER", 0.01)
-    with step._tell_if_slow(told.append):
+    with step._tell_if_slow(messages.append):
         time.sleep(0.3)
-    assert told == ["compiling the step for this processor, once; it takes half a minute"]
+    assert messages == ["compiling the step for this processor, once; it takes half a minute"]
     monkeypatch.setattr(step, "_COMPILING_AFTER", 60)
-    with step._tell_if_slow(told.append):
+    with step._tell_if_slow(messages.append):
         pass
-    assert len(told) == 1
+    assert len(messages) == 1
 
 
 def test_cached_code_is_that_of_these_sources():
@@ -341,7 +341,7 @@ def test_padding_has_no_gradient():
     (_, _, padding, _) = draw_records(shape)
     assert (padding.tokens == PADDING).all()
     tables = tables_of(draw_tables(), sums=1.0)
-    ((loss, pairs, hits),) = trained(tables, shape, [padding], rates=[RATE])
+    ((loss, pairs, hits),) = run_steps(tables, shape, [padding], rates=[RATE])
     assert (loss, pairs, hits) == (0, 0, 0)
     for table, before in zip(tables, tables_of(draw_tables(), sums=1.0), strict=True):
         np.testing.assert_array_equal(table, before)
