@@ -27,7 +27,7 @@ import apache_beam as beam
 
 from beam_pipelines.build_progress import BuildDisplay, corpus_table, funnel_table
 from beam_pipelines.config import BuildConfig, completed
-from beam_pipelines.inputs import inventories, sources, work_items
+from beam_pipelines.inputs import inventories, listing, work_items
 from beam_pipelines.runner import Engine, configure_beam_logging, run_pipeline, unknown_options
 from beam_pipelines.stages import history, increments
 from beam_pipelines.stages.finishing import Corpus, read_corpus
@@ -210,9 +210,10 @@ def _input_files(config: BuildConfig, output: OutputFolder) -> history.InputFile
     if config.corpus:
         return read_corpus(output).inputs
     if config.inventory:
-        inputs = inventories.listed_files(config.inventory, config.input[0])
+        listed = inventories.listed_files(config.inventory, config.input[0])
     else:
-        inputs = sources.input_files(config.input)
+        listed = listing.input_files(config.input)
+    inputs = tuple((file.path, file.size) for file in listed)
     if config.since:
         return open_since(config.since, config.recorded()).new_files(inputs)
     return inputs

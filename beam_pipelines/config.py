@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
-from beam_pipelines.inputs.plain_text import TextUnit
+from beam_pipelines.inputs.documents import TextUnit
 from beam_pipelines.jats.article_reader import DEFAULT_SECTIONS, SectionName
 from beam_pipelines.stages import duplicates
 from beam_pipelines.stages.corpus_parts import Reading

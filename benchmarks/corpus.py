@@ -64,14 +64,15 @@ def lxml_parse(path: str, _keywords: list[str]) -> None:
 
 def keyword_filter(path: str, keywords: list[str]) -> None:
     """Decides for every article whether the keywords select it."""
-    from beam_pipelines.inputs import archives
+    from beam_pipelines.inputs.documents import Document, ReadOptions
+    from beam_pipelines.inputs.sources import read_documents
     from beam_pipelines.jats import article_reader
     from beam_pipelines.text.filters import ArticleFilter, may_mention
 
     keep, sections = ArticleFilter(tuple(keywords)), article_reader.DEFAULT_SECTIONS
     with Path(path).open("rb") as file:
-        for document in archives.documents(file, path):
-            if isinstance(document, archives.Damage):
+        for document in read_documents(file, path, ReadOptions()):
+            if not isinstance(document, Document):
                 continue
             try:
                 elements = article_reader.find_articles(document.data, document.member)

@@ -12,8 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from beam_pipelines.inputs.archives import Damage, Document, documents
-from beam_pipelines.inputs.tar_reader import MAX_HEADER
+from beam_pipelines.inputs.documents import Damage, Document, ReadOptions
+from beam_pipelines.inputs.sources import read_documents
+from beam_pipelines.inputs.tar_reader import MAX_HEADER_BYTES
 
 ARTICLE = b"<article>text</article>"
 
@@ -42,8 +43,8 @@ def zipped(*members: tuple[str, bytes]) -> bytes:
     return file.getvalue()
 
 
-def read(data: bytes, name: str = "a.xml", **limits: int) -> list[Document | Damage]:
-    return list(documents(io.BytesIO(data), name, **limits))
+def read(data: bytes, name: str = "a.xml", max_bytes: int = 64 << 20) -> list[Document | Damage]:
+    return list(read_documents(io.BytesIO(data), name, ReadOptions(max_bytes)))
 
 
 def noise(size: int, seed: int = 0) -> bytes:
@@ -109,7 +110,7 @@ def test_a_source_that_gives_few_bytes_at_a_time():
             return super().read(min(size, 100) if size > 0 else 100)
 
     data = gzip.compress(tar(("a.xml", noise(5000)), ("b.xml", b"b")))
-    assert list(documents(Trickle(data), "t")) == read(data)
+    assert list(read_documents(Trickle(data), "t", ReadOptions())) == read(data)
 
 
 # --- hostile -----------------------------------------------------------------------------------
@@ -154,7 +155,7 @@ def test_what_follows_a_large_member_is_read():
 
 
 def test_a_huge_extended_header_is_not_read():
-    data = tar(("x" * (MAX_HEADER + 1) + ".xml", ARTICLE))
+    data = tar(("x" * (MAX_HEADER_BYTES + 1) + ".xml", ARTICLE))
     (damage,) = read(data)
     assert damage.reason == "damaged_archive"
     assert re.fullmatch(r"an extended header of 1,048,\d{3} bytes at byte 0", damage.detail)

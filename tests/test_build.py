@@ -12,7 +12,8 @@ import pytest
 
 from beam_pipelines.build import build, build_corpus, main
 from beam_pipelines.config import BuildConfig
-from beam_pipelines.inputs.archives import documents
+from beam_pipelines.inputs.documents import ReadOptions
+from beam_pipelines.inputs.sources import read_documents
 from beam_pipelines.runner import unknown_options
 from beam_pipelines.stages import corpus_files, shards
 from beam_pipelines.stages.corpus_files import Summary, Tokens
@@ -57,7 +58,7 @@ def test_the_pipeline_equals_direct_computation(tmp_path):
     articles = [
         found
         for path in sorted((tmp_path / "bulk").iterdir())
-        for document in documents(path.open("rb"), path.name)
+        for document in read_documents(path.open("rb"), path.name, ReadOptions())
         for found in read_document(document, path.name, reading, summary)
     ]
     counts = Counter(w for found in articles for s in found.sentences for w in s.split(" "))

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from beam_pipelines.config import BuildConfig
-from beam_pipelines.inputs.archives import Document, documents
+from beam_pipelines.inputs.documents import Document, ReadOptions
+from beam_pipelines.inputs.sources import read_documents
 from beam_pipelines.jats.article_reader import (
     SECTION_NAMES,
     Article,
@@ -242,7 +243,7 @@ def test_the_check_never_changes_what_is_kept_of_real_archives(keywords):
     skipped = 0
     for path in sorted(Path(BULK).glob("*.tar.gz")):
         with path.open("rb") as file:
-            for document in documents(file, path.name):
+            for document in read_documents(file, path.name, ReadOptions()):
                 assert isinstance(document, Document)
                 for found in find_articles(document.data, document.member):
                     if not may_mention(raw_section_text(found, SECTION_NAMES), keywords):

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from beam_pipelines.inputs.archives import Damage, documents
+from beam_pipelines.inputs.documents import Document, ReadOptions
+from beam_pipelines.inputs.sources import read_documents
 from beam_pipelines.jats.article_reader import SECTION_NAMES, RejectedError, read_articles
 
 FOLDER = os.environ.get("PMC2VEC_ODD", "")
@@ -47,8 +48,8 @@ ARTICLES = {
 def outcome(path: Path) -> str | int:
     """Returns why a file was rejected, or how many of its articles have text."""
     with path.open("rb") as file:
-        (document,) = documents(file, path.name)
-    assert not isinstance(document, Damage)
+        (document,) = read_documents(file, path.name, ReadOptions())
+    assert isinstance(document, Document)
     try:
         found = read_articles(document.data, document.member, SECTION_NAMES)
     except RejectedError as error:

@@ -1,27 +1,57 @@
+import bz2
+import gzip
+import io
+import lzma
+import tarfile
+
 import pytest
 
-from beam_pipelines.inputs.sources import article_version, input_files
-from pmc2vec.errors import UserError
+from beam_pipelines.inputs.documents import Document, ReadOptions
+from beam_pipelines.inputs.sources import article_version, read_documents, source_of
+from beam_pipelines.jats.article_reader import Article
+
+XML = b"<article>text</article>"
 
 
-def test_input_is_files_folders_and_globs_each_once(tmp_path):
-    for name in ("a.tar.gz", "a.filelist.csv", "b.xml", "deep/c.nxml", "deep/d.txt"):
-        path = tmp_path / name
-        path.parent.mkdir(exist_ok=True)
-        path.write_bytes(b"12345")
-    found = input_files([str(tmp_path), str(tmp_path / "*.tar.gz"), str(tmp_path / "a.*")])
-    assert [(path.removeprefix(f"{tmp_path}/"), size) for path, size in found] == [
-        ("a.tar.gz", 5),
-        ("b.xml", 5),
-        ("deep/c.nxml", 5),
-    ]
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("a.tar.gz", "tar archive"),
+        ("A.TAR.GZ", "tar archive"),
+        ("a.tgz", "tar archive"),
+        ("a.tar.xz", "tar archive"),
+        ("a.tar.bz2", "tar archive"),
+        ("a.ZIP", "zip archive"),
+        ("PMC1.XML", "XML file"),
+        ("main.nxml.gz", "XML file"),
+        ("novel.TXT", "text file"),
+        ("novel.txt.gz", "text file"),
+    ],
+)
+def test_a_suffix_in_any_case_says_which_source_reads_a_file(path, name):
+    assert source_of(path).name == name
 
 
-@pytest.mark.parametrize("name", ["missing.tar.gz", "empty", "*.nothing"])
-def test_input_that_is_not_there_is_named(tmp_path, name):
-    (tmp_path / "empty").mkdir()
-    with pytest.raises(UserError, match="matches no archive, XML file or text file"):
-        input_files([str(tmp_path / name)])
+@pytest.mark.parametrize("pack", [gzip.compress, bz2.compress, lzma.compress])
+def test_gzip_bzip2_and_xz_archives_and_files(pack):
+    file = io.BytesIO()
+    with tarfile.open(fileobj=file, mode="w") as archive:
+        info = tarfile.TarInfo("PMC1.xml")
+        info.size = len(XML)
+        archive.addfile(info, io.BytesIO(XML))
+    for data, name in ((file.getvalue(), "a.tar.x"), (XML, "PMC1.xml")):
+        packed = pack(data)
+        whole = list(read_documents(io.BytesIO(packed), name, ReadOptions()))
+        assert whole == [Document("PMC1.xml", XML)]
+        *_, damage = read_documents(io.BytesIO(packed[:-12]), "PMC1.xml", ReadOptions())
+        assert damage.reason in ("truncated_archive", "damaged_member")
+
+
+def test_text_without_a_suffix_is_recognised_from_its_content():
+    data = b" anarchism originated as a term of abuse"
+    (article,) = read_documents(io.BytesIO(data), "corpora/text8", ReadOptions())
+    assert isinstance(article, Article)
+    assert article.article_id == "text8#0000"
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@ import pytest
 from beam_pipelines.build import build
 from beam_pipelines.config import BuildConfig
 from beam_pipelines.inputs import work_items
-from beam_pipelines.inputs.archives import Document
+from beam_pipelines.inputs.documents import Document
 from beam_pipelines.inputs.work_items import ByteRange, WorkItem, bundles
 from pmc2vec.errors import UserError
 from tests.bulk import TOPICS, article, write_archive
@@ -78,7 +78,7 @@ def bulk(tmp_path, monkeypatch):
     """Two archives with broken members, the second cut off and with an article of the first."""
     monkeypatch.setattr(work_items, "RUN_DOCUMENTS", 4)
     monkeypatch.setattr(work_items, "RANGE_BYTES", 1000)
-    monkeypatch.setattr("beam_pipelines.inputs.archives._CHUNK", 512)
+    monkeypatch.setattr("beam_pipelines.inputs.decompression.CHUNK_BYTES", 512)
     topics = list(TOPICS)
     (tmp_path / "bulk").mkdir()
     for name, first in (("a.tar.gz", 0), ("b.tar.gz", ARTICLES - 1)):

@@ -1,12 +1,12 @@
-"""One input file -> its documents (member name, bytes), streamed, at bounded memory.
+"""Archives and files of XML -> their documents (member name, bytes), streamed, at bounded memory.
 
-The kind is recognised from content: gzip, tar, zip, or else a single document. An archive is
-hostile input: nothing is extracted to disk, links and devices are passed over, a member above the
-size limit is rejected unread, and a truncated or damaged archive gives up every member before the
-damage and says so.
+An archive is hostile input: nothing is extracted to disk, links and devices are passed over, a
+member above the size limit is rejected unread, and a truncated or damaged archive yields every
+member before the damage and says so.
 
     >>> import io
-    >>> list(documents(io.BytesIO(b"<article/>"), "a.xml"))
+    >>> stream = InputStream(io.BytesIO(b"<article/>"))
+    >>> list(XmlFiles().documents(stream, "a.xml", ReadOptions()))
     [Document(member='a.xml', data=b'<article/>')]
 """
 
@@ -17,220 +17,124 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any, BinaryIO
+from typing import Literal
 
 from beam_pipelines.inputs import tar_reader
+from beam_pipelines.inputs.decompression import (
+    CHUNK_BYTES,
+    COMPRESSION_SUFFIXES,
+    DamagedStreamError,
+    InputStream,
+)
+from beam_pipelines.inputs.documents import Damage, Document, ReadOptions
 
-MAX_DOCUMENT_BYTES = 64 << 20
-SUFFIXES = (".xml", ".nxml", ".xml.gz", ".nxml.gz")
-ARCHIVE_SUFFIXES = (".tar.gz", ".tgz", ".tar", ".zip")
-
-_GZIP = b"\x1f\x8b"
-_ZIP = b"PK\x03\x04"
-_TAR_AT, _TAR = 257, b"ustar"
-_HEAD = 512
-_CHUNK = 1 << 18
-_WITH_HEADER = 31
-"""zlib's `wbits` for gzip: header and checksum are read."""
-_MAX_TRAILER = 1 << 24
-"""What may follow the end of a tar archive: its padding, and the checksum of the gzip stream."""
+_XML_SUFFIXES = tuple(
+    name + packed for name in (".xml", ".nxml") for packed in ("", *COMPRESSION_SUFFIXES)
+)
+_ZIP_MAGIC = b"PK\x03\x04"
+_TAR_MAGIC_AT, _TAR_MAGIC = 257, b"ustar"
+# What may follow the end of a tar: its padding, and the checksum of the gzip stream.
+_MAX_TRAILER_BYTES = 1 << 24
 _ZIP_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 # What zipfile raises where its numbers are damaged; RuntimeError: a password is needed.
 _ZIP_ERRORS = (zipfile.BadZipFile, zlib.error, EOFError, ValueError, RuntimeError, struct.error)
 
 
-@dataclass(frozen=True)
-class Document:
-    """One member of an archive, or a file that stands alone.
+class TarArchives:
+    """Bulk packages and other tars, compressed or not."""
 
-    Attributes:
-        member: its name inside the archive, or the file's own name.
-        data: its bytes, decompressed.
-    """
+    name = "tar archive"
+    holds: Literal["xml", "text"] = "xml"
+    suffixes: tuple[str, ...] = (
+        ".tar",
+        *(f".tar{s}" for s in COMPRESSION_SUFFIXES),
+        ".tgz",
+        ".tbz2",
+        ".txz",
+    )
+    is_archive = True
+    is_divisible = True
 
-    member: str
-    data: bytes
+    def recognises(self, stream: InputStream) -> bool:
+        """Tells whether a file is a tar, from its first block."""
+        head = stream.peek(tar_reader.BLOCK_BYTES)
+        # Tars from before POSIX have no magic number, but a checksum.
+        return head[_TAR_MAGIC_AT:].startswith(_TAR_MAGIC) or tar_reader.is_header(head)
 
+    def list_articles(self, stream: InputStream) -> Iterator[tuple[str, float]]:
+        """Yields (name, modification time in seconds since 1970) of each article; reads none.
 
-@dataclass(frozen=True)
-class Damage:
-    """What could not be read.
-
-    Attributes:
-        member: name inside the archive; empty where the archive itself is damaged.
-        reason: `truncated_archive`, `damaged_archive`, `damaged_member` or `too_large`.
-        detail: what was found.
-    """
-
-    member: str
-    reason: str
-    detail: str
-
-
-def documents(
-    file: BinaryIO, name: str, *, max_bytes: int = MAX_DOCUMENT_BYTES
-) -> Iterator[Document | Damage]:
-    """Yields every XML document in `file`, and what could not be read, in the order they stand.
-
-    Args:
-        file: positioned at the start; read once, forward (a zip must be seekable).
-        name: of the file, for a document that stands alone.
-        max_bytes: a larger document is rejected as `too_large`.
-    """
-    source = _Source(_chunks(file))
-    try:
-        head = source.peek(_HEAD)
-        if head[_TAR_AT:].startswith(_TAR):
-            yield from _tar_documents(source, max_bytes)
-        elif head.startswith(_ZIP):
-            file.seek(0)
-            yield from _zip_documents(file, max_bytes)
-        else:
-            yield _single(source, name, max_bytes)
-    except EOFError as error:
-        yield Damage("", "truncated_archive", str(error))
-    except (zlib.error, tar_reader.TarError) as error:
-        yield Damage("", "damaged_archive", str(error))
-
-
-# --- gzip --------------------------------------------------------------------------------------
-
-
-def _chunks(file: BinaryIO) -> Iterator[bytes]:
-    """Yields the bytes of a file, inflated if it is gzip."""
-    data = file.read(_CHUNK)
-    if data.startswith(_GZIP):
-        yield from _inflated(data, file)
-        return
-    while data:
-        yield data
-        data = file.read(_CHUNK)
-
-
-def _inflated(data: bytes, file: BinaryIO) -> Iterator[bytes]:
-    """Yields every byte before the damage, then raises what it is.
-
-    (`gzip.GzipFile` raises at once and loses what it had already inflated.)
-    """
-    inflater = zlib.decompressobj(_WITH_HEADER)
-    while True:
-        before = inflater.copy()
+        A damaged archive ends at the damage, which `documents` reports.
+        """
         try:
-            inflated = inflater.decompress(data, _CHUNK)
-        except zlib.error as error:
-            yield _before_damage(before, data)
-            raise zlib.error(f"gzip: {error}") from error
-        yield inflated
-        data = inflater.unconsumed_tail
-        if inflater.eof:
-            # Another stream may follow, as in files that were joined; zeros are padding.
-            data = (inflater.unused_data + file.read(_CHUNK)).lstrip(b"\0")
-            if not data:
-                return
-            inflater = zlib.decompressobj(_WITH_HEADER)
-        elif not data and not (data := file.read(_CHUNK)):
-            raise EOFError("the gzip stream ends too early")
+            for member in tar_reader.members(stream.read, is_article_name, max_bytes=-1):
+                yield member.name, member.modified
+        except (EOFError, DamagedStreamError, tar_reader.TarError):
+            return
 
-
-def _before_damage(inflater: Any, data: bytes) -> bytes:
-    """Returns what comes of `data` up to the byte that raises."""
-    found = bytearray()
-    try:
-        for at in range(len(data)):
-            found += inflater.decompress(data[at : at + 1])
-    except zlib.error:
-        pass
-    return bytes(found)
-
-
-class _Source:
-    """Chunks, read as a file."""
-
-    def __init__(self, chunks: Iterator[bytes]) -> None:
-        self._chunks = chunks
-        self._ahead = b""
-
-    def peek(self, size: int) -> bytes:
-        """Returns the first bytes, which stay; fewer where there are no more."""
+    def documents(
+        self, stream: InputStream, name: str, options: ReadOptions
+    ) -> Iterator[Document | Damage]:
+        """Yields the articles' XML, and what could not be read, in the order of the archive."""
+        del name
+        limit = options.max_document_bytes
         try:
-            while len(self._ahead) < size and (more := next(self._chunks, b"")):
-                self._ahead += more
-        except (EOFError, zlib.error) as error:
-            self._chunks = _raising(error)
-        return self._ahead[:size]
-
-    def read(self, size: int) -> bytes:
-        """Returns up to `size` of the next bytes, none at the end."""
-        while not self._ahead:
-            more = next(self._chunks, None)
-            if more is None:
-                return b""
-            self._ahead = more
-        data, self._ahead = self._ahead[:size], self._ahead[size:]
-        return data
+            for member in tar_reader.members(stream.read, is_article_name, limit):
+                if member.is_sparse:
+                    detail = "a sparse file; pack without --sparse"
+                    yield Damage(member.name, "damaged_member", detail)
+                elif member.data is None:
+                    yield Damage(member.name, "too_large", f"{member.size:,} bytes")
+                else:
+                    yield _member(member.name, member.data, limit)
+            _read_trailer(stream)
+        except EOFError as error:
+            yield Damage("", "truncated_archive", str(error))
+        except (DamagedStreamError, tar_reader.TarError) as error:
+            yield Damage("", "damaged_archive", str(error))
 
 
-def _raising(error: Exception) -> Iterator[bytes]:
-    yield b""
-    raise error
-
-
-# --- kinds -------------------------------------------------------------------------------------
-
-
-def _wanted(name: str) -> bool:
-    return name.lower().endswith(SUFFIXES)
-
-
-def _bounded(member: str, data: bytes, max_bytes: int) -> Document | Damage:
-    if len(data) > max_bytes:
-        return Damage(member, "too_large", f"more than {max_bytes:,} bytes")
-    return Document(member, data)
-
-
-def _single(source: _Source, member: str, max_bytes: int) -> Document | Damage:
-    """Returns a file that is one document."""
-    pieces, size = [], 0
-    try:
-        while size <= max_bytes and (piece := source.read(_CHUNK)):
-            pieces.append(piece)
-            size += len(piece)
-    except (EOFError, zlib.error) as error:
-        return Damage(member, "damaged_member", str(error))
-    return _bounded(member, b"".join(pieces), max_bytes)
-
-
-def _member(name: str, data: bytes, max_bytes: int) -> Document | Damage:
-    """Returns a member of an archive, inflated if it is gzip in its turn."""
-    if data.startswith(_GZIP):
-        return _single(_Source(_chunks(io.BytesIO(data))), name, max_bytes)
-    return _bounded(name, data, max_bytes)
-
-
-def _tar_documents(source: _Source, max_bytes: int) -> Iterator[Document | Damage]:
-    for member in tar_reader.members(source.read, _wanted, max_bytes):
-        if member.data is None:
-            yield Damage(member.name, "too_large", f"{member.size:,} bytes")
-        else:
-            yield _member(member.name, member.data, max_bytes)
+def _read_trailer(stream: InputStream) -> None:
+    """Reads what follows the end of a tar, so that the checksum of a gzip stream is reached."""
     trailer = 0
-    while piece := source.read(_CHUNK):  # so that the gzip checksum is reached
+    while piece := stream.read(CHUNK_BYTES):
         trailer += len(piece)
-        if trailer > _MAX_TRAILER or piece.strip(b"\0"):
+        if trailer > _MAX_TRAILER_BYTES or piece.strip(b"\0"):
             raise tar_reader.TarError("more data after the end of the archive")
 
 
-def _zip_documents(file: BinaryIO, max_bytes: int) -> Iterator[Document | Damage]:
-    try:
-        archive = zipfile.ZipFile(file)
-    except _ZIP_ERRORS as error:
-        yield Damage("", "damaged_archive", str(error))
-        return
-    with archive:
-        for entry in archive.infolist():
-            if _wanted(entry.filename):
-                yield _zip_member(archive, entry, max_bytes)
+class ZipArchives:
+    """Zip archives. They are not read forward, so byte ranges of them mean nothing."""
+
+    name = "zip archive"
+    holds: Literal["xml", "text"] = "xml"
+    suffixes: tuple[str, ...] = (".zip",)
+    is_archive = True
+    is_divisible = False
+
+    def recognises(self, stream: InputStream) -> bool:
+        """Tells whether a file is a zip, from its first bytes."""
+        return stream.peek(len(_ZIP_MAGIC)) == _ZIP_MAGIC
+
+    def list_articles(self, stream: InputStream) -> Iterator[tuple[str, float]]:
+        """Yields nothing: without a filelist, the articles of a zip are not compared."""
+        del stream
+        return iter(())
+
+    def documents(
+        self, stream: InputStream, name: str, options: ReadOptions
+    ) -> Iterator[Document | Damage]:
+        """Yields the articles' XML, and what could not be read, in the order of the archive."""
+        del name
+        try:
+            archive = zipfile.ZipFile(stream.file)
+        except _ZIP_ERRORS as error:
+            yield Damage("", "damaged_archive", str(error))
+            return
+        with archive:
+            for entry in archive.infolist():
+                if is_article_name(entry.filename):
+                    yield _zip_member(archive, entry, options.max_document_bytes)
 
 
 def _zip_member(
@@ -244,3 +148,65 @@ def _zip_member(
     except _ZIP_ERRORS as error:
         return Damage(entry.filename, "damaged_member", str(error))
     return _member(entry.filename, data, max_bytes)
+
+
+class XmlFiles:
+    """Files that are one XML document each: loose articles and article versions."""
+
+    name = "XML file"
+    holds: Literal["xml", "text"] = "xml"
+    suffixes: tuple[str, ...] = _XML_SUFFIXES
+    is_archive = False
+    is_divisible = False
+
+    def recognises(self, stream: InputStream) -> bool:
+        """Tells whether a file looks like XML in a usual encoding."""
+        return stream.peek(64).lstrip(b"\xef\xbb\xbf\xfe\xff\0 \t\r\n").startswith(b"<")
+
+    def list_articles(self, stream: InputStream) -> Iterator[tuple[str, float]]:
+        """Yields nothing: the file's path names its article."""
+        del stream
+        return iter(())
+
+    def documents(
+        self, stream: InputStream, name: str, options: ReadOptions
+    ) -> Iterator[Document | Damage]:
+        """Yields the one document, or why it could not be read."""
+        yield _single(stream, name, options.max_document_bytes)
+
+
+def is_article_name(member: str) -> bool:
+    """Tells whether a name is that of an article's XML.
+
+    `._main.nxml` is not: macOS puts such a file beside each file of an archive that it makes.
+
+    >>> [is_article_name(name) for name in ("PMC1/main.nxml", "PMC1.XML.gz", "PMC1/._main.nxml")]
+    [True, True, False]
+    """
+    name = member.rpartition("/")[2].lower()
+    return name.endswith(_XML_SUFFIXES) and not name.startswith("._")
+
+
+def _member(name: str, data: bytes, max_bytes: int) -> Document | Damage:
+    """Returns a member of an archive; one that is compressed itself is decompressed."""
+    if data.startswith(b"<"):  # The usual case: a stream for each member takes time.
+        return _bounded(name, data, max_bytes)
+    return _single(InputStream(io.BytesIO(data)), name, max_bytes)
+
+
+def _single(stream: InputStream, member: str, max_bytes: int) -> Document | Damage:
+    """Returns a stream that is one document."""
+    pieces, size = [], 0
+    try:
+        while size <= max_bytes and (piece := stream.read(CHUNK_BYTES)):
+            pieces.append(piece)
+            size += len(piece)
+    except (EOFError, DamagedStreamError) as error:
+        return Damage(member, "damaged_member", str(error))
+    return _bounded(member, b"".join(pieces), max_bytes)
+
+
+def _bounded(member: str, data: bytes, max_bytes: int) -> Document | Damage:
+    if len(data) > max_bytes:
+        return Damage(member, "too_large", f"more than {max_bytes:,} bytes")
+    return Document(member, data)

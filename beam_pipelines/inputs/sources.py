@@ -1,19 +1,133 @@
-"""Where input comes from: files, folders and patterns -> the list of input files."""
+"""Which file is read by which source: one table, SOURCES.
+
+A source is an input layout. A new one is a module with a class that satisfies `Source`, and an
+entry in the table:
+
+    source = source_of("bulk/a.tar.gz")             # by the name alone: a tar archive
+    source.is_archive                               # so it is a work item of its own
+    source.list_articles(stream)                    # what is in it, without reading an article
+    read_documents(file, "bulk/a.tar.gz", options)  # its documents, one after another
+
+Sources have no state. Work items name files, and a worker on any machine finds their source again.
+A source yields documents of XML one at a time, or Articles where there is no XML. So a file of
+30,000 citations (PubMed's `<PubmedArticleSet>`) is one more source: it shares the suffix `.xml.gz`
+with articles, is recognised from its first bytes, and yields a document for each citation.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from typing import BinaryIO, Literal, Protocol
 
-from beam_pipelines.inputs import plain_text
-from beam_pipelines.inputs.archives import ARCHIVE_SUFFIXES, SUFFIXES
-from pmc2vec.errors import UserError
-from pmc2vec.storage.files import is_folder, join, list_files, match_files
+from beam_pipelines.inputs.archives import TarArchives, XmlFiles, ZipArchives
+from beam_pipelines.inputs.decompression import InputStream
+from beam_pipelines.inputs.documents import Damage, Document, ReadOptions
+from beam_pipelines.inputs.plain_text import PlainText
+from beam_pipelines.jats.article_reader import Article
 
-_COMPANION_SUFFIXES = (".csv", ".csv.gz", ".json", ".pdf")
+
+class Source(Protocol):
+    """An input layout.
+
+    Attributes:
+        name: for messages, such as `tar archive`.
+        holds: `xml`, documents to be parsed; or `text`, articles as they are.
+        suffixes: of its files, in lower case.
+        is_archive: a file holds many documents with names of their own, and is a work item.
+        is_divisible: a file is read forward, so that several workers can read byte ranges of it.
+    """
+
+    name: str
+    holds: Literal["xml", "text"]
+    suffixes: tuple[str, ...]
+    is_archive: bool
+    is_divisible: bool
+
+    def recognises(self, stream: InputStream) -> bool:
+        """Tells whether a file is of this layout, from its first bytes (`stream.peek`)."""
+
+    def list_articles(self, stream: InputStream) -> Iterator[tuple[str, float]]:
+        """Yields (member, modification time in seconds since 1970) of articles; reads none."""
+
+    def documents(
+        self, stream: InputStream, name: str, options: ReadOptions
+    ) -> Iterator[Document | Article | Damage]:
+        """Yields what a file holds, and what of it could not be read, at bounded memory."""
+
+
+XML_FILES = XmlFiles()
+SOURCES: tuple[Source, ...] = (TarArchives(), ZipArchives(), XML_FILES, PlainText())
+"""In the order in which they are asked whether they recognise a file."""
+
+COMPANION_SUFFIXES = (".csv", ".csv.gz", ".json", ".pdf", ".filelist.txt")
 """What stands beside articles and may be matched with them by a glob."""
 
 _ARTICLE_VERSION = re.compile(r"(PMC\d+)(?:\.(\d+))?(?=[./]|$)")
+
+
+def source_of(path: str) -> Source | None:
+    """Returns the source that a file's name stands for, or None where its suffix says nothing.
+
+    >>> source_of("A.TAR.GZ").name, source_of("PMC1.1.xml").name, source_of("text8")
+    ('tar archive', 'XML file', None)
+    """
+    lower = path.lower()
+    return next((source for source in SOURCES if lower.endswith(source.suffixes)), None)
+
+
+def is_archive(path: str) -> bool:
+    """Tells whether a file's name is that of an archive."""
+    source = source_of(path)
+    return source is not None and source.is_archive
+
+
+def stem(path: str) -> str:
+    """Returns a path without the suffix of its source, or of a companion.
+
+    >>> stem("bulk/a.incr.tar.gz"), stem("PMC1.1/PMC1.1.xml"), stem("text8")
+    ('bulk/a.incr', 'PMC1.1/PMC1.1', 'text8')
+    """
+    suffixes = [s for source in SOURCES for s in source.suffixes] + list(COMPANION_SUFFIXES)
+    suffix = max((s for s in suffixes if path.lower().endswith(s)), key=len, default="")
+    return path[: len(path) - len(suffix)]
+
+
+def recognise(stream: InputStream, path: str) -> Source | None:
+    """Returns the source that reads a file, or None where it is neither XML nor text.
+
+    The name decides between text and XML, the first bytes between layouts of XML. Where the name
+    says nothing, the first bytes decide all.
+    """
+    by_name = source_of(path)
+    for source in SOURCES:
+        if (by_name is None or by_name.holds == source.holds) and source.recognises(stream):
+            return source
+    # An archive by its name alone is none: it could not be read as one.
+    return None if by_name is None or by_name.is_archive else by_name
+
+
+def open_source(file: BinaryIO, path: str) -> tuple[Source, InputStream]:
+    """Returns the source that reads a file, and the stream that it reads.
+
+    A file that nothing recognises is read as XML, which reports what is wrong with it.
+    """
+    stream = InputStream(file)
+    return recognise(stream, path) or XML_FILES, stream
+
+
+def read_documents(
+    file: BinaryIO, path: str, options: ReadOptions
+) -> Iterator[Document | Article | Damage]:
+    """Yields what a file holds, and what could not be read, in the order of the file.
+
+    Args:
+        file: at its start; it is read once, forward (a zip must be seekable).
+        path: of the file.
+        options: how it is read.
+    """
+    source, stream = open_source(file, path)
+    return source.documents(stream, path.rpartition("/")[2], options)
 
 
 def article_version(path: str) -> tuple[str, int] | None:
@@ -28,39 +142,3 @@ def article_version(path: str) -> tuple[str, int] | None:
         if match := _ARTICLE_VERSION.match(place):
             return match[1], int(match[2] or 0)
     return None
-
-
-def input_files(patterns: Sequence[str]) -> tuple[tuple[str, int], ...]:
-    """Returns (path, size in bytes) of every input file, by path, each once.
-
-    Args:
-        patterns: files, folders (searched through) and globs; `**` matches folders too.
-
-    Raises:
-        UserError: a pattern matches nothing that could be an input.
-    """
-    files: dict[str, int] = {}
-    for pattern in patterns:
-        matched = dict(_expanded(pattern))
-        inputs = {p: size for p, size in matched.items() if not p.endswith(_COMPANION_SUFFIXES)}
-        if not inputs:
-            raise UserError(
-                f"--input {pattern}: matches no archive, XML file or text file; "
-                "give archives (.tar.gz, .tar, .zip), .xml or .txt files, or a folder of them"
-            )
-        files.update(inputs)
-    return tuple(sorted(files.items()))
-
-
-def _expanded(pattern: str) -> Iterator[tuple[str, int]]:
-    """Yields the files that match, and those inside a folder that matches."""
-    if is_folder(pattern):
-        inside = list_files(pattern.rstrip("/") or "/", follow_links=True)
-    elif matched := match_files(pattern):
-        yield from matched
-        return
-    else:
-        inside = match_files(join(pattern.rstrip("/"), "**"))
-    articles = [file for file in inside if file[0].endswith(SUFFIXES + ARCHIVE_SUFFIXES)]
-    # Article versions have a .txt beside each .xml: text counts where there is nothing else.
-    yield from articles or (file for file in inside if file[0].endswith(plain_text.SUFFIXES))

@@ -1,24 +1,35 @@
-"""A tar stream -> its regular files, forward only, at bounded memory.
+"""A tar stream -> its regular files, read forward, at bounded memory and time.
 
-The standard library's `tarfile` takes a damaged header in mid-archive for the end of the archive,
-without a word, and reads an extended header of any size into memory. Here every archive ends with
-its end mark or with an error that says what was found, after all the members before it.
+The catalogue of articles and the reading of articles both go through `members`, so they agree
+about what is in an archive.
 
-Format: POSIX.1-2017 pax and ustar, and the GNU extensions for long names and large sizes.
+The standard library's `tarfile` is not used (docs/decisions/0015-a-tar-reader-of-our-own.md). It
+takes a damaged header in mid-archive for the end of the archive, reads an extended header of any
+size into memory, and recurses for each chained one. Here every archive ends with its end mark or
+with an error that says what is wrong and where, after all the members before it.
+
+Formats: POSIX.1-2017 pax and ustar, tars from before POSIX (v7), and the GNU extensions for long
+names, large numbers and sparse files (which are named, not read).
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
-BLOCK = 512
-MAX_HEADER = 1 << 20
+BLOCK_BYTES = 512
+MAX_HEADER_BYTES = 1 << 20
 """Largest extended header (a long name) that is read."""
-_CHUNK = 1 << 18
+MAX_CHAINED_HEADERS = 64
+"""Most extended headers before one member. Archivers write one or two."""
+_CHUNK_BYTES = 1 << 18
+_LAST_TIME = 253_402_300_799  # The last second of the year 9999: `datetime` goes no further.
 _REGULAR, _LONG_NAME, _PAX, _SPARSE = b"07\0", b"L", b"x", b"S"
 _OTHER_HEADERS = b"gKNVX"
+_WITHOUT_CONTENT = b"123456"
+"""Links, devices, folders and FIFOs: nothing follows their header, whatever its size says."""
 
 
 class TarError(Exception):
@@ -31,17 +42,21 @@ class Member(NamedTuple):
     Attributes:
         name: as the archive has it; nothing is ever written under it.
         size: bytes.
-        data: content, or None where it is larger than what was asked for.
+        modified: seconds since 1970; 0 where the header has no time between 1970 and 9999.
+        data: content, or None where it is larger than the limit, or sparse.
+        is_sparse: the content is stored without its holes (`tar --sparse`) and is not read.
     """
 
     name: str
     size: int
+    modified: float
     data: bytes | None
+    is_sparse: bool = False
 
 
 @dataclass
 class _Blocks:
-    """Reads exact numbers of bytes from a source that may give fewer."""
+    """Reads exact numbers of bytes from a stream that may return fewer."""
 
     read: Callable[[int], bytes]
     offset: int = 0
@@ -49,7 +64,7 @@ class _Blocks:
     def take(self, size: int) -> bytes:
         """Returns the next `size` bytes, fewer only at the end."""
         pieces, missing = [], size
-        while missing and (piece := self.read(min(missing, _CHUNK))):
+        while missing and (piece := self.read(min(missing, _CHUNK_BYTES))):
             pieces.append(piece)
             missing -= len(piece)
         self.offset += size - missing
@@ -60,81 +75,123 @@ class _Blocks:
         data = self.take(size)
         if len(data) < size:
             raise EOFError(f"ends after {len(data):,} of a member's {size:,} bytes")
-        self.take(-size % BLOCK)
+        self.take(-size % BLOCK_BYTES)
         return data
 
     def skip(self, size: int) -> None:
         """Passes over a member's bytes and the padding."""
         missing = size
         while missing:
-            piece = self.take(min(missing, _CHUNK))
+            piece = self.take(min(missing, _CHUNK_BYTES))
             if not piece:
                 raise EOFError(f"ends after {size - missing:,} of a member's {size:,} bytes")
             missing -= len(piece)
-        self.take(-size % BLOCK)
+        self.take(-size % BLOCK_BYTES)
+
+
+@dataclass
+class _Extended:
+    """What extended headers say of the member after them; empty or None where they do not."""
+
+    name: str = ""
+    size: int | None = None
+    modified: float | None = None
+
+
+def is_header(block: bytes) -> bool:
+    """Tells whether the first 512 bytes of a file are a tar header, by its checksum.
+
+    Tars from before POSIX have no magic number.
+    """
+    try:
+        _check(block, 0)
+    except TarError:
+        return False
+    return len(block) == BLOCK_BYTES
 
 
 def members(
-    read: Callable[[int], bytes], wanted: Callable[[str], bool], max_bytes: int
+    read: Callable[[int], bytes], is_wanted: Callable[[str], bool], max_bytes: int
 ) -> Iterator[Member]:
-    """Yields the regular files with wanted names, in the order they stand.
+    """Yields the regular files with wanted names, in the order of the archive.
 
     Args:
-        read: gives up to so many bytes; none at the end.
-        wanted: which names to read; the content of others is passed over.
-        max_bytes: the content of larger members is passed over.
+        read: returns up to so many bytes; none at the end.
+        is_wanted: which names to yield; others are passed over.
+        max_bytes: the content of larger members is passed over; -1 passes over all content.
 
     Raises:
         EOFError: the archive ends too early.
         TarError: a header is damaged.
     """
     blocks = _Blocks(read)
-    name, size = "", -1  # from extended headers, for the member after them
+    extended, chained = _Extended(), 0
     while True:
-        at, header = blocks.offset, blocks.take(BLOCK)
-        if len(header) < BLOCK:
+        at, header = blocks.offset, blocks.take(BLOCK_BYTES)
+        if len(header) < BLOCK_BYTES:
             raise EOFError(f"ends at byte {at:,} without the mark of the end")
         if not any(header):
             return
         _check(header, at)
         kind = header[156:157]
-        length = _number(header[124:136], at) if size < 0 else size
+        size = _number(header[124:136], at) if extended.size is None else extended.size
         if kind in (_LONG_NAME, _PAX) or kind in _OTHER_HEADERS:
-            if length > MAX_HEADER:
-                raise TarError(f"an extended header of {length:,} bytes at byte {at:,}")
-            content = blocks.content(length)
+            chained += 1
+            if size > MAX_HEADER_BYTES or chained > MAX_CHAINED_HEADERS:
+                what = f"of {size:,} bytes" if size > MAX_HEADER_BYTES else "after many others"
+                raise TarError(f"an extended header {what} at byte {at:,}")
+            content = blocks.content(size)
             if kind == _LONG_NAME:
-                name = _text(content)
+                extended.name = _text(content)
             elif kind == _PAX:
-                name, size = _pax(content, name, size, at)
+                _read_pax(content, extended, at)
             continue
-        path, name, size = name or _name(header), "", -1
+        name = extended.name or _name(header)
+        modified = _time(header[136:148]) if extended.modified is None else extended.modified
+        extended, chained = _Extended(), 0
+        is_file = kind in _REGULAR or kind == _SPARSE
         if kind == _SPARSE:
             _skip_sparse_map(header, blocks)
-        if kind not in _REGULAR or not wanted(path):
-            blocks.skip(length if kind in _REGULAR or kind == _SPARSE else 0)
-        elif length > max_bytes:
-            yield Member(path, length, None)
-            blocks.skip(length)
-        else:
-            yield Member(path, length, blocks.content(length))
+        if is_file and is_wanted(name):
+            if kind == _SPARSE or size > max_bytes:
+                yield Member(name, size, modified, None, kind == _SPARSE)
+            else:
+                yield Member(name, size, modified, blocks.content(size))
+                continue
+        blocks.skip(0 if kind in _WITHOUT_CONTENT else size)
 
 
 def _check(header: bytes, at: int) -> None:
     """Raises TarError unless the header's checksum is right."""
     expected = sum(header) - sum(header[148:156]) + 8 * ord(" ")
-    if _number(header[148:156], at) != expected:
+    stored = _number(header[148:156], at)
+    if stored == expected:
+        return
+    # Some archivers from before POSIX added up signed bytes.
+    if stored != expected - 256 * sum(byte > 127 for byte in header[:148] + header[156:]):
         raise TarError(f"no header of a member at byte {at:,}")
 
 
 def _number(field: bytes, at: int) -> int:
     """Returns an octal number, or a binary one with the first bit set (GNU)."""
-    if field[0] == 0x80:
+    if field[:1] == b"\x80":
         return int.from_bytes(field[1:], "big")
+    digits = field.strip(b" \0") or b"0"
+    # `int` alone takes signs and underscores too: a negative size would have no end.
+    if not digits.isdigit() or b"8" in digits or b"9" in digits:
+        raise TarError(f"no header of a member at byte {at:,}")
+    return int(digits, 8)
+
+
+def _time(field: bytes) -> float:
     try:
-        return int(field.strip(b" \0") or b"0", 8)
-    except ValueError as error:
-        raise TarError(f"no header of a member at byte {at:,}") from error
+        return _bounded_time(_number(field, 0))
+    except TarError:
+        return 0.0  # A time that cannot be read is no reason to lose the member.
+
+
+def _bounded_time(seconds: float) -> float:
+    return seconds if math.isfinite(seconds) and 0 <= seconds <= _LAST_TIME else 0.0
 
 
 def _text(field: bytes) -> str:
@@ -147,26 +204,40 @@ def _name(header: bytes) -> str:
     return f"{prefix}/{name}" if prefix else name
 
 
-def _pax(content: bytes, name: str, size: int, at: int) -> tuple[str, int]:
-    """Returns the name and size that a pax header gives, in records `19 path=PMC123.xml`."""
+def _read_pax(content: bytes, extended: _Extended, at: int) -> None:
+    """Adds what a pax header says, in records such as `19 path=PMC123.xml`."""
     start = 0
     try:
         while start < len(content):
-            length = int(content[start : content.index(b" ", start)])
+            length = int(content[start : content.index(b" ", start, start + 20)])
             key, _, value = content[start : start + length - 1].partition(b" ")[2].partition(b"=")
             if length <= 0:
-                raise ValueError
+                raise ValueError(length)
             if key == b"path":
-                name = value.decode("utf-8", "backslashreplace")
+                extended.name = value.decode("utf-8", "backslashreplace")
+            elif key == b"mtime":
+                extended.modified = _pax_time(value)
             elif key == b"size":
-                size = int(value)
+                if not value.isdigit() or len(value) > 20:
+                    raise ValueError(value)
+                extended.size = int(value)
             start += length
     except ValueError as error:
         raise TarError(f"a damaged extended header at byte {at:,}") from error
-    return name, size
+
+
+def _pax_time(value: bytes) -> float:
+    try:
+        return _bounded_time(float(value))
+    except ValueError:
+        return 0.0
 
 
 def _skip_sparse_map(header: bytes, blocks: _Blocks) -> None:
-    extended = header[482]
-    while extended:
-        extended = (blocks.take(BLOCK) or bytes(BLOCK))[504]
+    """Passes over the blocks of a map of holes that does not fit into the header."""
+    more = header[482]
+    while more:
+        at, block = blocks.offset, blocks.take(BLOCK_BYTES)
+        if len(block) < BLOCK_BYTES:
+            raise EOFError(f"ends at byte {at:,} in the map of a sparse file")
+        more = block[504]

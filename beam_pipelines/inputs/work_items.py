@@ -20,8 +20,11 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
-from beam_pipelines.inputs.archives import ARCHIVE_SUFFIXES, Damage, Document
+from beam_pipelines.inputs.sources import is_archive, source_of
+
+Content = TypeVar("Content")
 
 RUN_DOCUMENTS = 64
 RANGE_BYTES = 1 << 20
@@ -31,16 +34,12 @@ LOOSE_BYTES = 64 << 20
 """Loose files that make one part of the corpus, at most."""
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True)
 class ByteRange:
     """The `index`-th of `count` ranges of like size that an archive's bytes are divided into."""
 
     index: int = 0
     count: int = 1
-
-    def __repr__(self) -> str:
-        # A part's fingerprint holds this text: parts of earlier versions are still recognised.
-        return f"Slice(index={self.index}, count={self.count})"
 
     def size_of(self, size: int) -> int:
         """Returns how many bytes of an archive of `size` bytes are in this range."""
@@ -54,8 +53,8 @@ class ByteRange:
         return size * index // self.count
 
     def select(
-        self, documents: Iterable[Document | Damage], position: Callable[[], int], size: int
-    ) -> Iterator[Document | Damage | None]:
+        self, documents: Iterable[Content], position: Callable[[], int], size: int
+    ) -> Iterator[Content | None]:
         """Yields the documents of this range, in order, and None between two runs.
 
         Args:
@@ -117,7 +116,7 @@ def work_items(files: Sequence[tuple[str, int]], ranges: int = 1) -> list[WorkIt
     loose: list[tuple[str, int]] = []
     loose_bytes = 0
     for path, size in files:
-        if path.endswith(ARCHIVE_SUFFIXES):
+        if is_archive(path):
             groups.extend(([(path, size)], part) for part in _byte_ranges(path, size, ranges))
             continue
         loose_bytes += size
@@ -129,8 +128,9 @@ def work_items(files: Sequence[tuple[str, int]], ranges: int = 1) -> list[WorkIt
 
 
 def _byte_ranges(path: str, size: int, most: int) -> list[ByteRange]:
-    # A zip is not read forward: its position says nothing of how far the reading is.
-    count = 1 if path.endswith(".zip") else max(min(most, size // RANGE_BYTES), 1)
+    source = source_of(path)
+    is_divisible = source is not None and source.is_divisible
+    count = max(min(most, size // RANGE_BYTES), 1) if is_divisible else 1
     return [ByteRange(index, count) for index in range(count)]
 
 

@@ -6,19 +6,24 @@ writes the same bytes under the same names, and a part that is finished is not m
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import json
-import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import BinaryIO
 
-from beam_pipelines.inputs import archives, plain_text
+from beam_pipelines.inputs.documents import (
+    MAX_DOCUMENT_BYTES,
+    Damage,
+    Document,
+    ReadOptions,
+    TextUnit,
+)
+from beam_pipelines.inputs.sources import is_archive, open_source
 from beam_pipelines.inputs.work_items import WorkItem
 from beam_pipelines.jats import article_reader
+from beam_pipelines.jats.article_reader import Article
 from beam_pipelines.jats.licences import is_vague
 from beam_pipelines.stages import duplicates
 from beam_pipelines.stages.corpus_files import CorpusArticle, CorpusWriter, Summary
@@ -49,8 +54,8 @@ class Reading:
     tokenizer: TokenizerKind = "biomedical"
     lowercase: bool = True
     numbers: NumberHandling = "keep"
-    max_document_bytes: int = archives.MAX_DOCUMENT_BYTES
-    text_unit: plain_text.TextUnit = "line"
+    max_document_bytes: int = MAX_DOCUMENT_BYTES
+    text_unit: TextUnit = "line"
     welcome: tuple[str, ...] = (duplicates.MANUSCRIPT, duplicates.HISTORICAL_OCR)
     precheck: bool = True
 
@@ -58,6 +63,11 @@ class Reading:
     def needed(self) -> tuple[article_reader.SectionName, ...]:
         """Returns the sections to extract: those to keep, and those that keywords count in."""
         return tuple(dict.fromkeys((*self.sections, *self.filter.keyword_sections)))
+
+    @property
+    def options(self) -> ReadOptions:
+        """Returns what sources need to know."""
+        return ReadOptions(self.max_document_bytes, self.text_unit)
 
     @cached_property
     def tokenize(self) -> Tokenizer:
@@ -138,18 +148,21 @@ def _read(
     for path, size in item.files:
         archive = path.rsplit("/", 1)[-1]
         with open_binary(path) as file:
-            if path.endswith(plain_text.SUFFIXES):
-                for text in _read_text(file, archive, reading, summary):
-                    yield text
-                    heartbeat.beat(_beats(summary, before + file.tell()))
-                before += size
-                continue
-            found = archives.documents(file, archive, max_bytes=reading.max_document_bytes)
-            for document in item.byte_range.select(found, file.tell, size):
+            source, stream = open_source(file, path)
+            contents: Iterator[Document | Article | Damage | None] = source.documents(
+                stream, archive, reading.options
+            )
+            if source.is_archive:
+                contents = item.byte_range.select(contents, file.tell, size)
+            for document in contents:
                 if document is None:
                     yield None
                     continue
-                place = document.member if path.endswith(archives.ARCHIVE_SUFFIXES) else path
+                if isinstance(document, Article):  # Of plain text, which has no versions.
+                    yield from _kept(document, archive, archive, reading, summary)
+                    heartbeat.beat(_beats(summary, before + file.tell()))
+                    continue
+                place = document.member if is_archive(path) else path
                 if reason := left_out.get(place):
                     summary.funnel.update({"read": 1, f"dropped:{reason}": 1})
                 else:
@@ -172,29 +185,12 @@ def _licensed(
     return replace(found, article=replace(found.article, licence=licence))
 
 
-def _read_text(
-    file: BinaryIO, name: str, reading: Reading, summary: Summary
-) -> Iterator[CorpusArticle | dict[str, str]]:
-    """Yields the kept articles of a text file, and at the end that it is damaged, if it is."""
-    found = plain_text.articles(file, name, reading.text_unit)
-    while True:
-        try:
-            article = next(found, None)
-        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-            damage = archives.Damage(name, "damaged_member", str(error))
-            yield from read_document(damage, name, reading, summary)
-            return
-        if article is None:
-            return
-        yield from _kept(article, name, name, reading, summary)
-
-
 def _beats(summary: Summary, size: int) -> dict[str, int]:
     return {"bytes": size} | {name: summary.funnel[name] for name in ("read", "kept", "xml_bytes")}
 
 
 def read_document(
-    document: archives.Document | archives.Damage, archive: str, reading: Reading, summary: Summary
+    document: Document | Damage, archive: str, reading: Reading, summary: Summary
 ) -> Iterator[CorpusArticle | dict[str, str]]:
     """Yields the kept articles of one document, or why it was rejected.
 
@@ -203,7 +199,7 @@ def read_document(
     """
     funnel = summary.funnel
     place = {"archive": archive, "member": document.member}
-    if isinstance(document, archives.Damage):
+    if isinstance(document, Damage):
         is_article = bool(document.member)
         funnel["read"] += is_article
         funnel[f"rejected:{document.reason}" if is_article else document.reason] += 1
@@ -225,7 +221,7 @@ def read_document(
 
 
 def _kept(
-    article: article_reader.Article, archive: str, member: str, reading: Reading, summary: Summary
+    article: Article, archive: str, member: str, reading: Reading, summary: Summary
 ) -> Iterator[CorpusArticle]:
     summary.funnel["read"] += 1
     if reason := reading.filter.drop_reason(article):
@@ -234,9 +230,7 @@ def _kept(
         yield tokenized(article, archive, member, reading)
 
 
-def tokenized(
-    article: article_reader.Article, archive: str, member: str, reading: Reading
-) -> CorpusArticle:
+def tokenized(article: Article, archive: str, member: str, reading: Reading) -> CorpusArticle:
     """Returns an article's sentences as tokens; sentences without a token are left out."""
     found = [
         (section.name, sentence)

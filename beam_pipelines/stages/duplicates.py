@@ -18,7 +18,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import tarfile
 import zlib
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -30,8 +29,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from beam_pipelines.inputs.archives import ARCHIVE_SUFFIXES, SUFFIXES
-from beam_pipelines.inputs.sources import article_version
+from beam_pipelines.inputs.sources import article_version, is_archive, open_source, stem
 from beam_pipelines.inputs.work_items import WorkItem
 from beam_pipelines.stages import history
 from beam_pipelines.stages.output_folder import OutputFolder
@@ -94,7 +92,7 @@ def from_filelist(text: str, archive: str) -> Iterator[Edition]:
 def from_headers(headers: Iterable[tuple[str, float]], archive: str) -> Iterator[Edition]:
     """Yields the editions that (member name, modification time) of an archive's members name."""
     for member, time in headers:
-        if (found := article_version(member)) and member.endswith(SUFFIXES):
+        if found := article_version(member):
             date = datetime.fromtimestamp(time, UTC).isoformat(" ", "seconds")
             yield Edition(found[0], rank(found[1], date, archive), "", member)
 
@@ -123,14 +121,15 @@ def _parsed(metadata: str | None) -> dict[str, Any]:
 def catalogue(path: str) -> Iterator[Edition]:
     """Yields the editions in one input file, reading no article."""
     archive = path.rsplit("/", 1)[-1]
-    suffix = next((s for s in ARCHIVE_SUFFIXES if path.endswith(s)), None)
-    if suffix is None:
+    if not is_archive(path):
         if article_version(path) and (edition := from_version(path, _metadata(path))):
             yield edition
-    elif (listed := _filelist(path, suffix)) is not None:
+    elif (listed := _filelist(path)) is not None:
         yield from from_filelist(listed, archive)
-    elif suffix != ".zip":
-        yield from from_headers(_headers(path), archive)
+    else:
+        with open_binary(path) as file:
+            source, stream = open_source(file, path)
+            yield from from_headers(source.list_articles(stream), archive)
 
 
 @lru_cache(maxsize=1)
@@ -140,37 +139,24 @@ def licences(path: str) -> Mapping[str, str]:
     Returns:
         Member to licence, from an archive's filelist; or the path itself to it, from JSON.
     """
-    suffix = next((s for s in ARCHIVE_SUFFIXES if path.endswith(s)), None)
-    if suffix is None:
+    if not is_archive(path):
         return {path: str(_parsed(_metadata(path)).get("license_code") or "")}
-    rows = csv.DictReader(io.StringIO(_filelist(path, suffix) or ""))
+    rows = csv.DictReader(io.StringIO(_filelist(path) or ""))
     return {row[_FILELIST[0]]: row.get("License") or "" for row in rows if row.get(_FILELIST[0])}
 
 
-def _filelist(path: str, suffix: str) -> str | None:
-    return read_text(path.removesuffix(suffix) + ".filelist.csv", errors="replace")
+def _filelist(path: str) -> str | None:
+    return read_text(stem(path) + ".filelist.csv", errors="replace")
 
 
 def _metadata(path: str) -> str | None:
     folder, _, name = path.rpartition("/")
-    stem = name.removesuffix(".gz").rpartition(".")[0]
     above = folder.rpartition("/")[0]
-    places = (join(folder, f"{stem}.json"), join(above, "metadata", f"{stem}.json"))
+    metadata = f"{stem(name)}.json"
+    places = (join(folder, metadata), join(above, "metadata", metadata))
     return next(
         (text for place in places if (text := read_text(place, errors="replace")) is not None), None
     )
-
-
-def _headers(path: str) -> Iterator[tuple[str, float]]:
-    with open_binary(path) as file:
-        try:
-            with tarfile.open(fileobj=file, mode="r|*", bufsize=1 << 18) as tar:
-                for member in tar:
-                    tar.members = []  # type: ignore[attr-defined]  # else all stay in memory
-                    if member.isfile():
-                        yield member.name, member.mtime
-        except (EOFError, tarfile.TarError, zlib.error, OSError):
-            return  # reading the articles will say what is wrong
 
 
 def write_catalogue(item: WorkItem, *, output: OutputFolder) -> str:

@@ -17,8 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from beam_pipelines.config import completed
-from beam_pipelines.inputs.archives import ARCHIVE_SUFFIXES
-from beam_pipelines.inputs.sources import article_version
+from beam_pipelines.inputs.sources import article_version, is_archive
 from beam_pipelines.stages import history, phrases
 from beam_pipelines.stages.output_folder import OutputFolder
 from pmc2vec.dataset.manifest import MANIFEST_NAME, parse_manifest
@@ -107,7 +106,7 @@ def copy_phrases(since: str, passes: int, output: OutputFolder) -> None:
 
 def _identity(path: str, size: int) -> tuple[str, int]:
     name = path.rsplit("/", 1)[-1]
-    if name.endswith(ARCHIVE_SUFFIXES):
+    if is_archive(name):
         return name, size
     if (article := article_version(name)) is None:
         return path, size

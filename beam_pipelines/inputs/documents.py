@@ -1,0 +1,70 @@
+"""What input consists of: files, the documents in them, and what could not be read of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+MAX_DOCUMENT_BYTES = 64 << 20
+
+TextUnit = Literal["line", "paragraph", "file"]
+
+
+@dataclass(frozen=True, slots=True)
+class InputFile:
+    """A file that is to be read, as a folder, a bucket or an inventory lists it.
+
+    Attributes:
+        path: on disk or in a bucket.
+        size: bytes; 0 where the list does not say.
+        modified: `2026-10-01T00:00:00.000Z`; empty where the list does not say.
+        digest: of its bytes, such as S3's ETag; empty where the list does not say.
+    """
+
+    path: str
+    size: int
+    modified: str = ""
+    digest: str = ""
+
+
+@dataclass(frozen=True)
+class ReadOptions:
+    """How files are read.
+
+    Attributes:
+        max_document_bytes: larger documents are rejected as `too_large`.
+        text_unit: what a block of a plain text file is: a `line`, a `paragraph` (lines up to an
+            empty one), or all lines of an article, as for a `file` whose sentences run over its
+            line ends.
+    """
+
+    max_document_bytes: int = MAX_DOCUMENT_BYTES
+    text_unit: TextUnit = "line"
+
+
+@dataclass(frozen=True)
+class Document:
+    """One member of an archive, or a file that stands alone.
+
+    Attributes:
+        member: its name inside the archive, or the file's own name.
+        data: its bytes, decompressed.
+    """
+
+    member: str
+    data: bytes
+
+
+@dataclass(frozen=True)
+class Damage:
+    """What could not be read.
+
+    Attributes:
+        member: name inside the archive; empty where the archive itself is damaged.
+        reason: `truncated_archive`, `damaged_archive`, `damaged_member` or `too_large`.
+        detail: what is wrong.
+    """
+
+    member: str
+    reason: str
+    detail: str
