@@ -15,17 +15,12 @@ from beam_pipelines.stages.shards import Sampling
 from beam_pipelines.text.filters import ArticleFilter, Require, is_blank_keyword
 from beam_pipelines.text.tokenizers import NumberHandling, TokenizerKind
 from pmc2vec.cli.logging_setup import LogFormat
+from pmc2vec.cli.options import option, options_that
 from pmc2vec.dataset import vocabulary
 from pmc2vec.dataset.records import RecordShape
 from pmc2vec.errors import UserError
 from pmc2vec.storage.files import same_place
 from pmc2vec.storage.object_stores import parse_storage_options
-
-NOT_RECORDED = (
-    "output", "overwrite", "stop_after", "keywords_file", "precheck", "slices", "share",
-    "metrics_port", "log_format", "storage_option",
-)  # fmt: skip
-"""Options that do not change what is in a dataset."""
 
 _FILTER_OPTIONS = tuple(field.name for field in fields(ArticleFilter) if field.name != "keywords")
 
@@ -34,112 +29,124 @@ _FILTER_OPTIONS = tuple(field.name for field in fields(ArticleFilter) if field.n
 class BuildConfig:
     """Options of `pmc2vec build`; names are word2vec's and gensim's."""
 
-    output: str
+    output: str = option(recorded=False)
     """Folder of the dataset."""
-    input: tuple[str, ...] = ()
-    """Archives (.tar.gz, .tar, .zip), .xml or .txt files or folders of them; globs are expanded."""
-    inventory: tuple[str, ...] = ()
-    """S3 inventories of article versions: read what they list, in the one folder of --input."""
-    since: str | None = None
-    """Read only what this earlier dataset and those before it have not read: an increment."""
+    input: tuple[str, ...] = option((), may_change=True)
+    """Archives (.tar.gz, .tar, .zip), .xml or .txt files, or folders of them; globs are
+    expanded."""
+    inventory: tuple[str, ...] = option((), rare=True, may_change=True)
+    """S3 inventories of article versions: read the objects that they list, from the one folder of
+    --input."""
+    since: str | None = option(None, may_change=True, set_by_update=True)
+    """Build an increment: read only what this earlier dataset, and those that it was built since,
+    have not read."""
     corpus: str | None = None
-    """Start from the corpus in this dataset instead of --input: other words, windows or draws."""
-    stop_after: Literal["corpus"] | None = None
-    """End when the corpus is written."""
+    """Dataset whose corpus to use instead of --input: for another vocabulary, other windows or
+    another seed."""
+    stop_after: Literal["corpus"] | None = option(
+        None, rare=True, recorded=False, set_by_update=True
+    )
+    """Stop when the corpus is written."""
     keywords: tuple[str, ...] = ()
-    """Keep articles that mention any of these, in any case, as a part of a word or more."""
-    keywords_file: Path | None = None
-    """More keywords, one a line."""
+    """Keep articles that contain any of these, in any case, as words or parts of words."""
+    keywords_file: Path | None = option(None, rare=True, recorded=False)
+    """File of more keywords, one a line."""
     require: Require = "any"
-    """Whether any or all of the keywords must occur."""
+    """Keep articles that contain any keyword, or only those that contain all."""
     whole_words: bool = False
-    """Keywords must not be parts of longer words."""
-    case_sensitive: bool = False
-    """Keywords count only in the case in which they are given."""
-    keyword_sections: tuple[SectionName, ...] = ()
-    """Kinds of text in which keywords count; by default all of --sections."""
+    """Match keywords as whole words only."""
+    case_sensitive: bool = option(False, rare=True)
+    """Match keywords only in the case in which they are given."""
+    keyword_sections: tuple[SectionName, ...] = option(
+        (), rare=True, default_text="all of --sections"
+    )
+    """Sections in which keywords count."""
     licences: tuple[str, ...] = ()
-    """Keep these licences: `CC BY` is every version of it, `CC BY 4.0` one."""
-    article_types: tuple[str, ...] = ()
-    """Keep these values of JATS' article-type, such as research-article."""
-    languages: tuple[str, ...] = ()
-    """Keep these languages, by two letters; an article that names none is in English."""
+    """Keep articles with these licences: `CC BY` means every version of it, `CC BY 4.0` one."""
+    article_types: tuple[str, ...] = option((), rare=True)
+    """Keep articles with these values of JATS' article-type, such as research-article."""
+    languages: tuple[str, ...] = option((), rare=True)
+    """Keep articles in these languages, as two letters; an article that names none is in
+    English."""
     min_year: int | None = None
     """Keep articles published in this year or later."""
     max_year: int | None = None
     """Keep articles published in this year or earlier."""
-    journals: tuple[str, ...] = ()
-    """Keep these journals, by title."""
-    retracted: bool = False
-    """Keep retracted articles, and notices of retraction."""
-    manuscripts: bool = True
-    """Keep author manuscripts (article versions, whose JSON says so)."""
-    historical_ocr: bool = True
-    """Keep text read from scanned pages (article versions, whose JSON says so)."""
-    precheck: bool = True
-    """Pass over articles whose raw text holds no keyword; what is kept is the same, only sooner."""
+    journals: tuple[str, ...] = option((), rare=True)
+    """Keep articles of these journals, by title."""
+    retracted: bool = option(False, rare=True)
+    """Keep retracted articles and retraction notices."""
+    manuscripts: bool = option(True, rare=True)
+    """Keep author manuscripts (only article versions say which they are, in their JSON)."""
+    historical_ocr: bool = option(True, rare=True)
+    """Keep text read from scanned pages (only article versions say so, in their JSON)."""
+    precheck: bool = option(True, rare=True, recorded=False)
+    """Skip an article without parsing it when its raw text holds no keyword. Faster; the dataset
+    is the same."""
     sections: tuple[SectionName, ...] = DEFAULT_SECTIONS
-    """Kinds of text to take from an article."""
-    tokenizer: TokenizerKind = "biomedical"
-    """How sentences become tokens: il-2 and 0.05 whole, as the Keras tutorial, or at spaces."""
-    lowercase: bool = True
+    """Sections to take from an article."""
+    tokenizer: TokenizerKind = option("biomedical")
+    """biomedical keeps il-2 and 0.05 whole; tutorial splits as the Keras tutorial does; whitespace
+    splits at spaces."""
+    lowercase: bool = option(True, rare=True)
     """Lower-case the tokens."""
-    numbers: NumberHandling = "keep"
-    """Keep numbers, drop them, or fold them into one token."""
-    text_unit: TextUnit = "line"
-    """What is a block in a plain text file: a line, a paragraph, or all of it."""
+    numbers: NumberHandling = option("keep", rare=True)
+    """Keep numbers, drop them, or replace each by one token for all."""
+    text_unit: TextUnit = option("line", rare=True)
+    """Unit of a plain text file: a line, a paragraph, or the whole file."""
     phrases: int = 0
     """Passes that join collocations: `breast cancer` becomes `breast_cancer`."""
-    phrase_min_count: int = 5
-    """Discount of a phrase's count in its score."""
-    phrase_threshold: float = 10.0
-    """Join two words that score above; higher means fewer phrases."""
+    phrase_min_count: int = option(5, rare=True)
+    """Discount that is subtracted from the count of a phrase in its score."""
+    phrase_threshold: float = option(10.0, rare=True)
+    """Join two words whose score is above this; higher means fewer phrases."""
     min_count: int = 5
     """Drop words that occur less often."""
-    max_final_vocab: int | None = None
-    """Keep at most so many words, the most frequent."""
+    max_final_vocab: int | None = option(None, default_text="no limit")
+    """Keep at most this many words, the most frequent."""
     window: int = 5
     """Largest distance between target and context."""
-    shrink_windows: bool = True
-    """Draw each token's window from 1 to --window, as word2vec does."""
+    shrink_windows: bool = option(True, rare=True)
+    """Draw the window of each token from 1 to --window, as word2vec does."""
     negative: int = 5
     """Noise words for each pair."""
-    ns_exponent: float = 0.75
-    """Power of a word's count in the noise distribution."""
-    noise: vocabulary.NoiseKind = "unigram"
-    """Noise distribution: by count, by rank as the TensorFlow tutorial, or all alike."""
+    ns_exponent: float = option(0.75, rare=True)
+    """Exponent of a word's count in the noise distribution."""
+    noise: vocabulary.NoiseKind = option("unigram", rare=True)
+    """Noise distribution: by count, by rank as in the TensorFlow tutorial, or uniform."""
     sample: float = 1e-3
-    """Threshold of subsampling: more frequent words are thinned out; 0 keeps all."""
-    subsampling: vocabulary.SubsamplingRule = "word2vec"
+    """Threshold of subsampling: words that are more frequent are partly left out; 0 keeps all."""
+    subsampling: vocabulary.SubsamplingRule = option("word2vec", rare=True)
     """Rule of subsampling: word2vec's, Keras's by rank, or none."""
-    passes: int = 1
-    """Independent draws of windows, subsampling and negatives; epochs take turns."""
+    passes: int = option(1, may_change=True)
+    """Independent draws of windows, subsampling and negatives; epochs use them in turn."""
     validation_fraction: float = 0.02
-    """Share of the articles held out for validation."""
-    num_shards: int = 16
+    """Share of the articles that is held out for validation."""
+    num_shards: int = option(16, may_change=True)
     """Training shards of each pass."""
     seed: int = 1
-    """Of everything random."""
-    record_length: int = 512
+    """Random seed of subsampling, windows, negatives and the validation split."""
+    record_length: int = option(512, rare=True)
     """Tokens in a record."""
-    block: int = 16
+    block: int = option(16, rare=True)
     """Tokens that share their negatives."""
-    block_negatives: int = 16
+    block_negatives: int = option(16, rare=True)
     """Negatives of a block."""
-    max_document_bytes: int = 64 << 20
-    """Reject larger XML documents."""
-    slices: int = 1
-    """Workers that may read one archive at once; what comes out is the same for any number."""
-    share: str | None = None
-    """Read one of N equal shares of the input and end, such as 0/16; then build without it."""
-    overwrite: bool = False
+    max_document_bytes: int = option(64 << 20, rare=True)
+    """Reject XML documents larger than this."""
+    slices: int = option(1, rare=True, recorded=False)
+    """Most workers that read one archive at once; the dataset is the same for any number."""
+    share: str | None = option(None, rare=True, recorded=False)
+    """Read one of N equal shares of the input and stop, such as 0/16; when all shares are read,
+    build without it."""
+    overwrite: bool = option(False, recorded=False, set_by_update=True)
     """Delete an earlier dataset in --output first."""
-    storage_option: tuple[str, ...] = ()
+    storage_option: tuple[str, ...] = option((), rare=True, recorded=False)
     """For s3://, gs:// and az://: key=value, such as endpoint=http://127.0.0.1:9000."""
-    metrics_port: int | None = None
-    """Tell Prometheus how far it is, at http://...:PORT/metrics; and /healthz, whether it moves."""
-    log_format: LogFormat = "text"
-    """What is said on stderr: lines of text, or of JSON."""
+    metrics_port: int | None = option(None, rare=True, recorded=False, set_by_update=True)
+    """Port for Prometheus: http://HOST:PORT/metrics; /healthz tells whether there is progress."""
+    log_format: LogFormat = option("text", rare=True, recorded=False)
+    """Format of the lines on stderr."""
 
     def __post_init__(self) -> None:
         """Raises ValueError for options that cannot mean anything."""
@@ -256,9 +263,9 @@ class BuildConfig:
 
     def recorded(self) -> dict[str, Any]:
         """Returns the options that say what is in the dataset, as JSON knows them."""
-        known = {key: value for key, value in asdict(self).items() if key not in NOT_RECORDED}
-        known["keywords"] = self.all_keywords()
-        return {k: list(v) if isinstance(v, tuple) else v for k, v in known.items()}
+        values = asdict(self) | {"keywords": self.all_keywords()}
+        recorded = {name: values[name] for name in options_that(BuildConfig, "recorded")}
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in recorded.items()}
 
 
 def completed(recorded: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,11 +9,12 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 from pmc2vec.cli.logging_setup import LogFormat
+from pmc2vec.cli.options import check_minimums, option
 from pmc2vec.errors import UserError
 
 MOUNT = Path("/gcs")  # Where Vertex AI mounts Cloud Storage.
@@ -31,12 +32,6 @@ class Defaults(NamedTuple):
 # Adagrad's were found on one corpus (docs/experiments.md). For sgd the rates are gensim's; its sums
 # of repeated rows diverge in batches much larger than this.
 DEFAULTS = {"adagrad": Defaults(0.55, 0.05, 0.1, 2048), "sgd": Defaults(0.025, 0.0001, 0, 512)}
-
-
-_AT_LEAST_1 = (
-    "vector_size", "epochs", "max_steps", "max_words", "batch_size", "devices", "sync_every",
-    "log_every", "validate_every", "validation_steps", "early_stopping", "keep_checkpoints",
-)  # fmt: skip
 
 
 def adagrad_alpha(targets: int | None) -> float:
@@ -76,123 +71,168 @@ class TrainConfig:
     about logs and checkpoints.
     """
 
-    dataset: str
-    """Folder that `pmc2vec build` wrote; gs:// too."""
+    dataset: str = option(may_change=True)
+    """Dataset to train on: a folder of `pmc2vec build`, or a gs:// path."""
 
-    workdir: Path | None = field(default_factory=_workdir)
-    """Folder for all that comes out, or to be continued; by default AIP_MODEL_DIR."""
+    workdir: Path | None = option(
+        default_factory=_workdir,
+        may_change=True,
+        default_text="AIP_MODEL_DIR, which Vertex AI sets",
+    )
+    """Folder for the results. A workdir of an earlier run is continued."""
 
-    vector_size: int = 128
+    vector_size: int = option(128, minimum=1, hyperparameter=True, same_for_warm_start=True)
     """Dimensions of a vector."""
 
-    architecture: Literal["skipgram", "cbow"] = "skipgram"
-    """A word is to find its contexts, or the mean of its contexts is to find the word."""
+    architecture: Literal["skipgram", "cbow"] = option(
+        "skipgram", hyperparameter=True, same_for_warm_start=True
+    )
+    """skipgram predicts each context word from the target word; cbow predicts the target word from
+    the mean of its context words."""
 
-    objective: Literal["negative_sampling", "softmax"] = "negative_sampling"
-    """Tell each right word from noise, or choose it among noise (categorical cross-entropy)."""
+    objective: Literal["negative_sampling", "softmax"] = option(
+        "negative_sampling", rare=True, hyperparameter=True, same_for_warm_start=True
+    )
+    """negative_sampling: a binary classification of each word against noise; softmax: categorical
+    cross-entropy among the right word and its noise words."""
 
-    tie_embeddings: bool = False
-    """Use one table for words and contexts."""
+    tie_embeddings: bool = option(False, rare=True, hyperparameter=True, same_for_warm_start=True)
+    """Use one table for target and context words."""
 
-    add_context: bool = True
-    """Give out each word's vector (less the mean of all) and its context vector added up, nearly as
-    GloVe does; else the word's alone, as word2vec.c does."""
+    add_context: bool = option(True, rare=True, hyperparameter=True, may_change=True)
+    """Export the sum of the target vector (less the mean of all) and the context vector, nearly as
+    GloVe does; otherwise the target vector alone, as word2vec.c does."""
 
-    epochs: int = 5
-    """Passes over the corpus; gensim's default. One is enough for billions of words."""
+    epochs: int = option(5, minimum=1, hyperparameter=True, may_change=True)
+    """Passes over the corpus. One is enough for billions of words."""
 
-    max_steps: int | None = None
-    """Stop after so many steps, if the epochs have more."""
+    max_steps: int | None = option(None, rare=True, minimum=1, hyperparameter=True, may_change=True)
+    """Stop after this many steps, if the epochs have more."""
 
-    max_words: int | None = None
-    """Stop after so many words of the corpus, if the epochs have more."""
+    max_words: int | None = option(None, rare=True, minimum=1, hyperparameter=True, may_change=True)
+    """Stop after this many corpus words, if the epochs have more."""
 
-    init_from: Path | None = None
-    """A finished workdir whose vectors to start from; words that it does not know start anew."""
+    init_from: Path | None = option(None, hyperparameter=True)
+    """Finished workdir whose vectors to start from (a warm start); words that it does not have
+    start at random."""
 
-    optimizer: Literal["adagrad", "sgd"] = "adagrad"
-    """Row-wise Adagrad, or gradient descent as word2vec.c has it (smaller batches, slower)."""
+    optimizer: Literal["adagrad", "sgd"] = option(
+        "adagrad", hyperparameter=True, same_for_warm_start=True
+    )
+    """Row-wise Adagrad, or plain gradient descent as in word2vec.c (smaller batches, slower)."""
 
-    alpha: float | None = None
-    """Learning rate at the start; by default 0.15 to 0.55 by what is planned, 0.025 for sgd."""
+    alpha: float | None = option(
+        None,
+        hyperparameter=True,
+        default_text="adagrad: 0.15 to 0.55 by the length of the training; sgd: 0.025",
+    )
+    """Learning rate at the start."""
 
-    min_alpha: float | None = None
-    """Learning rate at the end, falling on a line; by default 0.05 (adagrad), 0.0001 (sgd)."""
+    min_alpha: float | None = option(
+        None, rare=True, hyperparameter=True, default_text="adagrad: 0.05; sgd: 0.0001"
+    )
+    """Learning rate at the end; it falls linearly."""
 
-    warmup: float | None = None
-    """Share of all steps in which the learning rate rises to that line; by default 0.1 (adagrad), 0
-    (sgd)."""
+    warmup: float | None = option(
+        None, rare=True, hyperparameter=True, default_text="adagrad: 0.1; sgd: 0"
+    )
+    """Share of all steps in which the learning rate rises to its linear schedule."""
 
-    batch_size: int | None = None
-    """Tokens in a step, rounded to whole records, which cores share; by default 2048 (adagrad), 512
-    (sgd)."""
+    batch_size: int | None = option(
+        None, minimum=1, hyperparameter=True, default_text="adagrad: 2048; sgd: 512"
+    )
+    """Tokens in a step, rounded to whole records."""
 
-    initial_accumulator_value: float | None = None
-    """Where Adagrad's accumulators start; by default in proportion to what is to be trained on."""
+    initial_accumulator_value: float | None = option(
+        None,
+        rare=True,
+        hyperparameter=True,
+        default_text="in proportion to the length of the training",
+    )
+    """Initial value of Adagrad's accumulators."""
 
-    seed: int = 1
-    """Of the first vectors and of the order of the records."""
+    seed: int = option(1, hyperparameter=True)
+    """Random seed of the initial vectors and of the order of the records."""
 
-    redraw: bool = True
-    """Draw windows and negatives anew in epochs after the dataset's --passes; else theirs again."""
+    redraw: bool = option(True, rare=True, hyperparameter=True)
+    """When epochs outnumber the dataset's --passes, draw new windows and negatives for the later
+    ones instead of repeating the stored ones."""
 
-    devices: int | None = None
-    """GPUs to use, by default all. Without a GPU: CPU devices, by default one."""
+    devices: int | None = option(
+        None,
+        minimum=1,
+        hyperparameter=True,
+        may_change=True,
+        default_text="all GPUs; without a GPU, one CPU device",
+    )
+    """GPUs to use; without a GPU, CPU devices."""
 
-    sync_every: int | None = None
-    """Let each device train its own tables, averaged after so many steps; else all keep in step."""
+    sync_every: int | None = option(
+        None, rare=True, minimum=1, hyperparameter=True, default_text="all devices share each step"
+    )
+    """Train separate tables on each device and average them after this many steps."""
 
-    native: bool = True
-    """On one CPU, run the default architecture and objective as our own machine code, not XLA's."""
+    native: bool = option(True, rare=True, hyperparameter=True)
+    """Use the compiled CPU kernels for the default architecture and objective on one CPU;
+    otherwise XLA."""
 
-    mixed_precision: Literal["auto", "on", "off"] = "auto"
-    """Multiply in bfloat16, add up in float32; auto: on a CPU where that is faster."""
+    mixed_precision: Literal["auto", "on", "off"] = option("auto", rare=True, hyperparameter=True)
+    """Multiply in bfloat16 and add in float32; auto: on a CPU where that is faster."""
 
-    probe_words: tuple[str, ...] = ()
-    """Words whose neighbours to show after each epoch; by default a few are chosen."""
+    probe_words: tuple[str, ...] = option((), may_change=True, default_text="a few are chosen")
+    """Words whose nearest neighbours to show after each epoch."""
 
-    log_every: int = 100
+    log_every: int = option(100, rare=True, minimum=1, may_change=True)
     """Steps between two points of the training curves."""
 
-    validate_every: int = 5000
+    validate_every: int = option(5000, rare=True, minimum=1, may_change=True)
     """Steps between two measurements of the validation loss; each epoch ends with one too."""
 
-    validation_steps: int = 200
-    """Batches of the validation split that are measured, at most."""
+    validation_steps: int = option(200, rare=True, minimum=1, may_change=True)
+    """Most batches of the validation split that are measured."""
 
-    early_stopping: int | None = None
-    """Stop after so many measurements without a lower validation loss, and give out the vectors
-    with the lowest."""
+    early_stopping: int | None = option(None, minimum=1, hyperparameter=True, may_change=True)
+    """Stop after this many measurements without a lower validation loss, and export the vectors
+    that had the lowest."""
 
-    evaluate: tuple[Path, ...] = ()
-    """Files of word pairs with people's scores, to be compared with after each epoch."""
+    evaluate: tuple[Path, ...] = option((), may_change=True)
+    """Files of word pairs with human scores, to compare with after each epoch."""
 
-    checkpoint_every: float = 300.0
+    checkpoint_every: float = option(300.0, rare=True, may_change=True)
     """Seconds between two checkpoints; each epoch ends with one too."""
 
-    keep_checkpoints: int = 3
-    """Last checkpoints that are kept."""
+    keep_checkpoints: int = option(3, rare=True, minimum=1, may_change=True)
+    """Newest checkpoints to keep."""
 
-    checkpoint_dir: str | None = field(default_factory=_set_by_vertex("AIP_CHECKPOINT_DIR"))
-    """For checkpoints, gs:// too; by default AIP_CHECKPOINT_DIR, or one in the workdir."""
+    checkpoint_dir: str | None = option(
+        default_factory=_set_by_vertex("AIP_CHECKPOINT_DIR"),
+        rare=True,
+        may_change=True,
+        set_by_update=True,
+        default_text="AIP_CHECKPOINT_DIR, or WORKDIR/checkpoints",
+    )
+    """Folder for checkpoints; may be a gs:// path."""
 
-    log_dir: str | None = field(default_factory=_set_by_vertex("AIP_TENSORBOARD_LOG_DIR"))
-    """For TensorBoard, gs:// too; by default AIP_TENSORBOARD_LOG_DIR, or one in the workdir."""
+    log_dir: str | None = option(
+        default_factory=_set_by_vertex("AIP_TENSORBOARD_LOG_DIR"),
+        rare=True,
+        may_change=True,
+        set_by_update=True,
+        default_text="AIP_TENSORBOARD_LOG_DIR, or WORKDIR/logs",
+    )
+    """Folder for TensorBoard; may be a gs:// path."""
 
-    metrics_port: int | None = None
-    """Tell Prometheus how far it is, at http://...:PORT/metrics; and /healthz, whether it moves."""
+    metrics_port: int | None = option(None, rare=True, may_change=True, set_by_update=True)
+    """Port for Prometheus: http://HOST:PORT/metrics; /healthz tells whether there is progress."""
 
-    log_format: LogFormat = "text"
-    """What is said on stderr: lines of text, or of JSON."""
+    log_format: LogFormat = option("text", rare=True, may_change=True)
+    """Format of the lines on stderr."""
 
     def __post_init__(self) -> None:
         """Raises ValueError where options cannot be what they are."""
         if self.workdir is None:
             raise ValueError("no --workdir is given, and AIP_MODEL_DIR is not set")
-        for name in _AT_LEAST_1:
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise ValueError(f"--{name} {value}: must be at least 1")
+        check_minimums(self)
         for name in ("seed", "checkpoint_every"):
             if getattr(self, name) < 0:
                 raise ValueError(f"--{name} {getattr(self, name)}: must not be negative")

@@ -27,7 +27,7 @@ from pmc2vec import __version__
 from pmc2vec.cli.console import clock_time, stderr_console, verbosity
 from pmc2vec.cli.exit_codes import run_program
 from pmc2vec.cli.metrics import serve_metrics
-from pmc2vec.cli.options import parse
+from pmc2vec.cli.options import options_that, parse
 from pmc2vec.cli.signals import stop_request
 from pmc2vec.machine import load_tensorflow
 from pmc2vec.vectors.formats.workdir_files import write_vectors
@@ -44,14 +44,6 @@ if TYPE_CHECKING:
     from trainer.schedule import Position
 
 logger = logging.getLogger(__name__)
-
-FREE = (
-    "dataset", "workdir", "add_context", "epochs", "max_steps", "max_words", "devices",
-    "probe_words", "log_every", "validate_every", "validation_steps", "early_stopping", "evaluate",
-    "checkpoint_every", "keep_checkpoints", "checkpoint_dir", "log_dir", "metrics_port",
-    "log_format",
-)  # fmt: skip
-"""Options that may change when a workdir is continued."""
 
 _DEFAULT = "default"  # What stands in config.json for a rate that was not given.
 _RATES = ("alpha", "min_alpha", "warmup")
@@ -215,7 +207,12 @@ def _options(
         every[name] = None if every[name] is None else str(every[name])
     for name in ("probe_words", "evaluate"):
         every[name] = list(map(str, every[name]))
-    free = [name for name in FREE if name != "devices" or not config.sync_every]
+    free = [
+        name
+        for name in options_that(TrainConfig, "may_change")
+        # Averaged tables depend on how many devices train one each.
+        if name != "devices" or not config.sync_every
+    ]
     fixed = {name: value for name, value in every.items() if name not in free}
     fixed |= {"workers": worker.count, "manifest_sha256": dataset.digest}
     return fixed, {name: every[name] for name in free}

@@ -11,7 +11,6 @@ import contextlib
 import logging
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,6 +20,7 @@ from numpy.typing import NDArray
 from tensorboard.plugins.hparams import api_pb2, summary, summary_v2
 
 from pmc2vec.cli.metrics import progress_metrics
+from pmc2vec.cli.options import options_that
 from pmc2vec.dataset.manifest import Manifest
 from pmc2vec.dataset.records import TRAIN, VALIDATION
 from pmc2vec.dataset.vocabulary import Vocabulary
@@ -267,13 +267,8 @@ CORPUS, SESSION = ".corpus", ".hyperparameters"  # ends of the event files' name
 
 _MOST_FREQUENT = 20
 
-_NOT_HYPER = (
-    "dataset", "workdir", "evaluate", "keep_checkpoints", "metrics_port", "log_format",
-    "log_every", "checkpoint_every", "validate_every", "validation_steps", "probe_words",
-)  # fmt: skip
-"""Of the training's options, those that change no vector; nor do those that end in _dir."""
-
-_OF_THE_BUILD = (
+# The trainer knows the options of a build by the manifest only, not by their dataclass.
+_BUILD_HYPERPARAMETERS = (
     "keywords", "tokenizer", "numbers", "phrases", "min_count", "max_final_vocab", "window",
     "shrink_windows", "negative", "ns_exponent", "noise", "sample", "subsampling", "passes",
 )  # fmt: skip
@@ -281,12 +276,8 @@ _OF_THE_BUILD = (
 
 def hyperparameters(config: TrainConfig, manifest: Manifest) -> dict[str, bool | float | str]:
     """Returns what two runs may differ in: options of the training and of the build, and sizes."""
-    trained = {
-        name: value
-        for name, value in asdict(config).items()
-        if name not in _NOT_HYPER and not name.endswith("_dir")
-    }
-    built = {name: manifest.config.get(name) for name in _OF_THE_BUILD}
+    trained = {name: getattr(config, name) for name in options_that(TrainConfig, "hyperparameter")}
+    built = {name: manifest.config.get(name) for name in _BUILD_HYPERPARAMETERS}
     sizes = {"words": manifest.vocabulary.size, "tokens": manifest.vocabulary.tokens}
     found: dict[str, bool | float | str] = {}
     for name, value in {**built, **sizes, **trained}.items():

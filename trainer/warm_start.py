@@ -19,15 +19,13 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from pmc2vec.cli.options import options_that
 from pmc2vec.errors import UserError
 from pmc2vec.vectors.formats.workdir_files import METADATA_TSV, read_metadata
 from trainer.checkpoints import BEST
 from trainer.config import TrainConfig
 from trainer.distribution.replicas import Replicas
 from trainer.workdir import CHECKPOINTS, CONFIG, PROVENANCE
-
-_ALIKE = ("vector_size", "architecture", "objective", "tie_embeddings", "optimizer")
-"""Options without which one training's tables mean nothing to another."""
 
 _VALUE = "/.ATTRIBUTES/VARIABLE_VALUE"
 
@@ -72,7 +70,8 @@ def open_earlier(folder: Path, config: TrainConfig) -> Earlier:
         UserError: it is not finished, or was trained with other options that matter.
     """
     recorded, provenance = _json(folder / CONFIG), _json(folder / PROVENANCE)
-    differing = [name for name in _ALIKE if recorded.get(name) != getattr(config, name)]
+    same = options_that(TrainConfig, "same_for_warm_start")
+    differing = [name for name in same if recorded.get(name) != getattr(config, name)]
     if differing:
         changes = ", ".join(
             f"{name} {recorded.get(name)} (now {getattr(config, name)})" for name in differing

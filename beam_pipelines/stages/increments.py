@@ -16,16 +16,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from beam_pipelines.config import completed
+from beam_pipelines.config import BuildConfig, completed
 from beam_pipelines.inputs.sources import article_version, is_archive
 from beam_pipelines.stages import history, phrases
 from beam_pipelines.stages.output_folder import OutputFolder
+from pmc2vec.cli.options import options_that
 from pmc2vec.dataset.manifest import MANIFEST_NAME, parse_manifest
 from pmc2vec.errors import UserError
 from pmc2vec.storage.files import join, read_text, write_text
-
-FREE = ("input", "inventory", "since", "num_shards", "passes")
-"""Recorded options in which an increment may differ from the dataset that it is built since."""
 
 
 class NothingNewError(UserError):
@@ -78,10 +76,11 @@ def open_since(folder: str, config: Mapping[str, Any]) -> Since:
             f"--since {folder}: has no {history.FOLDER}/{history.INPUTS} to go on from (made with "
             "--corpus, or by an earlier version); build it again with --input"
         )
+    may_change = options_that(BuildConfig, "may_change")
     differ = [
         f"--{name} {then.get(name)!r}, now {value!r}"
         for name, value in config.items()
-        if name not in FREE and then.get(name) != value
+        if name not in may_change and then.get(name) != value
     ]
     if differ:
         raise UserError(

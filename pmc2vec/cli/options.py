@@ -13,23 +13,48 @@ it is the option's help:
     config = parse(TrainConfig, argv, prog="pmc2vec train", description="Train word vectors.",
                    examples=["pmc2vec train --dataset data --workdir run"])
 
+A field made by `option` carries further facts, such as whether a rare option is left out of --help:
+
+    log_every: int = option(100, rare=True, minimum=1)
+
+`--help` shows the usual options, `--help_all` all of them. Any option may stand in a TOML file,
+`--options_file FILE`; the command line overrides it:
+
+    vector_size = 300
+    probe_words = ["tp53", "aspirin"]
+
 Values that do not go together are a ValueError in `__post_init__`, which becomes a usage error like
-any other: one line and exit status 2. Both halves use this module, so it needs nothing but tyro.
+any other: one line and exit status 2.
 """
 
 from __future__ import annotations
 
+import ast
+import inspect
 import io
 import logging
 import os
 import re
 import shutil
 import sys
-from collections.abc import Iterator, Sequence
+import textwrap
+import tomllib
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr
-from dataclasses import fields
+from dataclasses import MISSING, dataclass, field, fields
+from itertools import pairwise
+from pathlib import Path
 from types import UnionType
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, Union, get_args
+from typing import (
+    TYPE_CHECKING,
+    Annotated,
+    Any,
+    NoReturn,
+    TypeVar,
+    Union,
+    get_args,
+    get_type_hints,
+)
 
 import tyro
 from tyro.constructors import (
@@ -58,6 +83,75 @@ _ANSI = re.compile(r"\x1b\[[0-9;]*m")
 _PREAMBLE = re.compile(r"^Error parsing (?:\w+: )?")  # Names the dataclass where it refused.
 
 _registry = ConstructorRegistry()
+
+
+# --- facts of an option --------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class OptionFacts:
+    """What there is to know of an option beside its type, default and help.
+
+    Attributes:
+        rare: shown by --help_all only.
+        default_text: shown as the default in the help, where another option decides it.
+        minimum: the least value; None for no such rule.
+        recorded: of build: part of the dataset's manifest, since records depend on it.
+        may_change: of train: may change when a workdir is continued. Of build: may differ between
+            an increment and the dataset that it is built since.
+        hyperparameter: of train: shown as such in TensorBoard.
+        same_for_warm_start: of train: `--init_from` needs a training with the same value.
+        set_by_update: `pmc2vec update` sets it, so its user may not.
+    """
+
+    rare: bool = False
+    default_text: str | None = None
+    minimum: float | None = None
+    recorded: bool = True
+    may_change: bool = False
+    hyperparameter: bool = False
+    same_for_warm_start: bool = False
+    set_by_update: bool = False
+
+
+_FACTS = "pmc2vec option"  # the key of a field's metadata
+
+
+def option(
+    default: Any = MISSING, *, default_factory: Callable[[], Any] | None = None, **facts: Any
+) -> Any:
+    """Returns a dataclass field whose metadata are OptionFacts.
+
+    Args:
+        default: of the field.
+        default_factory: makes the default, in place of `default`.
+        **facts: attributes of OptionFacts.
+    """
+    metadata = {_FACTS: OptionFacts(**facts)}
+    if default_factory is not None:
+        return field(default_factory=default_factory, metadata=metadata)
+    return field(default=default, metadata=metadata)
+
+
+def option_facts(config_class: type[DataclassInstance]) -> dict[str, OptionFacts]:
+    """Returns the facts of each option, by its name."""
+    return {f.name: f.metadata.get(_FACTS, OptionFacts()) for f in fields(config_class)}
+
+
+def options_that(config_class: type[DataclassInstance], fact: str) -> tuple[str, ...]:
+    """Returns the names of the options for which a fact of OptionFacts is true."""
+    return tuple(name for name, facts in option_facts(config_class).items() if getattr(facts, fact))
+
+
+def check_minimums(config: DataclassInstance) -> None:
+    """Raises ValueError for an option below its minimum."""
+    for name, facts in option_facts(type(config)).items():
+        value = getattr(config, name)
+        if facts.minimum is not None and value is not None and value < facts.minimum:
+            raise ValueError(f"--{name} {value}: must be at least {facts.minimum}")
+
+
+# --- parsing -------------------------------------------------------------------------------------
 
 
 def parse(
@@ -89,14 +183,24 @@ def parse(
     flags = FLAGS if json_result else FLAGS[:-1]
     words = [word for word in given if word not in flags]
     # Before anything is parsed, so that usage errors come in the format too.
-    has_log_format = "log_format" in {field.name for field in fields(config_class)}
+    has_log_format = "log_format" in option_facts(config_class)
     as_json = has_log_format and _asks_for_json_lines(words)
     set_verbosity({word for word in given if word in flags}, "json" if as_json else "text")
     if repeated := _repeated(words):
         refuse(prog, f"{repeated} is given twice; give it once, with all its values after it")
+    help_all = any(word.replace("-", "_") == "__help_all" for word in words)
+    asks_for_help = help_all or not {"-h", "--help"}.isdisjoint(words)
+    try:
+        words = ["--help"] if asks_for_help else _with_options_file(config_class, words)
+    except ValueError as error:
+        refuse(prog, str(error))
     complaint = io.StringIO()
     try:
-        with _columns_within(WIDTH), redirect_stderr(complaint):
+        with (
+            _help_facts(config_class, hide_rare=asks_for_help and not help_all),
+            _columns_within(WIDTH),
+            redirect_stderr(complaint),
+        ):
             return tyro.cli(
                 config_class,
                 prog=prog,
@@ -108,10 +212,79 @@ def parse(
     except SystemExit as stop:
         if stop.code:
             refuse(prog, gist(complaint.getvalue()).replace(f"missing from {prog}", "missing"))
-        if examples and not {"-h", "--help"}.isdisjoint(words):
+        if examples and asks_for_help:
             print("examples:", *(f"  {example}" for example in examples), sep="\n")
-            print("and any of:", ", ".join(flags))
+            print("and any of:", ", ".join(flags) + ", --options_file FILE (options in TOML)")
+            if not help_all and (rare := options_that(config_class, "rare")):
+                print(f"{prog} --help_all shows {len(rare)} rare options more")
         raise
+
+
+def _with_options_file(config_class: type[DataclassInstance], words: Sequence[str]) -> list[str]:
+    """Returns the words of a command line with those of its `--options_file` put in.
+
+    Raises:
+        ValueError: the file cannot be read, or has an option that the command does not have.
+    """
+    words = [part for word in words for part in _split_options_file(word)]
+    if "--options_file" not in words:
+        return words
+    at = words.index("--options_file")
+    path, rest = " ".join(words[at + 1 : at + 2]), words[:at] + words[at + 2 :]
+    try:
+        values = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ValueError(f"--options_file {path}: cannot be read ({error})") from error
+    given = {word.partition("=")[0].replace("-", "_").removeprefix("__") for word in rest}
+    for name, value in values.items():
+        if name not in option_facts(config_class):
+            raise ValueError(f"--options_file {path}: there is no option {name}")
+        if {name, f"no_{name}"} & given:
+            continue  # The command line overrides the file.
+        if isinstance(value, bool):
+            rest.append(f"--{name}" if value else f"--no_{name}")
+        else:
+            rest += [f"--{name}", *map(str, value if isinstance(value, list) else [value])]
+    return rest
+
+
+def _split_options_file(word: str) -> list[str]:
+    name, equals, path = word.partition("=")
+    if name.replace("-", "_") != "__options_file":
+        return [word]
+    return ["--options_file", path] if equals else ["--options_file"]
+
+
+@contextmanager
+def _help_facts(config_class: type[DataclassInstance], *, hide_rare: bool) -> Iterator[None]:
+    """Gives tyro, which reads annotations, the facts of the options that matter for the help."""
+    annotations, texts = config_class.__annotations__, _help_texts(config_class)
+    before, hints = dict(annotations), get_type_hints(config_class, include_extras=True)
+    for name, facts in option_facts(config_class).items():
+        default = None if facts.default_text is None else f"(default: {facts.default_text})"
+        argument = tyro.conf.arg(help=texts.get(name), help_behavior_hint=default)
+        annotations[name] = Annotated[hints[name], argument]
+        if facts.rare and hide_rare:
+            annotations[name] = Annotated[hints[name], tyro.conf.Suppress]
+    try:
+        yield
+    finally:
+        annotations.update(before)
+
+
+def _help_texts(config_class: type) -> dict[str, str]:
+    """Returns the string under each field in one line; tyro would keep its line breaks."""
+    source = ast.parse(textwrap.dedent(inspect.getsource(config_class)))
+    (definition,) = source.body
+    assert isinstance(definition, ast.ClassDef)
+    return {
+        field.target.id: " ".join(str(text.value.value).split())
+        for field, text in pairwise(definition.body)
+        if isinstance(field, ast.AnnAssign)
+        and isinstance(field.target, ast.Name)
+        and isinstance(text, ast.Expr)
+        and isinstance(text.value, ast.Constant)
+    }
 
 
 def refuse(prog: str, message: str) -> NoReturn:

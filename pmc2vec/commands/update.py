@@ -37,12 +37,6 @@ DATASET = "dataset"
 SECTIONS = ("--build", "--train", "--")
 """After these words stand the options of another program."""
 
-_DECIDED = {
-    "build": ("since", "stop_after", "overwrite", "metrics_port"),
-    "train": ("checkpoint_dir", "log_dir", "metrics_port"),
-}
-"""Options of build and train that are not for the user to give here, beside their folders."""
-
 
 @dataclass(frozen=True)
 class UpdateConfig:
@@ -220,7 +214,8 @@ def _plans(config: UpdateConfig, words: dict[str, list[str]]) -> tuple[BuildConf
         json_result=True,
     )  # fmt: skip
     for name, plan in (("build", build), ("train", train)):
-        if given := [option for option in _DECIDED[name] if getattr(plan, option)]:
+        set_by_update = options.options_that(type(plan), "set_by_update")
+        if given := [option for option in set_by_update if getattr(plan, option)]:
             options.refuse(PROG, f"--{given[0]} is not for --{name} to say: update decides it")
     if unknown := unknown_options(words["--"]):
         options.refuse(PROG, f"Beam knows no option {' '.join(unknown)}")
