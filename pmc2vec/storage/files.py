@@ -288,8 +288,9 @@ def remove_files(folder: str, pattern: str) -> None:
 def match_files(pattern: str) -> list[tuple[str, int]]:
     """Returns (path, size in bytes) of each file that a user's path or glob names, by path.
 
-    A path that is there is that file, even if it has `*`, `?` or `[` in it. Otherwise `*` and `?`
-    match within a name, `[ab]` one of the characters, and `**` also matches across `/`.
+    A path that is there is that file, and a folder that is there is that folder, even if its name
+    has `*`, `?` or `[` in it. Otherwise `*` and `?` match within a name, `[ab]` one of the
+    characters, and `**` also matches across `/`.
 
     Raises:
         UserError: the place cannot be listed.
@@ -297,17 +298,26 @@ def match_files(pattern: str) -> list[tuple[str, int]]:
     metadata = None if is_folder(pattern) else file_metadata(pattern)
     if metadata is not None:
         return [(pattern, metadata.size)]
-    first = re.search(r"[*?\[]", pattern)
-    if first is None:
+    folder, inside = _split_pattern(pattern)
+    if not inside:
         return []
-    folder, slash, name = (pattern[: first.start()]).rpartition("/")
-    folder, inside = folder + slash, name + pattern[first.start() :]
     is_match = re.compile(glob_regex(inside), re.DOTALL).fullmatch
     return sorted(
         (folder + name, metadata.size)
         for name, metadata in _walk(folder or ".", deep="/" in inside or "**" in inside, links=True)
         if is_match(name)
     )
+
+
+def _split_pattern(pattern: str) -> tuple[str, str]:
+    """Returns the literal folder in which a pattern begins, with its `/`, and the rest."""
+    begin = 0  # Of a name in the pattern.
+    for end in (match.start() for match in re.finditer("/|$", pattern)):
+        is_glob = re.search(r"[*?\[]", pattern[begin:end])
+        if is_glob and (end == len(pattern) or not is_folder(pattern[:end])):
+            return pattern[:begin], pattern[begin:]
+        begin = end + 1
+    return pattern, ""
 
 
 def glob_regex(pattern: str) -> str:

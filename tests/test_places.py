@@ -1,0 +1,83 @@
+"""Folders of any name, spelling and storage: what a build reads, writes and leaves alone."""
+
+import json
+
+import pytest
+
+from beam_pipelines.build import build
+from beam_pipelines.config import BuildConfig
+from pmc2vec.errors import UserError
+from pmc2vec.storage import files
+from pmc2vec.storage.object_stores import use_storage_options
+from tests.bulk import write_bulk
+from tests.object_server import KINDS, no_cloud, object_server
+
+__all__ = ["no_cloud"]
+
+ALONE = ("--direct_num_workers=1",)
+SMALL = {"min_count": 2, "num_shards": 2, "record_length": 64, "block": 8, "block_negatives": 4}
+
+
+def digests(manifest):
+    return [(shard.name, shard.sha256) for shard in manifest.shards]
+
+
+def paths(folder):
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
+
+
+def test_overwriting_a_folder_leaves_the_files_of_a_neighbour_that_its_name_matches(tmp_path):
+    bulk = write_bulk(tmp_path / "in[1]", articles=4)
+    ours, neighbour = tmp_path / "out[a]", tmp_path / "outa"
+    made = build(
+        BuildConfig(input=(bulk,), output=str(neighbour), **SMALL), ("--direct_num_workers=1",)
+    )
+    before = paths(neighbour)
+    for overwrite in (False, False, True):
+        options = BuildConfig(input=(bulk,), output=str(ours), overwrite=overwrite, **SMALL)
+        assert digests(build(options, ALONE)) == digests(made)
+    assert paths(neighbour) == before
+    foreign = tmp_path / "foreign[a]"
+    foreign.mkdir()
+    (foreign / "thesis.txt").write_text("1")
+    with pytest.raises(UserError, match="not empty and not a dataset"):
+        build(BuildConfig(input=(bulk,), output=str(foreign), **SMALL))
+    assert paths(foreign) == ["thesis.txt"]
+
+
+@pytest.mark.parametrize("option", ["corpus", "since"])
+@pytest.mark.parametrize("spelling", ["./d", "d/", "x/../d", "link", "absolute"])
+def test_an_output_that_is_the_dataset_to_read_is_refused(tmp_path, monkeypatch, option, spelling):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "d").mkdir()
+    (tmp_path / "link").symlink_to("d")
+    given = str(tmp_path / "d") if spelling == "absolute" else spelling
+    source = {"corpus": given} if option == "corpus" else {"since": given, "input": ("in",)}
+    with pytest.raises(ValueError, match=f"--output must not be the dataset that --{option} names"):
+        BuildConfig(output="d", overwrite=True, **source)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_build_from_and_into_a_bucket_is_that_of_a_local_folder(kind, tmp_path, no_cloud):
+    bulk = write_bulk(tmp_path / "bulk", articles=4)
+    local = build(BuildConfig(input=(bulk,), output=str(tmp_path / "data"), **SMALL))
+    with object_server(kind, tmp_path / "buckets") as server:
+        use_storage_options(server.options)
+        for path in (tmp_path / "bulk").iterdir():
+            with files.atomic_file(f"s3://bucket/bulk/{path.name}") as file:
+                file.write(path.read_bytes())
+        use_storage_options({})
+        output = "s3://bucket/sets/data[1]"
+        options = BuildConfig(
+            input=("s3://bucket/bulk/*.tar.gz",), output=output, **SMALL,
+            storage_option=tuple(f"{key}={value}" for key, value in server.options.items()),
+        )  # fmt: skip
+        remote = build(options)  # In processes of its own, which get the options with the job.
+        assert digests(remote) == digests(local)
+        assert remote.funnel == local.funnel
+        assert digests(build(options)) == digests(local)  # Finished already.
+        text = files.read_text("s3://bucket/sets/data[1]/manifest.json")
+        assert "secret-of-tests" not in text + files.read_text(
+            "s3://bucket/sets/data[1]/build.json"
+        )
+        assert json.loads(text)["inputs"][0][0] == "s3://bucket/bulk/oa_0.tar.gz"
