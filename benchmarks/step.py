@@ -40,8 +40,8 @@ from pmc2vec.dataset.vocabulary import keep_probabilities, noise_distribution
 from trainer.cpu_kernels import step
 from trainer.cpu_kernels.buffers import Tables, kernel_sizes
 from trainer.cpu_kernels.llvm_intrinsics import FASTER_IN_BFLOAT16, HAS_BFLOAT16
-from trainer.distribution.single_device import XlaSteps
-from trainer.input_pipeline import GROUP, Batch, Groups, open_dataset, training_batches
+from trainer.distribution.single_device import XlaStepRunner
+from trainer.input_pipeline import GROUP_BATCHES, Batch, BatchGroups, open_dataset, training_batches
 from trainer.model import SkipGram
 from trainer.objectives import gradient_function
 from trainer.optimizers import Adagrad
@@ -129,17 +129,17 @@ def xla_row(
         words=options.words,
         vector_size=options.vector_size,
         seed=1,
-        compute=gradient_function(mixed_precision=bfloat16),
+        gradient_function=gradient_function(mixed_precision=bfloat16),
     )
     optimizer = Adagrad()
     slots = optimizer.slots(model.target), optimizer.slots(model.context)
-    steps = XlaSteps(tf.distribute.get_strategy(), model, optimizer, slots)
+    steps = XlaStepRunner(tf.distribute.get_strategy(), model, optimizer, slots)
     batch = synthetic_batch(options.words, shape, tokens)
-    group = tuple(tf.identity(tf.stack([part] * GROUP)) for part in batch)
+    group = tuple(tf.identity(tf.stack([part] * GROUP_BATCHES)) for part in batch)
     repeated = tf.data.Dataset.from_tensors(group).repeat()
     if tf.config.list_logical_devices("GPU"):
         repeated = repeated.apply(tf.data.experimental.prefetch_to_device("/gpu:0", 2))
-    groups = Groups(repeated)
+    groups = BatchGroups(repeated)
     rates = np.full(STEPS_PER_CALL, LEARNING_RATE, np.float32)
     return Row(lambda: steps.run(groups, STEPS_PER_CALL, rates), shape, tokens, banded=False)
 

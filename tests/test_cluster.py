@@ -17,7 +17,7 @@ from trainer.distribution.devices import Worker
 from trainer.distribution.replicas import Replicas
 from trainer.input_pipeline import Batch, open_dataset, training_batches
 from trainer.optimizers import Adagrad
-from trainer.schedule import LearningRate
+from trainer.schedule import LearningRateSchedule
 
 ROOT = Path(__file__).parent.parent
 STEPS = 60
@@ -101,7 +101,7 @@ def in_one_process(dataset: Path) -> np.ndarray:
     """The vectors of one device that is given the batches of both workers, one after the other."""
     opened = open_dataset(str(dataset))
     replicas = Replicas(
-        tf.distribute.get_strategy(), Adagrad(), LearningRate(0.05, 0.05, STEPS),
+        tf.distribute.get_strategy(), Adagrad(), LearningRateSchedule(0.05, 0.05, STEPS),
         opened.manifest.shape, words=len(opened.vocabulary), vector_size=8, seed=3,
     )  # fmt: skip
     first, epoch = 0, 0
@@ -116,9 +116,9 @@ def in_one_process(dataset: Path) -> np.ndarray:
             lambda a, b: Batch(*(tf.concat(parts, 0) for parts in zip(a, b, strict=True)))
         )
         count = min(opened.steps(epoch, 4, 2), STEPS - first)
-        replicas.train(replicas.iterate(both.batch(1)), first=first, steps=count)
+        replicas.train(replicas.batch_groups(both.batch(1)), first_step=first, steps=count)
         first, epoch = first + count, epoch + 1
-    return replicas.model.vectors(add_context=True)
+    return replicas.model.word_vectors(add_context=True)
 
 
 @pytest.mark.slow

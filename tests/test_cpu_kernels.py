@@ -15,7 +15,7 @@ from tests.test_model import SHAPES, D, V, batch_of, draw_records, draw_tables, 
 from trainer.cpu_kernels import buffers, compilation, step
 from trainer.cpu_kernels.llvm_intrinsics import HAS_BFLOAT16
 from trainer.cpu_kernels.step import NativeSteps
-from trainer.input_pipeline import Groups
+from trainer.input_pipeline import BatchGroups
 from trainer.model import SkipGram, gradients
 from trainer.objectives import gradient_function
 from trainer.optimizers import Adagrad, Sgd
@@ -282,7 +282,7 @@ def test_steps_train_the_models_own_tables_in_calls_of_any_length():
     for calls in ([7], [1, 2, 4]):
         model = SkipGram(shape, words=V, vector_size=D, seed=1)
         slots = tuple(Adagrad().slots(table) for table in (model.target, model.context))
-        native, groups = NativeSteps(model, slots), Groups(batches.batch(3))
+        native, groups = NativeSteps(model, slots), BatchGroups(batches.batch(3))
         totals = [native.run(groups, n, np.full(n, RATE, np.float32)) for n in calls]
         results.append((np.concatenate(totals), model.target.numpy(), slots[1][0].numpy()))
     assert results[0][0].shape == (7, 3)
@@ -309,7 +309,7 @@ def test_preparing_compiles_what_the_first_batch_needs_and_trains_nothing(monkey
     after = [part.numpy() for part in (model.target, model.context, slots[0][0], slots[1][0])]
     for one, other in zip(before, after, strict=True):
         np.testing.assert_array_equal(one, other)
-    native.run(Groups(batches.batch(2)), 2, np.full(2, RATE, np.float32))
+    native.run(BatchGroups(batches.batch(2)), 2, np.full(2, RATE, np.float32))
     assert signatures[0] == signatures[1]
 
 

@@ -30,22 +30,22 @@ HEAD = """
 import sys
 import numpy as np
 from pmc2vec.machine import load_tensorflow
-from trainer.distribution.devices import strategy
+from trainer.distribution.devices import distribution_strategy
 
 load_tensorflow()
 import tensorflow as tf
 from trainer.input_pipeline import Batch, open_dataset, training_batches
 from trainer.optimizers import Adagrad, Sgd
-from trainer.distribution.single_device import portions_of
+from trainer.distribution.single_device import split_between_devices
 from trainer.distribution.replicas import Replicas
-from trainer.schedule import LearningRate
+from trainer.schedule import LearningRateSchedule
 
 DEVICES = int(sys.argv[2])
-mirrored = strategy(DEVICES)
+mirrored = distribution_strategy(DEVICES)
 dataset = open_dataset(sys.argv[1])
 
 def make(optimizer, rate, one=mirrored, **options):
-    return Replicas(one, optimizer, LearningRate(rate, rate, 100), dataset.manifest.shape,
+    return Replicas(one, optimizer, LearningRateSchedule(rate, rate, 100), dataset.manifest.shape,
                     words=len(dataset.vocabulary), vector_size=8, seed=1, **options)
 
 def batches():
@@ -61,7 +61,7 @@ def copies(replicas):
 MEAN = """
 # Each device gets as many records in a row, on itself.
 numbers = np.arange(3 * 8 * 4, dtype=np.int32).reshape(3, 8, 4)
-dealt = portions_of(Batch(*[tf.constant(numbers)] * 3), mirrored)
+dealt = split_between_devices(Batch(*[tf.constant(numbers)] * 3), mirrored)
 for part in dealt:
     own = mirrored.experimental_local_results(part)
     assert [each.shape[1] for each in own] == [8 // DEVICES] * DEVICES
@@ -79,7 +79,7 @@ for every in (None, 2):
 # One step apart, its average held back: the copies differ. The average then keeps their mean.
 held = make(Adagrad(), 0.1, sync_every=2)
 average, held._average = held._average, lambda: None
-held.train(held.iterate(batches()), first=0, steps=5)
+held.train(held.batch_groups(batches()), first_step=0, steps=5)
 before = copies(held)
 assert all(np.abs(part[0] - part[-1]).max() > 1e-4 for part in before)
 average()
@@ -91,10 +91,10 @@ for old, new in zip(before, after):
 
 # It is what calls of any length do at every second step, and at their end.
 whole, parts = (make(Adagrad(), 0.1, sync_every=2) for _ in range(2))
-whole.train(whole.iterate(batches()), first=0, steps=5)
-iterator = parts.iterate(batches())
+whole.train(whole.batch_groups(batches()), first_step=0, steps=5)
+iterator = parts.batch_groups(batches())
 for first, steps in ((0, 2), (2, 2), (4, 1)):
-    parts.train(iterator, first=first, steps=steps)
+    parts.train(iterator, first_step=first, steps=steps)
 for one, other in zip(copies(whole), copies(parts)):
     assert np.array_equal(one, other)
     assert np.array_equal(one[0], one[-1])
@@ -102,7 +102,7 @@ for one, other in zip(copies(whole), copies(parts)):
 # Averaged after every step, gradient descent is that of all devices in step at a part of the rate.
 apart, together = make(Sgd(), 0.002 * DEVICES, sync_every=1), make(Sgd(), 0.002)
 for replicas in (apart, together):
-    replicas.train(replicas.iterate(batches()), first=0, steps=8)
+    replicas.train(replicas.batch_groups(batches()), first_step=0, steps=8)
 for one, other in zip(copies(apart), copies(together)):
     assert np.abs(other[0]).max() > 0.005
     np.testing.assert_allclose(one[0], other[0], rtol=1e-3, atol=1e-6)

@@ -69,7 +69,7 @@ import tensorflow as tf
 from trainer.input_pipeline import open_dataset, training_batches
 from trainer.optimizers import Adagrad
 from trainer.distribution.replicas import Replicas
-from trainer.schedule import LearningRate
+from trainer.schedule import LearningRateSchedule
 
 (gpu,) = tf.config.list_physical_devices("GPU")[:1]
 half = tf.config.LogicalDeviceConfiguration(memory_limit=2048)
@@ -80,11 +80,13 @@ two = tf.distribute.MirroredStrategy(
 dataset = open_dataset(sys.argv[1])
 
 def trained(strategy, sync_every):
-    replicas = Replicas(strategy, Adagrad(), LearningRate(0.1, 0.1, 100), dataset.manifest.shape,
-                        words=len(dataset.vocabulary), vector_size=8, seed=1,
+    replicas = Replicas(strategy, Adagrad(), LearningRateSchedule(0.1, 0.1, 100),
+                        dataset.manifest.shape, words=len(dataset.vocabulary),
+                        vector_size=8, seed=1,
                         sync_every=sync_every)
     groups = training_batches(dataset, epoch=0, seed=1, records=8, grouped=True)
-    totals = replicas.train(replicas.iterate(groups), first=0, steps=dataset.steps(0, 8, 1))
+    steps = dataset.steps(0, 8, 1)
+    totals = replicas.train(replicas.batch_groups(groups), first_step=0, steps=steps)
     variables = [replicas.model.target, replicas.model.context, *replicas.slots[0]]
     copies = [[copy.numpy() for copy in strategy.experimental_local_results(variable)]
               for variable in variables]

@@ -11,14 +11,8 @@ from pmc2vec.dataset import manifest as manifests
 from pmc2vec.dataset.records import PADDING, TRAIN, VALIDATION, RecordShape, read_shard
 from pmc2vec.errors import UserError
 from tests.datasets import topic_articles, write_dataset
-from trainer.input_pipeline import (
-    Dataset,
-    Groups,
-    damage,
-    open_dataset,
-    training_batches,
-    validation_batches,
-)
+from trainer.dataset_reader import Dataset, open_dataset, shard_read_error
+from trainer.input_pipeline import BatchGroups, training_batches, validation_batches
 
 RECORDS = 4
 
@@ -198,7 +192,7 @@ def test_a_damaged_record_is_named_with_its_shard_and_byte(copy):
     shards = dataset.shards(0)
     with pytest.raises(tf.errors.DataLossError) as caught:
         rows(training_batches(dataset, epoch=0, seed=1, records=RECORDS))
-    told = str(damage(dataset, shards, caught.value))
+    told = str(shard_read_error(dataset, shards, caught.value))
     frame = shards[1].bytes // shards[1].records
     at = len(data) // 2 // frame * frame
     assert told == f"{path}: damaged record at byte {at}; build the dataset again"
@@ -211,7 +205,7 @@ def test_records_of_another_shape_are_refused(tmp_path):
     dataset = open_dataset(str(folder))
     with pytest.raises(tf.errors.InvalidArgumentError) as caught:
         rows(training_batches(dataset, epoch=0, seed=1, records=RECORDS))
-    told = str(damage(dataset, dataset.shards(0), caught.value))
+    told = str(shard_read_error(dataset, dataset.shards(0), caught.value))
     assert told.startswith(f"{folder}: its records are not what the manifest describes (")
     assert "\n" not in told
 
@@ -241,7 +235,7 @@ def walk(sizes=(3, 2)):
     groups = tf.data.Dataset.from_generator(
         lambda: ((part, part, part) for part in parts), output_signature=(spec, spec, spec)
     )
-    return Groups(groups)
+    return BatchGroups(groups)
 
 
 @pytest.mark.parametrize(
@@ -255,20 +249,20 @@ def walk(sizes=(3, 2)):
 )
 def test_takes_up_to_the_end_of_a_group(asked, given):
     groups = walk()
-    found = [groups.take(most) for most in asked]
+    found = [groups.take_up_to(most) for most in asked]
     assert [batches.tokens[:, 0, 0].numpy().tolist() for batches in found] == given
     for batches in found:
         for part in batches:
             assert np.array_equal(part, batches.tokens)
     with pytest.raises(tf.errors.OutOfRangeError):
-        groups.take(1)
+        groups.take_up_to(1)
 
 
 def test_takes_as_many_as_asked_of_however_many_groups():
     groups = walk((3, 2, 2))
-    found = [groups.take_all(count) for count in (2, 4, 1)]
+    found = [groups.take(count) for count in (2, 4, 1)]
     assert [batches.tokens[:, 0, 0].numpy().tolist() for batches in found] == [
         [0, 1], [2, 3, 4, 5], [6],
     ]  # fmt: skip
     with pytest.raises(tf.errors.OutOfRangeError):
-        walk().take_all(6)
+        walk().take(6)

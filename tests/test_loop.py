@@ -8,8 +8,8 @@ from trainer.config import TrainConfig
 from trainer.cpu_kernels import llvm_intrinsics
 from trainer.cpu_kernels.llvm_intrinsics import HAS_BFLOAT16
 from trainer.input_pipeline import open_dataset
-from trainer.loop import new_replicas
-from trainer.schedule import Plan
+from trainer.loop import make_replicas
+from trainer.schedule import EpochSchedule
 
 
 @pytest.fixture(scope="module")
@@ -22,13 +22,13 @@ def made(dataset, **options):
     options = {"epochs": 2, "vector_size": 8, "batch_size": 128, **options}
     config = TrainConfig(dataset=dataset.folder, workdir="run", **options)
     config = config.resolved(dataset.manifest.shape.length)
-    plan = Plan.of(
+    plan = EpochSchedule.for_dataset(
         dataset,
         epochs=config.epochs,
         batch_size=config.batch_size,
         max_steps=config.max_steps,
     )
-    return new_replicas(config, dataset, tf.distribute.get_strategy(), plan)
+    return make_replicas(config, dataset, tf.distribute.get_strategy(), plan)
 
 
 def test_adagrad_starts_in_proportion_to_what_is_planned(dataset):
@@ -80,4 +80,4 @@ def test_bfloat16_is_multiplied_where_it_is_faster_or_asked_for(
     if tf.config.list_logical_devices("GPU"):
         pytest.skip("a GPU is here")
     monkeypatch.setattr(llvm_intrinsics, "FASTER_IN_BFLOAT16", faster)
-    assert made(dataset, mixed_precision=asked)._steps.bfloat16 == taken
+    assert made(dataset, mixed_precision=asked)._runner.bfloat16 == taken

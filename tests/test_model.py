@@ -6,16 +6,18 @@ import tensorflow as tf
 
 from pmc2vec.dataset.records import PADDING, SENTENCE_START, Record, RecordShape
 from pmc2vec.dataset.skipgrams import explicit_pairs
-from trainer.input_pipeline import Batch
+from trainer.distribution.single_device import XlaStepRunner
+from trainer.input_pipeline import Batch, BatchGroups
 from trainer.model import (
     SkipGram,
-    _rows_by_pairs,
+    _rows_as_int64,
     frame,
     gradients,
     overlap_add,
     pair_mask,
-    rows_of,
+    table_rows,
 )
+from trainer.objectives import gradient_function
 from trainer.optimizers import Adagrad, RowGradients, Sgd
 
 V, D = 23, 6
@@ -183,14 +185,14 @@ def test_the_first_tables_are_those_of_word2vec_and_depend_on_the_seed_alone():
 
 @pytest.mark.parametrize("tied", [False, True])
 def test_a_words_context_is_added_unless_there_is_one_table(monkeypatch, tied):
-    monkeypatch.setattr("trainer.model._ROWS", 3)  # V is no multiple of it.
+    monkeypatch.setattr("trainer.model._CHUNK_ROWS", 3)  # V is no multiple of it.
     model = SkipGram(SHAPES[0], words=V, vector_size=D, seed=1, tied=tied)
     own = model.target.numpy()
     context = np.arange(V * D, dtype=np.float32).reshape(V, D)
     if not tied:
         model.context.assign(context)
-    assert np.array_equal(model.vectors(add_context=False), own)
-    added = model.vectors(add_context=True)
+    assert np.array_equal(model.word_vectors(add_context=False), own)
+    added = model.word_vectors(add_context=True)
     if tied:
         assert np.array_equal(added, own)
     else:
@@ -238,5 +240,78 @@ def test_sgd_adds_up_repeated_rows():
 def test_rows_read_by_pairs_are_the_rows():
     table = tf.Variable(np.random.default_rng(1).normal(size=[V, 6]).astype(np.float32))
     ids = tf.constant([[0, 3, 3], [V - 1, 1, 0]])
-    for read in (_rows_by_pairs, tf.function(_rows_by_pairs, jit_compile=True), rows_of):
+    for read in (_rows_as_int64, tf.function(_rows_as_int64, jit_compile=True), table_rows):
         assert np.array_equal(read(table, ids), table.numpy()[ids])
+
+
+# --- several rows of the input table for a word ------------------------------------------------
+
+
+class SharedRows:
+    """A word is the mean of its own row and of one of three rows that it shares with others."""
+
+    one_row_per_word = False
+
+    def table_size(self, words):
+        return words + 3
+
+    def lookup(self, table, word_ids):
+        return (tf.gather(table, word_ids) + tf.gather(table, V + word_ids % 3)) / 2
+
+    def row_gradients(self, word_ids, gradients):
+        return (
+            RowGradients(word_ids, gradients / 2),
+            RowGradients(V + word_ids % 3, gradients / 2),
+        )
+
+    def compose(self, table):
+        return (table[:V] + table[V + np.arange(V) % 3]) / 2
+
+    def names(self, words):
+        return [*words, "#0", "#1", "#2"]
+
+
+def dense(parts, rows):
+    """A gradient as a whole table."""
+    total = np.zeros((rows, D))
+    for ids, values in parts:
+        np.add.at(total, ids.numpy(), values.numpy().astype(np.float64))
+    return total
+
+
+@pytest.mark.parametrize("architecture", ["skipgram", "cbow"])
+@pytest.mark.parametrize("objective", ["negative_sampling", "softmax"])
+def test_a_word_may_be_the_mean_of_several_rows(architecture, objective):
+    batch, rows = batch_of(draw_records(SHAPES[0], seed=3)), SharedRows()
+    model = SkipGram(SHAPES[0], words=V, vector_size=D, seed=1, input_rows=rows,
+                     gradient_function=gradient_function(architecture, objective))  # fmt: skip
+    assert model.target.shape == (V + 3, D)
+    model.context.assign(draw_tables(seed=3)[1])
+    words = model.word_vectors(add_context=False)
+    assert words.shape == (V, D)
+
+    composed = SkipGram(SHAPES[0], words=V, vector_size=D, seed=1,
+                        gradient_function=gradient_function(architecture, objective))  # fmt: skip
+    composed.target.assign(words)
+    composed.context.assign(model.context)
+    found, expected = model.gradients(batch), composed.gradients(batch)
+    np.testing.assert_allclose(found.totals, expected.totals, rtol=1e-5)
+    np.testing.assert_allclose(
+        dense(found.context, V), dense(expected.context, V), rtol=1e-4, atol=1e-6
+    )
+    of_words = dense(expected.target, V)
+    shared = [of_words[number::3].sum(0) for number in range(3)]
+    np.testing.assert_allclose(
+        dense(found.target, V + 3), np.concatenate([of_words, shared]) / 2, rtol=1e-4, atol=1e-6
+    )
+
+
+def test_an_optimizer_and_xla_train_several_rows_of_a_word():
+    batch, optimizer = batch_of(draw_records(SHAPES[0], seed=4)), Adagrad()
+    model = SkipGram(SHAPES[0], words=V, vector_size=D, seed=1, input_rows=SharedRows())
+    slots = optimizer.slots(model.target), optimizer.slots(model.context)
+    assert slots[0][0].shape == (V + 3,)
+    runner = XlaStepRunner(tf.distribute.get_strategy(), model, optimizer, slots)
+    groups = BatchGroups(tf.data.Dataset.from_tensors(tuple(part[None] for part in batch)).repeat())
+    totals = runner.run(groups, 20, np.full(20, 0.5, np.float32))
+    assert totals[-1, 0] < 0.9 * totals[0, 0]

@@ -14,7 +14,7 @@ from trainer.objectives import (
     ARCHITECTURES,
     OBJECTIVES,
     gradient_function,
-    product_bfloat16,
+    matmul_bfloat16,
     skipgram,
 )
 
@@ -162,7 +162,7 @@ def test_the_default_is_the_fused_one_and_equals_its_parts():
     batch = batch_of(draw_records(shape))
     assert gradient_function() is model.gradients
     parts = skipgram(*tables, batch, shape, objective=OBJECTIVES["negative_sampling"],
-                     product=tf.matmul)  # fmt: skip
+                     matmul=tf.matmul)  # fmt: skip
     for a, b in zip(tf.nest.flatten(parts), tf.nest.flatten(model.gradients(*tables, batch, shape)),
                     strict=True):  # fmt: skip
         np.testing.assert_allclose(a.numpy(), b.numpy(), rtol=1e-5, atol=1e-5)
@@ -184,5 +184,5 @@ def test_mixed_precision_rounds_to_bfloat16_and_adds_in_float32(architecture):
     assert np.abs(difference).max() < 0.03 * np.abs(dense(exact.target)).max()
 
     ones = tf.ones([1, 1, 2**12 + 1])
-    total = tf.function(lambda: product_bfloat16(ones, ones, transpose_b=True), jit_compile=True)
+    total = tf.function(lambda: matmul_bfloat16(ones, ones, transpose_b=True), jit_compile=True)
     assert total().numpy().item() == 2**12 + 1  # In bfloat16 it would stop at 256.

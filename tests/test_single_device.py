@@ -5,14 +5,14 @@ import pytest
 import tensorflow as tf
 
 from tests.test_model import SHAPES, D, V, batch_of, draw_records
-from trainer.distribution.single_device import STEPS, XlaSteps
-from trainer.input_pipeline import Batch, Groups
+from trainer.distribution.single_device import MAX_PROGRAM_STEPS, XlaStepRunner
+from trainer.input_pipeline import Batch, BatchGroups
 from trainer.model import SkipGram
 from trainer.objectives import gradient_function
 from trainer.optimizers import Adagrad
 
 SHAPE = SHAPES[0]
-COUNT = STEPS["CPU"] + 4
+COUNT = MAX_PROGRAM_STEPS["CPU"] + 4
 RATES = np.linspace(0.2, 0.1, COUNT, dtype=np.float32)
 
 
@@ -25,7 +25,7 @@ def batches():
 def made(*, tied=False, architecture="skipgram"):
     """A model, an optimizer and what it remembers."""
     model = SkipGram(SHAPE, words=V, vector_size=D, seed=1, tied=tied,
-                     compute=gradient_function(architecture))  # fmt: skip
+                     gradient_function=gradient_function(architecture))  # fmt: skip
     optimizer = Adagrad()
     slots = optimizer.slots(model.target), () if tied else optimizer.slots(model.context)
     return model, optimizer, slots
@@ -38,8 +38,8 @@ def numbers(model, slots):
 def in_programs(lengths, groups=COUNT, **options):
     """Totals and tables after calls of such lengths, of groups of so many batches."""
     model, optimizer, slots = made(**options)
-    steps = XlaSteps(tf.distribute.get_strategy(), model, optimizer, slots)
-    walk = Groups(tf.data.Dataset.from_tensor_slices(tuple(batches()[1])).batch(groups))
+    steps = XlaStepRunner(tf.distribute.get_strategy(), model, optimizer, slots)
+    walk = BatchGroups(tf.data.Dataset.from_tensor_slices(tuple(batches()[1])).batch(groups))
     ends = np.cumsum(lengths)
     totals = [
         steps.run(walk, n, RATES[end - n : end]) for n, end in zip(lengths, ends, strict=True)
@@ -84,21 +84,21 @@ def test_calls_and_groups_of_any_length_train_the_same(lengths, groups):
 
 def test_preparing_compiles_the_program_and_changes_nothing():
     model, optimizer, slots = made()
-    steps = XlaSteps(tf.distribute.get_strategy(), model, optimizer, slots)
+    steps = XlaStepRunner(tf.distribute.get_strategy(), model, optimizer, slots)
     before = numbers(model, slots)
-    walk = Groups(tf.data.Dataset.from_tensor_slices(tuple(batches()[1])).batch(COUNT))
+    walk = BatchGroups(tf.data.Dataset.from_tensor_slices(tuple(batches()[1])).batch(COUNT))
     steps.prepare(batches()[1].tokens.shape[1])
     for one, other in zip(before, numbers(model, slots), strict=True):
         np.testing.assert_array_equal(one, other)
     steps.run(walk, COUNT, RATES)
-    assert steps._training.experimental_get_tracing_count() == 1
+    assert steps._train_program.experimental_get_tracing_count() == 1
 
 
 def test_measuring_changes_nothing():
     model, optimizer, slots = made()
-    steps = XlaSteps(tf.distribute.get_strategy(), model, optimizer, slots)
+    steps = XlaStepRunner(tf.distribute.get_strategy(), model, optimizer, slots)
     before = numbers(model, slots)
-    walk = Groups(tf.data.Dataset.from_tensor_slices(tuple(batches()[1])).batch(COUNT))
+    walk = BatchGroups(tf.data.Dataset.from_tensor_slices(tuple(batches()[1])).batch(COUNT))
     totals = steps.run(walk, COUNT, np.zeros(0, np.float32))
     expected = [np.stack(model.totals(batch)) for batch in batches()[0]]
     np.testing.assert_allclose(totals, expected, rtol=1e-5)

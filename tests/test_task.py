@@ -2,6 +2,7 @@
 
 import fcntl
 import json
+import logging
 import os
 import signal
 import subprocess
@@ -14,6 +15,7 @@ import tensorflow as tf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from pmc2vec.cli.exit_codes import run_program
+from pmc2vec.cli.signals import stop_request
 from pmc2vec.commands import main
 from pmc2vec.errors import UserError
 from pmc2vec.vectors.keyed_vectors import Vectors
@@ -22,7 +24,7 @@ from trainer import task
 from trainer.config import TrainConfig
 from trainer.distribution.replicas import Replicas
 from trainer.task import train
-from trainer.workdir import EXPORTS
+from trainer.workdir import EXPORTED_NAMES
 
 ROOT = Path(__file__).parent.parent
 
@@ -120,7 +122,7 @@ def test_the_summary_says_what_was_done(finished):
 def test_the_workdir_holds_what_it_should(finished):
     workdir, summary = finished
     names = {path.name for path in workdir.iterdir()}
-    assert names >= {"config.json", "checkpoints", "logs", *EXPORTS}
+    assert names >= {"config.json", "checkpoints", "logs", *EXPORTED_NAMES}
     assert not {name for name in names if name.endswith(".tmp")}
     recorded = json.loads((workdir / "config.json").read_text())
     rates = ("alpha", "min_alpha", "warmup")
@@ -171,7 +173,7 @@ def test_stopped_in_an_epoch_and_continued_the_tables_are_the_same(
     interrupt_after(monkeypatch, 1, signal.SIGTERM)
     handler = signal.getsignal(signal.SIGTERM)
     with pytest.raises(SystemExit) as stop:
-        train(config(dataset, tmp_path / "run"))
+        train(config(dataset, tmp_path / "run"), stop=stop_request())
     assert stop.value.code == 143
     assert "stopped by SIGTERM after step 100; the same command continues" in capfd.readouterr().err
     assert signal.getsignal(signal.SIGTERM) == handler
@@ -192,7 +194,7 @@ def test_a_checkpoint_that_never_came_to_the_disk_is_none(
 ):
     interrupt_after(monkeypatch, 1, signal.SIGTERM)
     with pytest.raises(SystemExit):
-        train(config(dataset, tmp_path / "run"))
+        train(config(dataset, tmp_path / "run"), stop=stop_request())
     monkeypatch.undo()
     (path,) = (tmp_path / "run" / "checkpoints").glob(f"ckpt-*.{part}")
     os.truncate(path, 0)  # As ext4 leaves a name whose bytes came too late.
@@ -254,7 +256,7 @@ def test_a_broken_checkpoint_is_passed_over_and_two_are_told(dataset, tmp_path, 
         workdir / "checkpoints" / f"ckpt-{step}.data-00000-of-00001" for step in (226, 113)
     )
     newest.write_bytes(newest.read_bytes()[:1000])
-    for name in EXPORTS:
+    for name in EXPORTED_NAMES:
         (workdir / name).unlink()
     train(config(dataset, workdir))
     told = capfd.readouterr().err
@@ -266,6 +268,27 @@ def test_a_broken_checkpoint_is_passed_over_and_two_are_told(dataset, tmp_path, 
         path.write_bytes(path.read_bytes()[:1000])
     with pytest.raises(UserError, match="none of 2 checkpoints can be read; remove the workdir"):
         train(config(dataset, workdir))
+
+
+def test_called_as_a_library_it_leaves_signals_hooks_and_logging_alone(
+    dataset, tmp_path, monkeypatch
+):
+    train_steps, states = Replicas.train, []
+
+    def state():
+        root = logging.getLogger()
+        handlers = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)]
+        return [*handlers, sys.excepthook, root.level, list(root.handlers)]
+
+    def steps(self, *args, **options):
+        states.append(state())
+        return train_steps(self, *args, **options)
+
+    before = state()
+    monkeypatch.setattr(Replicas, "train", steps)
+    train(config(dataset, tmp_path / "run", epochs=1))
+    assert states
+    assert all(seen == before for seen in [*states, state()])
 
 
 # --- TensorFlow's start ------------------------------------------------------------------------
@@ -296,27 +319,28 @@ TWO_DEVICES = """
 import sys
 import numpy as np
 from pmc2vec.machine import load_tensorflow
-from trainer.distribution.devices import strategy
+from trainer.distribution.devices import distribution_strategy
 
 load_tensorflow()
 import tensorflow as tf
 from trainer.input_pipeline import open_dataset, training_batches, validation_batches
 from trainer.optimizers import Adagrad
 from trainer.distribution.replicas import Replicas
-from trainer.schedule import LearningRate
+from trainer.schedule import LearningRateSchedule
 
-mirrored = strategy(2)
+mirrored = distribution_strategy(2)
 assert isinstance(mirrored, tf.distribute.MirroredStrategy)
 assert len(tf.config.list_logical_devices("CPU")) == 2
 dataset = open_dataset(sys.argv[1])
 found = []
 for one in (tf.distribute.get_strategy(), mirrored):
-    replicas = Replicas(one, Adagrad(), LearningRate(0.05, 0.01, 100), dataset.manifest.shape,
-                        words=len(dataset.vocabulary), vector_size=8, seed=1)
+    replicas = Replicas(one, Adagrad(), LearningRateSchedule(0.05, 0.01, 100),
+                        dataset.manifest.shape, words=len(dataset.vocabulary),
+                        vector_size=8, seed=1)
     how = {"records": 4, "grouped": True}
     batches = training_batches(dataset, epoch=0, seed=1, **how)
-    trained = replicas.train(replicas.iterate(batches), first=0, steps=40)
-    validation = replicas.iterate(validation_batches(dataset, limit=5, **how))
+    trained = replicas.train(replicas.batch_groups(batches), first_step=0, steps=40)
+    validation = replicas.batch_groups(validation_batches(dataset, limit=5, **how))
     measured = replicas.evaluate(validation, steps=5)
     model = replicas.model
     found.append([model.target.numpy(), model.context.numpy(), trained, measured])
@@ -389,7 +413,7 @@ def test_divergence_names_the_step_and_leaves_no_broken_checkpoint(small, tmp_pa
     with pytest.raises(UserError, match=r"^step \d+: the loss or a vector is no longer") as c:
         train(diverging)
     assert "lower --alpha (1e+20) or --batch_size (128) and train in another" in str(c.value)
-    assert not any((workdir / name).exists() for name in EXPORTS)
+    assert not any((workdir / name).exists() for name in EXPORTED_NAMES)
     assert tf.train.latest_checkpoint(workdir / "checkpoints") is None
 
 

@@ -17,7 +17,13 @@ from pmc2vec.commands import main
 from tests.datasets import topic_articles, write_dataset
 from trainer.config import TrainConfig
 from trainer.input_pipeline import open_dataset
-from trainer.tensorboard_logging import Curve, corpus_tables, hyperparameters, session, write_corpus
+from trainer.tensorboard_logging import (
+    TrainingCurve,
+    corpus_tables,
+    hparams_session,
+    hyperparameters,
+    write_corpus,
+)
 
 ROOT = Path(__file__).parent.parent
 
@@ -72,7 +78,9 @@ def test_hyperparameters_are_what_runs_may_differ_in(dataset, tmp_path):
 )
 def test_a_session_has_its_hyperparameters_and_says_how_it_ended(tmp_path, ends, status):
     def work():
-        with session(str(tmp_path), {"window": 5, "noise": "unigram", "lower": True}, name="a/b"):
+        with hparams_session(
+            str(tmp_path), {"window": 5, "noise": "unigram", "lower": True}, name="a/b"
+        ):
             if ends:
                 raise ends
 
@@ -148,7 +156,7 @@ TOTALS = np.array([[4.0 + at, 2 + at % 3, at % 2] for at in range(23)])
 
 def points(sizes, *, every, step):
     """The points of the first steps of TOTALS, given in parts; each step takes two seconds."""
-    curve, begin, found = Curve(every=every, step=step), 0, []
+    curve, begin, found = TrainingCurve(every=every, step=step), 0, []
     for size in sizes:
         found += curve.add(TOTALS[begin : begin + size], seconds=2.0 * size)
         begin += size
@@ -157,10 +165,10 @@ def points(sizes, *, every, step):
 
 def test_a_point_is_the_mean_of_its_steps():
     first, second = points([23], every=10, step=4)
-    assert (first.first, first.step, first.seconds) == (4, 10, 12.0)
+    assert (first.previous_step, first.step, first.seconds) == (4, 10, 12.0)
     loss, pairs, hits = TOTALS[:6].sum(0)
     assert (first.loss, first.accuracy) == (loss / pairs, hits / pairs)
-    assert (second.first, second.step, second.seconds) == (10, 20, 20.0)
+    assert (second.previous_step, second.step, second.seconds) == (10, 20, 20.0)
     assert second.loss == TOTALS[6:16, 0].sum() / TOTALS[6:16, 1].sum()
 
 
@@ -173,5 +181,5 @@ def test_it_does_not_matter_how_many_come_together(sizes):
 
 
 def test_steps_without_pairs_are_a_point_too():
-    (point,) = Curve(every=2, step=0).add(np.zeros([2, 3]), seconds=1.0)
+    (point,) = TrainingCurve(every=2, step=0).add(np.zeros([2, 3]), seconds=1.0)
     assert (point.loss, point.accuracy) == (0, 0)

@@ -17,7 +17,7 @@ from trainer import task
 from trainer.checkpoints import Checkpoints
 from trainer.config import TrainConfig
 from trainer.input_pipeline import open_dataset
-from trainer.schedule import Plan
+from trainer.schedule import EpochSchedule
 from trainer.task import train
 
 
@@ -244,11 +244,16 @@ def test_the_learning_rate_rises_and_falls_to_its_end_at_the_limit(few, tmp_path
 
 def test_a_plan_counts_words_as_its_steps_go(few):
     dataset = open_dataset(str(few))
-    plan = Plan.of(dataset, epochs=3, batch_size=128)
+    plan = EpochSchedule.for_dataset(dataset, epochs=3, batch_size=128)
     each, words = plan.steps[0], plan.words[0]
-    assert (plan.limit, plan.total_words) == (3 * each, 3 * words)
+    assert (plan.step_limit, plan.total_words) == (3 * each, 3 * words)
     for wanted in (1, words // 2, words, words + 1, 2 * words + 7, 3 * words, 9 * words):
-        limited = Plan.of(dataset, epochs=3, batch_size=128, max_words=wanted)
+        limited = EpochSchedule.for_dataset(dataset, epochs=3, batch_size=128, max_words=wanted)
         assert limited.total_words >= min(wanted, 3 * words) - 1
-        assert limited.limit == min(3 * each, math.ceil(wanted / words * each - 1e-9))
-        assert Plan.of(dataset, epochs=3, batch_size=128, max_words=wanted, max_steps=2).limit <= 2
+        assert limited.step_limit == min(3 * each, math.ceil(wanted / words * each - 1e-9))
+        assert (
+            EpochSchedule.for_dataset(
+                dataset, epochs=3, batch_size=128, max_words=wanted, max_steps=2
+            ).step_limit
+            <= 2
+        )

@@ -1,4 +1,4 @@
-"""Which worker reads what: trainer.dataset_reader.shards_of, and the batches of several workers."""
+"""Which shards and batches each of several workers reads."""
 
 from collections import Counter
 from pathlib import Path
@@ -10,8 +10,9 @@ from pmc2vec.dataset.records import TRAIN, VALIDATION
 from pmc2vec.errors import UserError
 from tests.datasets import topic_articles, write_dataset
 from tests.test_input_pipeline import rows, stored
+from trainer.dataset_reader import open_dataset, shards_of_worker
 from trainer.distribution.devices import Worker, this_worker
-from trainer.input_pipeline import open_dataset, shards_of, training_batches, validation_batches
+from trainer.input_pipeline import training_batches, validation_batches
 
 RECORDS = 4
 
@@ -72,7 +73,7 @@ def test_shards_are_dealt_so_that_no_worker_has_much_more_than_another():
         Shard(f"train-{at}", TRAIN, 0, records, 0, 0, 0, 0, "")
         for at, records in enumerate(lengths)
     ]
-    dealt = [shards_of(shards, Worker(index, 3)) for index in range(3)]
+    dealt = [shards_of_worker(shards, Worker(index, 3)) for index in range(3)]
     assert sorted(shard.name for mine in dealt for shard in mine) == [s.name for s in shards]
     assert [sum(shard.records for shard in mine) for mine in dealt] == [90, 100, 90]
 

@@ -1,11 +1,12 @@
-"""Checkpoints: the tables, what the optimizer remembers, and where in the training they stand.
+"""Checkpoints: the tables, the optimizer's slots, and the position of the training.
 
-    checkpoints/ckpt-2400.index, ...   the last few, by the steps done
-    checkpoints/best/ckpt-1800.index   the ones with the lowest validation loss
+    checkpoints/ckpt-2400.index, ...   the last few, named by the steps done
+    checkpoints/best/ckpt-1800.index   the one with the lowest validation loss
 
-TensorFlow writes a checkpoint's data first and its index last, so the index files say which there
-are. (The file `checkpoint` says it too, for TensorFlow's other programs; were it believed and
-damaged, all would seem lost.) One that cannot be read is passed over for the one before it.
+TensorFlow writes the data of a checkpoint first and its index last, so the index files tell which
+checkpoints there are. (TensorFlow also lists them in a file `checkpoint`. We write it for other
+programs but do not read it: if that file were damaged, all checkpoints would seem lost.) Where the
+newest checkpoint cannot be read, the one before it is taken.
 """
 
 from __future__ import annotations
@@ -20,23 +21,22 @@ import tensorflow as tf
 
 from pmc2vec.errors import UserError
 from trainer.distribution.replicas import Replicas
-from trainer.schedule import Position
+from trainer.schedule import TrainingPosition
 
-BEST = "best"
+BEST_NAME = "best"
 
-# TensorFlow's reader has Python's errors for some of its own: IndexError for a file cut short.
-_UNREADABLE = (tf.errors.OpError, AssertionError, LookupError, RuntimeError, ValueError)
+# For some damage TensorFlow's reader raises Python's own errors: IndexError for a file cut short.
+_READ_ERRORS = (tf.errors.OpError, AssertionError, LookupError, RuntimeError, ValueError)
 
-
-_TEMPORARY = ("checkpoint.tmp*", "ckpt-*_temp*", "ckpt-*.tempstate*")
-"""What TensorFlow leaves behind when it is killed while it writes."""
+_TEMPORARY_PATTERNS = ("checkpoint.tmp*", "ckpt-*_temp*", "ckpt-*.tempstate*")
+"""Files that TensorFlow leaves behind when it is killed while it writes."""
 
 
 class Checkpoints:
     """The checkpoints of one training.
 
     Attributes:
-        folder: where they are; any path that TensorFlow can write.
+        folder: where they are.
     """
 
     def __init__(
@@ -45,87 +45,93 @@ class Checkpoints:
         replicas: Replicas,
         *,
         keep: int,
-        tell: Callable[[str], None],
+        warn: Callable[[str], None],
         chief: bool = True,
     ) -> None:
-        """Looks into `folder`, which need not be there.
+        """Looks into `folder`, which need not exist, and removes partial files.
 
         Args:
-            folder: where they are.
-            replicas: whose tables and slots to keep.
-            keep: how many of the last ones.
-            tell: shows a line to the user.
-            chief: whether this process is the one that writes here.
+            folder: any path that TensorFlow can write.
+            replicas: the tables and slots to save and restore.
+            keep: number of the last checkpoints to keep.
+            warn: shows a line to the user.
+            chief: whether this process writes the checkpoints.
         """
         self.folder = folder.rstrip("/")
-        best = f"{self.folder}/{BEST}"
+        best_folder = f"{self.folder}/{BEST_NAME}"
         if chief:
-            for each in (self.folder, best):
-                _tidy(each)
-        self._tell = tell
+            for each in (self.folder, best_folder):
+                _remove_partial_files(each)
+        self._warn = warn
         self._position = {
             name: tf.Variable(value, dtype=tf.int64 if isinstance(value, int) else tf.float64)
-            for name, value in dataclasses.asdict(Position()).items()
+            for name, value in dataclasses.asdict(TrainingPosition()).items()
         }
         target_slots, context_slots = map(list, replicas.slots)
-        self._all = tf.train.Checkpoint(
+        self._checkpoint = tf.train.Checkpoint(
             model=replicas.model,
             slots={"target": target_slots, "context": context_slots},
             position=self._position,
         )
-        self._manager = tf.train.CheckpointManager(self._all, self.folder, max_to_keep=keep)
-        self._best = tf.train.CheckpointManager(self._all, best, max_to_keep=1)
+        self._manager = tf.train.CheckpointManager(self._checkpoint, self.folder, max_to_keep=keep)
+        self._best_manager = tf.train.CheckpointManager(
+            self._checkpoint, best_folder, max_to_keep=1
+        )
 
-    def restore(self) -> Position:
-        """Sets tables and slots to the newest checkpoint that can be read; returns its position.
+    def restore(self) -> TrainingPosition:
+        """Reads the newest checkpoint that can be read into tables and slots.
+
+        Returns:
+            Its position; that of a new training where there is no checkpoint.
 
         Raises:
             UserError: there are checkpoints, and none can be read.
         """
-        found = list(reversed(written(self.folder)))
-        for path in found:
+        paths = list_checkpoints(self.folder)
+        for path in reversed(paths):
             try:
-                self._all.restore(path).assert_consumed()
-            except _UNREADABLE as error:
-                self._tell(f"{path}: passed over, it cannot be read ({_reason(error)})")
+                self._checkpoint.restore(path).assert_consumed()
+            except _READ_ERRORS as error:
+                self._warn(f"{path}: passed over, it cannot be read ({_reason(error)})")
             else:
                 return self._read_position()
-        if found:
+        if paths:
             raise UserError(
-                f"{self.folder}: none of {len(found)} checkpoints can be read; "
+                f"{self.folder}: none of {len(paths)} checkpoints can be read; "
                 "remove the workdir to train from the start"
             )
-        return Position()
+        return TrainingPosition()
 
-    def restore_best(self) -> Position:
-        """Sets tables and slots to the best so far; returns the position they were in.
+    def restore_best(self) -> TrainingPosition:
+        """Reads the best checkpoint into tables and slots; returns its position.
 
         Raises:
-            UserError: that checkpoint cannot be read.
+            UserError: it cannot be read.
         """
-        path = (written(self._best.directory) or [f"{self._best.directory}/ckpt"])[-1]
+        paths = list_checkpoints(self._best_manager.directory)
+        path = paths[-1] if paths else f"{self._best_manager.directory}/ckpt"
         try:
-            self._all.restore(path).assert_consumed()
-        except _UNREADABLE as error:
+            self._checkpoint.restore(path).assert_consumed()
+        except _READ_ERRORS as error:
             raise UserError(
                 f"{path}: the best checkpoint cannot be read ({_reason(error)}); train without "
                 "--early_stopping to get the last vectors instead"
             ) from error
         return self._read_position()
 
-    def save(self, position: Position) -> None:
-        """Writes a checkpoint, then removes those that are too many."""
+    def save(self, position: TrainingPosition) -> None:
+        """Writes a checkpoint, then removes the oldest beyond `keep`."""
         self._write(self._manager, position)
 
-    def save_best(self, position: Position) -> None:
-        """Writes the tables as the best so far, then removes those before."""
-        self._write(self._best, position)
+    def save_best(self, position: TrainingPosition) -> None:
+        """Writes the best checkpoint, then removes the one before."""
+        self._write(self._best_manager, position)
 
-    def _write(self, manager: tf.train.CheckpointManager, position: Position) -> None:
+    def _write(self, manager: tf.train.CheckpointManager, position: TrainingPosition) -> None:
         for name, value in dataclasses.asdict(position).items():
             self._position[name].assign(value)
         try:
-            _settle(manager.save(checkpoint_number=position.step))
+            _sync_to_disk(manager.save(checkpoint_number=position.step))
         except tf.errors.OpError as error:
             raise UserError(
                 f"{manager.directory}: the checkpoint of step {position.step:,} cannot be written "
@@ -133,46 +139,46 @@ class Checkpoints:
                 "from there"
             ) from error
 
-    def _read_position(self) -> Position:
-        return Position(**{name: value.numpy().item() for name, value in self._position.items()})
+    def _read_position(self) -> TrainingPosition:
+        values = {name: value.numpy().item() for name, value in self._position.items()}
+        return TrainingPosition(**values)
 
 
-def written(folder: str) -> list[str]:
-    """Returns the checkpoints in a folder, as TensorFlow names them, by their steps.
+def list_checkpoints(folder: str) -> list[str]:
+    """Returns the whole checkpoints in a folder, oldest first, named as TensorFlow names them.
 
-    A file without a byte is one that had its name before the power failed, and not yet its bytes.
+    A checkpoint with an empty file is not whole: after a power failure a file may have its name
+    already and its bytes not yet.
     """
     paths = [path.removesuffix(".index") for path in tf.io.gfile.glob(f"{folder}/ckpt-*.index")]
-    whole = [path for path in paths if all(map(_length, tf.io.gfile.glob(f"{path}.*")))]
+    whole = [path for path in paths if all(map(_file_size, tf.io.gfile.glob(f"{path}.*")))]
     return sorted(whole, key=lambda path: int(path.rpartition("-")[2]))
 
 
-def _length(path: str) -> int:
-    """Returns how many bytes a file has."""
+def _file_size(path: str) -> int:
     return int(tf.io.gfile.stat(path).length)
 
 
-def _settle(path: str) -> None:
-    """Waits until a checkpoint is on the disk, if it is on one of this machine's.
+def _sync_to_disk(path: str) -> None:
+    """Waits until a checkpoint on a local disk is written; TensorFlow does not call fsync.
 
     Args:
-        path: as TensorFlow names it, which does not wait itself.
+        path: as TensorFlow names it.
     """
     folder, name = os.path.split(path)
-    for file in Path(folder).glob(f"{name}.*"):  # Of gs:// there is none.
+    for file in Path(folder).glob(f"{name}.*"):  # A gs:// path matches no file here.
         with file.open("rb") as opened:
             os.fsync(opened.fileno())
 
 
-def _tidy(folder: str) -> None:
-    """Removes what a writer that was killed has left, and lists what is whole for TensorFlow."""
-    whole = written(folder)
-    parts = tf.io.gfile.glob([f"{folder}/ckpt-*.index", f"{folder}/ckpt-*.data-*"])
-    left = [path for path in parts if re.sub(r"\.(index|data-[^/]*)$", "", path) not in whole]
-    for path in (
-        *left,
-        *(path for name in _TEMPORARY for path in tf.io.gfile.glob(f"{folder}/{name}")),
-    ):
+def _remove_partial_files(folder: str) -> None:
+    """Removes what a killed writer has left, and lists the whole checkpoints for TensorFlow."""
+    whole = list_checkpoints(folder)
+    files = tf.io.gfile.glob([f"{folder}/ckpt-*.index", f"{folder}/ckpt-*.data-*"])
+    partial = [path for path in files if re.sub(r"\.(index|data-[^/]*)$", "", path) not in whole]
+    for pattern in _TEMPORARY_PATTERNS:
+        partial += tf.io.gfile.glob(f"{folder}/{pattern}")
+    for path in dict.fromkeys(partial):  # A file may match two patterns.
         (tf.io.gfile.rmtree if tf.io.gfile.isdir(path) else tf.io.gfile.remove)(path)
     if whole:
         names = [path.rpartition("/")[2] for path in whole]
@@ -184,6 +190,6 @@ def _tidy(folder: str) -> None:
 
 
 def _reason(error: Exception) -> str:
-    """Returns what TensorFlow says, without the names of its operations."""
+    """Returns TensorFlow's message without the names of its operations."""
     line = str(error).strip().partition("\n")[0]
     return re.sub(r"\{\{.*?\}\} ?| ?\[Op:\w+\]", "", line)

@@ -1,16 +1,16 @@
 """A dataset folder -> tf.data batches of skip-gram records.
 
-What is stored is described by the manifest; what the model eats is a `Batch`. The order of an
-epoch is a pure function of (seed, epoch): its shards in random order, interleaved, and so many
-records at a time shuffled. (`Dataset.shuffle` will not do: it depends on TensorFlow's global
-seed, which any program may have set.) So an epoch that was left after n batches is continued by
-the same order without its first n batches, and nothing else is kept.
+The order of an epoch is a pure function of (seed, epoch): its shards in random order, four read in
+turn, and SHUFFLE_RECORDS records at a time shuffled. So a training that stopped after n batches of
+an epoch continues with the same order without its first n batches, and no checkpoint of tf.data is
+needed. (`Dataset.shuffle` cannot do this: its order depends on TensorFlow's global seed too, which
+any program may have set.)
 
-Several processes share an epoch by shards, each shard read by one of them; where there are fewer
-shards than processes, by records.
+Several processes share an epoch by shards: each shard is read by one of them. Where there are fewer
+shards than processes, they share it by records.
 
-Records are parsed in groups of up to 50 batches, since a batch by itself costs several times as
-much; whoever trains takes groups or, of each group, its batches.
+Records are parsed in groups of up to 50 batches, since parsing one batch at a time costs several
+times as much. The trainer takes whole groups (`grouped=True`, `BatchGroups`).
 
     dataset = open_dataset("gs://bucket/dataset")
     for batch in training_batches(dataset, epoch=0, seed=1, records=8):
@@ -41,41 +41,46 @@ from pmc2vec.dataset.records import (
 from pmc2vec.errors import UserError
 from pmc2vec.machine import available_cores
 from trainer import redrawing
-from trainer.dataset_reader import Dataset, damage, open_dataset, shards_of
-from trainer.distribution.devices import ALONE, Worker
+from trainer.dataset_reader import Dataset, open_dataset, shards_of_worker
+from trainer.distribution.devices import SINGLE_WORKER, Worker
 
 __all__ = [
-    "Batch", "Dataset", "damage", "open_dataset", "pair_dataset", "training_batches",
-    "validation_batches",
+    "Batch", "BatchGroups", "empty_batches", "open_dataset", "pad_to_steps", "pair_dataset",
+    "training_batches", "validation_batches",
 ]  # fmt: skip
 
 SHUFFLE_RECORDS = 32768
-"""Records that are shuffled at a time: 120 MB and some 16 million targets (docs/experiments.md)."""
+"""Records that are shuffled together: 120 MB and some 16 million targets (docs/experiments.md)."""
 
 OPEN_SHARDS = 4
-"""Shards that are read in turn, so that neighbours in a batch come from many articles.
+"""Shards that are read in turn, so that a batch has text of many articles.
 
-Few, so that what an epoch ends with is not what each shard ends with."""
+Few, so that they do not all end at the end of the epoch, where the batches would consist of what
+each shard ends with."""
 
-PIECE = 64
-"""Records that are read from a shard before the next one's turn, and shuffled into a window."""
+READ_RECORDS = 64
+"""Records that are read from a shard before the next shard's turn, and copied together."""
 
-GROUP = 50
-"""Batches that are parsed together, unless they hold more than SHUFFLE_RECORDS records."""
+GROUP_BATCHES = 50
+"""Batches that are parsed together, unless they have more than SHUFFLE_RECORDS records."""
 
-PARSERS = max(1, min(8, available_cores() // 4))
-"""Groups that are parsed at the same time; one where the step has few cores for itself."""
+PARALLEL_PARSES = max(1, min(8, available_cores() // 4))
+"""Groups that are parsed at the same time. One where there are few cores: the step needs them."""
 
-PREFETCH = 16
-"""Batches made ahead of the step."""
+PREFETCH_BATCHES = 16
 
-_as_written = tf.autograph.experimental.do_not_convert  # To be rewritten takes half a second.
+_PAIR_RECORDS = 64  # Records whose pairs are shuffled together; some 200,000 pairs.
 
-_PAIRED_RECORDS = 64  # Records whose pairs are shuffled together; some 200,000 pairs.
+# AutoGraph would rewrite the source of each mapped function, which takes half a second in all. None
+# of them has Python control flow over tensors.
+_no_autograph = tf.autograph.experimental.do_not_convert
 
 
 class Batch(NamedTuple):
-    """Records as the model eats them; B of them, each of the manifest's `RecordShape`.
+    """The features of B records, with a row for each; see `records.RECORD_FEATURES`.
+
+    Functions that treat all features alike go by that table, not by these names. A group of batches
+    has one more axis before.
 
     Attributes:
         tokens: [B, T] int32 word ids, `PADDING` where there is none.
@@ -88,6 +93,9 @@ class Batch(NamedTuple):
     negatives: Any
 
 
+# --- batches -----------------------------------------------------------------------------------
+
+
 def training_batches(
     dataset: Dataset,
     *,
@@ -95,69 +103,149 @@ def training_batches(
     seed: int,
     records: int,
     skip: int = 0,
-    worker: Worker = ALONE,
+    worker: Worker = SINGLE_WORKER,
     redraw: bool = False,
     grouped: bool = False,
 ) -> tf.data.Dataset:
-    """Returns a worker's batches of an epoch; all workers' together hold each record once.
+    """Returns a worker's batches of an epoch; all workers' together have each record once.
 
-    The last batch is padded to `records`; a worker with fewer batches than another gets batches of
-    padding.
+    The last batch is padded to `records`. A worker with fewer batches than another gets batches of
+    padding, so that all have the same number.
 
     Args:
-        dataset: where to read.
-        epoch: counted from 0; chooses the draw, and the order together with `seed`.
+        dataset: the dataset to read.
+        epoch: counted from 0; selects the stored draw and, with `seed`, the order.
         seed: of the order.
         records: B, records in a batch.
-        skip: batches that were trained on already.
-        worker: who reads.
-        redraw: draw windows and negatives anew for an epoch after those that are stored.
-        grouped: return groups of batches, `Batch`es with an axis before.
+        skip: batches at the start of the epoch to leave out.
+        worker: the process that reads.
+        redraw: draw windows and negatives anew in an epoch after the stored draws.
+        grouped: return groups of batches.
     """
     shards = dataset.shards(epoch)
     by_shard = len(shards) >= worker.count
     rng = np.random.default_rng([seed, epoch])
-    mine = shards_of(shards, worker) if by_shard and worker.count > 1 else shards
-    order = [mine[at] for at in rng.permutation(len(mine))]
-    pieces = _serialized(dataset, order)
+    own_shards = shards_of_worker(shards, worker) if by_shard and worker.count > 1 else shards
+    shuffled_shards = [own_shards[i] for i in rng.permutation(len(own_shards))]
+    serialized = _read_shards(dataset, shuffled_shards)
     if not by_shard:
-        pieces = pieces.unbatch().shard(worker.count, worker.index).batch(PIECE)
-    first, rest = divmod(skip, _group(records))
-    shuffled = _shuffled(pieces, int(rng.integers(2**62)), records * _group(records))
-    drawn = None
+        serialized = serialized.unbatch().shard(worker.count, worker.index).batch(READ_RECORDS)
+    group_size = _group_size(records)
+    first_group, skip_in_group = divmod(skip, group_size)
+    shuffled = _shuffle(serialized, int(rng.integers(2**62)), records * group_size)
+    draw = None
     if redraw and epoch >= dataset.manifest.passes:
-        drawn = redrawing.redraw(dataset, epoch=epoch, seed=seed, worker=worker)
+        draw = redrawing.redraw(dataset, epoch=epoch, seed=seed, worker=worker)
     shape = dataset.manifest.shape
-    groups = _grouped(shuffled.skip(first), shape, records, first=first, drawn=drawn)
+    groups = _parse_groups(
+        shuffled.skip(first_group), shape, records, first_group=first_group, draw=draw
+    )
 
-    @_as_written
-    def left(number: Any, group: Batch) -> Batch:
-        """Returns a group without what was trained on of the first."""
-        return Batch(*(part[tf.where(number == 0, rest, 0) :] for part in group))
+    @_no_autograph
+    def skip_batches(number: Any, group: Batch) -> Batch:
+        """Returns a group; the first one without the batches to skip."""
+        return Batch(*(feature[tf.where(number == 0, skip_in_group, 0) :] for feature in group))
 
-    if rest:
-        groups = groups.enumerate().map(left)
+    if skip_in_group:
+        groups = groups.enumerate().map(skip_batches)
     if worker.count > 1:
-        groups = _padded(
-            groups, dataset.steps(epoch, records, worker.count) - skip, _group(records)
-        )
-    return groups if grouped else groups.unbatch().prefetch(PREFETCH)
+        count = dataset.steps(epoch, records, worker.count) - skip
+        groups = _pad_with_batches(groups, count, group_size)
+    return groups if grouped else groups.unbatch().prefetch(PREFETCH_BATCHES)
 
 
 def validation_batches(
-    dataset: Dataset, *, records: int, limit: int, worker: Worker = ALONE, grouped: bool = False
+    dataset: Dataset,
+    *,
+    records: int,
+    limit: int,
+    worker: Worker = SINGLE_WORKER,
+    grouped: bool = False,
 ) -> tf.data.Dataset:
     """Returns the batches of the validation split, at most `limit`; the same ones every time.
 
-    The shards are read in turn, so that the first `limit` batches hold a part of each. Of several
-    workers each gets exactly `limit`, the last ones padding. With `grouped` as `training_batches`.
+    The shards are read in turn, so that the first `limit` batches have a part of each. Of several
+    workers each gets exactly `limit`; the last ones may be padding. `grouped` is as for
+    `training_batches`.
     """
-    serialized = _serialized(dataset, dataset.manifest.select(VALIDATION)).unbatch()
-    mine = serialized.take(limit * records * worker.count).shard(worker.count, worker.index)
-    groups = _grouped(mine.batch(records * _group(records)), dataset.manifest.shape, records)
+    serialized = _read_shards(dataset, dataset.manifest.select(VALIDATION)).unbatch()
+    own_records = serialized.take(limit * records * worker.count).shard(worker.count, worker.index)
+    group_size = _group_size(records)
+    groups = _parse_groups(own_records.batch(records * group_size), dataset.manifest.shape, records)
     if worker.count > 1:
-        groups = _padded(groups, limit, _group(records))
+        groups = _pad_with_batches(groups, limit, group_size)
     return groups if grouped else groups.unbatch()
+
+
+class BatchGroups:
+    """Takes any number of batches out of groups, up to the end of one group at a time."""
+
+    def __init__(self, groups: tf.data.Dataset) -> None:
+        """Begins with the first group; `groups` are of `training_batches(grouped=True)`."""
+        self._groups: Iterator[tuple[tf.Tensor, ...]] = iter(groups)
+        self._group: Batch | None = None
+        self._begin = 0
+
+    def take_up_to(self, limit: int) -> Batch:
+        """Returns at least one batch and at most `limit`, with an axis for them before.
+
+        Raises:
+            tf.errors.OpError: a shard cannot be read.
+            tf.errors.OutOfRangeError: there are no more batches.
+        """
+        if self._group is None:
+            try:
+                self._group = Batch(*next(self._groups))
+            except StopIteration:
+                raise tf.errors.OutOfRangeError(None, None, "End of sequence") from None
+            self._begin = 0
+        group, begin = self._group, self._begin
+        size = batch_count(group)
+        self._begin += limit
+        if self._begin >= size:
+            self._group = None
+        if begin == 0 and limit >= size:
+            return group
+        return Batch(*(feature[begin : begin + limit] for feature in group))
+
+    def take(self, count: int) -> Batch:
+        """Returns exactly `count` batches, of one or several groups; errors as `take_up_to`."""
+        parts = [self.take_up_to(count)]
+        while (missing := count - sum(map(batch_count, parts))) > 0:
+            parts.append(self.take_up_to(missing))
+        if len(parts) == 1:
+            return parts[0]
+        return Batch(*(tf.concat(features, 0) for features in zip(*parts, strict=True)))
+
+
+def batch_count(group: Batch) -> int:
+    """Returns how many batches a group has."""
+    return int(group.tokens.shape[0])
+
+
+def empty_batches(shape: RecordShape, records: int) -> Batch:
+    """Returns a group of no batches: features [0, B, width]."""
+    return Batch(*(tf.zeros([0, records, f.width(shape)], f.dtype) for f in RECORD_FEATURES))
+
+
+def pad_to_steps(group: Batch, steps: int) -> Batch:
+    """Returns a group of `steps` batches, the last of them padding; [n, B, width] features."""
+    missing = steps - batch_count(group)
+    if not missing:
+        return group
+    return Batch(
+        *(
+            tf.pad(
+                values,
+                [[0, missing], [0, 0], [0, 0]],
+                constant_values=tf.cast(feature.filler, values.dtype),
+            )
+            for feature, values in zip(RECORD_FEATURES, group, strict=True)
+        )
+    )
+
+
+# --- explicit pairs ----------------------------------------------------------------------------
 
 
 def pair_dataset(
@@ -169,227 +257,192 @@ def pair_dataset(
     seed: int = 1,
     split: str = TRAIN,
 ) -> tf.data.Dataset:
-    """Returns explicit pairs in the shapes of TensorFlow's word2vec tutorial, batch by batch.
+    """Returns explicit pairs in the shapes of TensorFlow's word2vec tutorial.
 
-    Each element is `((target, context), label)`: target [B] int64, a word; context
-    [B, 1 + num_ns] int64, its context and after it negatives; label [B, 1 + num_ns] int64, 1 for
-    the context and 0 for the others. `model.fit` takes it as it is. Pairs that are left over from
-    the last batch are dropped, as in the tutorial.
+    Each element is `((target, context), label)`: target [B] int64, a word id; context
+    [B, 1 + num_ns] int64, its context and then its negatives; label [B, 1 + num_ns] int64, 1 for
+    the context and 0 for the negatives. `model.fit` takes the dataset as it is. The last pairs that
+    do not fill a batch are dropped, as in the tutorial.
 
-    A record's K negatives of a block are dealt to its pairs in turn.
+    The pairs of a block take its K negatives in turn.
 
     Args:
-        folder: that `pmc2vec build` wrote.
+        folder: written by `pmc2vec build`.
         batch_size: B, pairs.
         num_ns: negatives of a pair; by default the dataset's `negative`, at most its K.
-        epoch: counted from 0; chooses the draw, and the order together with `seed`.
+        epoch: counted from 0; selects the stored draw and, with `seed`, the order.
         seed: of the order.
         split: `train` or `validation`.
 
     Raises:
-        UserError: as `open_dataset`; or there are not so many negatives.
+        UserError: as `open_dataset`; or the records hold fewer than `num_ns` negatives for a pair.
     """
     dataset = open_dataset(folder)
     shape = dataset.manifest.shape
-    negatives = min(shape.negative, shape.block_negatives) if num_ns is None else num_ns
-    if not 1 <= negatives <= shape.block_negatives:
+    pair_negatives = min(shape.negative, shape.block_negatives) if num_ns is None else num_ns
+    if not 1 <= pair_negatives <= shape.block_negatives:
         raise UserError(
             f"num_ns {num_ns}: the records of {folder} hold {shape.block_negatives} negatives for "
             "a pair; ask for 1 to as many"
         )
     batches = (
-        training_batches(dataset, epoch=epoch, seed=seed, records=_PAIRED_RECORDS)
+        training_batches(dataset, epoch=epoch, seed=seed, records=_PAIR_RECORDS)
         if split == TRAIN
-        else validation_batches(dataset, records=_PAIRED_RECORDS, limit=2**31)
+        else validation_batches(dataset, records=_PAIR_RECORDS, limit=2**31)
     )
 
-    @_as_written
+    @_no_autograph
     def expand(number: Any, batch: Batch) -> Any:
         """Returns the pairs of a batch, shuffled: ((target, context), label)."""
-        target, context, drawn = _pairs(batch, shape, negatives)
-        draw = tf.stack([tf.constant(seed, tf.int64), number])
-        order = tf.argsort(tf.random.stateless_uniform(tf.shape(target), draw))
-        words = tf.concat([context[:, None], drawn], 1)
-        label = tf.one_hot(tf.zeros_like(target), 1 + negatives, dtype=tf.int64)
+        target, context, negatives = _pairs(batch, shape, pair_negatives)
+        shuffle_seed = tf.stack([tf.constant(seed, tf.int64), number])
+        order = tf.argsort(tf.random.stateless_uniform(tf.shape(target), shuffle_seed))
+        words = tf.concat([context[:, None], negatives], 1)
+        label = tf.one_hot(tf.zeros_like(target), 1 + pair_negatives, dtype=tf.int64)
         return tf.nest.map_structure(lambda part: tf.gather(part, order), ((target, words), label))
 
     pairs = batches.enumerate().map(expand, num_parallel_calls=available_cores())
     shards = dataset.shards(epoch) if split == TRAIN else dataset.manifest.select(split)
     count = sum(shard.pairs for shard in shards) // batch_size
-    whole = pairs.rebatch(batch_size, drop_remainder=True)
-    return whole.apply(tf.data.experimental.assert_cardinality(count)).prefetch(PREFETCH)
+    full_batches = pairs.rebatch(batch_size, drop_remainder=True)
+    return full_batches.apply(tf.data.experimental.assert_cardinality(count)).prefetch(
+        PREFETCH_BATCHES
+    )
 
 
-def _pairs(batch: Batch, shape: RecordShape, negatives: int) -> tuple[Any, Any, Any]:
-    """Returns target [P], context [P] and negatives [P, num_ns] of the pairs of a batch, int64."""
+def _pairs(batch: Batch, shape: RecordShape, pair_negatives: int) -> tuple[Any, Any, Any]:
+    """Returns target [P], context [P] and negatives [P, num_ns] of a batch's pairs, int64."""
     w, length = shape.window, shape.length
     offsets = np.array([*range(-w, 0), *range(1, w + 1)])
-    around = np.arange(length)[:, None] + offsets + w  # [T, 2w], places in what is padded
+    around = np.arange(length)[:, None] + offsets + w  # [T, 2w], indices in a padded record
     starts = tf.cast(batch.windows >= SENTENCE_START, tf.int32)
     sentences = tf.where(batch.tokens == PADDING, -1, tf.cumsum(starts, 1))
-    reach = tf.cast(batch.windows, tf.int32) & WINDOW_BITS
+    windows = tf.cast(batch.windows, tf.int32) & WINDOW_BITS
 
-    def neighbours(numbers: Any) -> Any:
-        """Returns [R, T, 2w]: what stands around each of [R, T] numbers, -1 beyond the ends."""
-        return tf.gather(tf.pad(numbers, [[0, 0], [w, w]], constant_values=-1), around, axis=1)
+    def neighbours(values: Any) -> Any:
+        """Returns [B, T, 2w]: the values around each of [B, T] values, -1 beyond the record."""
+        return tf.gather(tf.pad(values, [[0, 0], [w, w]], constant_values=-1), around, axis=1)
 
-    paired = (
+    mask = (
         (neighbours(sentences) == sentences[..., None])
         & (sentences[..., None] >= 0)
-        & (np.abs(offsets) <= reach[..., None])
+        & (np.abs(offsets) <= windows[..., None])
     )
-    places = tf.cast(tf.where(paired), tf.int32)  # [P, 3]: record, token, offset
-    turn = tf.range(tf.shape(places)[0])[:, None] * negatives + np.arange(negatives)
-    drawn = places[:, 1:2] // shape.block * shape.block_negatives + turn % shape.block_negatives
-    records = tf.broadcast_to(places[:, :1], tf.shape(drawn))
-    found = (
-        tf.gather_nd(batch.tokens, places[:, :2]),
-        tf.gather_nd(neighbours(batch.tokens), places),
-        tf.gather_nd(batch.negatives, tf.stack([records, drawn], 2)),
+    indices = tf.cast(tf.where(mask), tf.int32)  # [P, 3]: record, token, offset
+    turns = tf.range(tf.shape(indices)[0])[:, None] * pair_negatives + np.arange(pair_negatives)
+    first_negative = indices[:, 1:2] // shape.block * shape.block_negatives
+    negative_indices = first_negative + turns % shape.block_negatives
+    records = tf.broadcast_to(indices[:, :1], tf.shape(negative_indices))
+    pairs = (
+        tf.gather_nd(batch.tokens, indices[:, :2]),
+        tf.gather_nd(neighbours(batch.tokens), indices),
+        tf.gather_nd(batch.negatives, tf.stack([records, negative_indices], 2)),
     )
-    target, context, noise = (tf.cast(part, tf.int64) for part in found)
-    return target, context, noise
+    target, context, negatives = (tf.cast(part, tf.int64) for part in pairs)
+    return target, context, negatives
 
 
-def _serialized(dataset: Dataset, shards: Sequence[Shard]) -> tf.data.Dataset:
-    """Returns the shards' records, some of each in turn: vectors of up to `PIECE` strings."""
+# --- reading, shuffling, parsing, padding ------------------------------------------------------
+
+
+def _read_shards(dataset: Dataset, shards: Sequence[Shard]) -> tf.data.Dataset:
+    """Returns the shards' records, some of each in turn: vectors of READ_RECORDS strings."""
     paths = tf.data.Dataset.from_tensor_slices([dataset.path(shard.name) for shard in shards])
     return paths.interleave(
-        _as_written(lambda path: tf.data.TFRecordDataset(path).batch(PIECE)),
+        _no_autograph(lambda path: tf.data.TFRecordDataset(path).batch(READ_RECORDS)),
         cycle_length=min(OPEN_SHARDS, len(shards)),
         num_parallel_calls=min(OPEN_SHARDS, len(shards)),
         deterministic=True,
     )
 
 
-def _shuffled(pieces: tf.data.Dataset, seed: int, records: int) -> tf.data.Dataset:
-    """Returns groups of so many records, shuffled; the last may be shorter.
+def _shuffle(serialized: tf.data.Dataset, seed: int, records: int) -> tf.data.Dataset:
+    """Returns groups of so many records in a random order; the last one may be shorter.
 
-    A window's records are copied a few at a time, into memory that is near and in use already.
+    The records of a shuffle buffer are gathered READ_RECORDS at a time: into memory that is in a
+    cache and already mapped, instead of a new copy of the whole buffer.
     """
 
-    @_as_written
-    def permuted(number: Any, window: Any) -> tf.data.Dataset:
-        """Returns a window's records in a drawn order, `PIECE` at a time."""
-        drawn = tf.random.stateless_uniform(
-            tf.shape(window), tf.stack([tf.constant(seed, tf.int64), number])
-        )
-        order = tf.data.Dataset.from_tensor_slices(tf.argsort(drawn, stable=True))
-        return order.batch(PIECE).map(lambda places: tf.gather(window, places))
+    @_no_autograph
+    def permute(number: Any, buffer: Any) -> tf.data.Dataset:
+        """Returns a buffer's records in random order, READ_RECORDS at a time."""
+        buffer_seed = tf.stack([tf.constant(seed, tf.int64), number])
+        keys = tf.random.stateless_uniform(tf.shape(buffer), buffer_seed)
+        order = tf.data.Dataset.from_tensor_slices(tf.argsort(keys, stable=True))
+        return order.batch(READ_RECORDS).map(lambda indices: tf.gather(buffer, indices))
 
-    windows = pieces.rebatch(SHUFFLE_RECORDS).prefetch(1).enumerate()
-    return windows.flat_map(permuted).rebatch(records)
-
-
-def _group(records: int) -> int:
-    """Returns how many batches of so many records are parsed together."""
-    return max(1, min(GROUP, SHUFFLE_RECORDS // records))
+    buffers = serialized.rebatch(SHUFFLE_RECORDS).prefetch(1).enumerate()
+    return buffers.flat_map(permute).rebatch(records)
 
 
-def _grouped(
+def _group_size(records: int) -> int:
+    """Returns how many batches of so many records make a group."""
+    return max(1, min(GROUP_BATCHES, SHUFFLE_RECORDS // records))
+
+
+def _parse_groups(
     serialized: tf.data.Dataset,
     shape: RecordShape,
     records: int,
     *,
-    first: int = 0,
-    drawn: Callable[[Any, Any], tuple[Any, Any]] | None = None,
+    first_group: int = 0,
+    draw: Callable[[Any, Any], tuple[Any, Any]] | None = None,
 ) -> tf.data.Dataset:
-    """Returns groups of batches, parsed as wholes: record by record costs ten times as much.
+    """Returns groups of batches. Parsing record by record would cost ten times as much.
 
     Args:
-        serialized: groups of records, each a vector of strings; the last may be shorter.
+        serialized: a vector of strings for each group; the last one may be shorter.
         shape: of the records.
         records: B, in a batch.
-        first: number of the first group.
-        drawn: see `draws.redraw`.
+        first_group: number of the first group.
+        draw: draws windows and negatives anew; see `redrawing.redraw`.
     """
     # Negatives that are drawn anew are not read.
-    read = [f for f in RECORD_FEATURES if drawn is None or f.name != "negatives"]
-    features = {feature.name: tf.io.FixedLenFeature([], tf.string) for feature in read}
+    read_features = [f for f in RECORD_FEATURES if draw is None or f.name != "negatives"]
+    parse_spec = {feature.name: tf.io.FixedLenFeature([], tf.string) for feature in read_features}
 
-    @_as_written
-    def parse(number: Any, serialized: Any) -> Batch:
+    @_no_autograph
+    def parse(number: Any, strings: Any) -> Batch:
         """Returns the batches of a group of records, the last one padded."""
-        found = tf.io.parse_example(serialized, features)
+        examples = tf.io.parse_example(strings, parse_spec)
 
-        def numbers(feature: RecordFeature) -> Any:
-            """Returns a feature of the records, [n * B, width]."""
-            kind = tf.as_dtype(feature.dtype)
-            rows = tf.io.decode_raw(found[feature.name], kind)
+        def decode(feature: RecordFeature) -> Any:
+            """Returns a feature of all records, [n * B, width]."""
+            dtype = tf.as_dtype(feature.dtype)
+            rows = tf.io.decode_raw(examples[feature.name], dtype)
             rows = tf.ensure_shape(rows, [None, feature.width(shape)])
             missing = -tf.shape(rows)[0] % records
-            filler = tf.cast(feature.filler, kind)
+            filler = tf.cast(feature.filler, dtype)
             return tf.pad(rows, [[0, missing], [0, 0]], constant_values=filler)
 
-        parts = {feature.name: numbers(feature) for feature in read}
-        if drawn is not None:
-            parts["windows"], parts["negatives"] = drawn(number, parts["windows"])
+        features = {feature.name: decode(feature) for feature in read_features}
+        if draw is not None:
+            features["windows"], features["negatives"] = draw(number, features["windows"])
         return Batch(
-            **{name: tf.reshape(part, [-1, records, part.shape[1]]) for name, part in parts.items()}
+            **{
+                name: tf.reshape(values, [-1, records, values.shape[1]])
+                for name, values in features.items()
+            }
         )
 
-    groups = serialized.enumerate(first).map(parse, num_parallel_calls=PARSERS).prefetch(2)
+    groups = serialized.enumerate(first_group).map(parse, num_parallel_calls=PARALLEL_PARSES)
     options = tf.data.Options()
-    # With it the end of an iterator waits, for up to ten seconds, for a thread that tunes.
+    # With autotuning the destructor of an iterator waits up to ten seconds for the tuning thread
+    # (seen with TensorFlow 2.21). There is nothing to tune: every degree of parallelism is given.
     options.autotune.enabled = False
-    # An iterator reads its first batches while whoever made it does something else.
+    # The iterator reads its first batches at once, while the step is compiled.
     options.experimental_warm_start = True
-    return groups.with_options(options)
+    return groups.prefetch(2).with_options(options)
 
 
-def _padded(groups: tf.data.Dataset, count: int, size: int) -> tf.data.Dataset:
-    """Returns groups of `size`, and of padding until there are `count` batches."""
-    empty = Batch(
+def _pad_with_batches(groups: tf.data.Dataset, count: int, group_size: int) -> tf.data.Dataset:
+    """Returns groups of `group_size`, with batches of padding at the end: `count` batches."""
+    padding = Batch(
         *(
-            tf.fill([size, *part.shape[1:]], tf.cast(feature.filler, part.dtype))
-            for feature, part in zip(RECORD_FEATURES, groups.element_spec, strict=True)
+            tf.fill([group_size, *spec.shape[1:]], tf.cast(feature.filler, spec.dtype))
+            for feature, spec in zip(RECORD_FEATURES, groups.element_spec, strict=True)
         )
     )
-    padding = tf.data.Dataset.from_tensors(empty).repeat()
-    return groups.concatenate(padding).unbatch().take(count).batch(size).prefetch(1)
-
-
-class Groups:
-    """A walk through groups of batches, up to the end of one at a time."""
-
-    def __init__(self, groups: tf.data.Dataset) -> None:
-        """Takes groups as `data.training_batches` returns them, `grouped`."""
-        self._groups: Iterator[tuple[tf.Tensor, ...]] = iter(groups)
-        self._held: Batch | None = None
-        self._begin = 0
-
-    def take(self, most: int) -> Batch:
-        """Returns at least one batch and at most so many, with an axis for them before.
-
-        Raises:
-            tf.errors.OpError: a shard cannot be read.
-            tf.errors.OutOfRangeError: there are no more.
-        """
-        if self._held is None:
-            try:
-                self._held = Batch(*next(self._groups))
-            except StopIteration:
-                raise tf.errors.OutOfRangeError(None, None, "End of sequence") from None
-            self._begin = 0
-        whole, begin = self._held, self._begin
-        size = whole.tokens.shape[0]
-        self._begin += most
-        if self._begin >= size:
-            self._held = None
-        if begin == 0 and most >= size:
-            return whole
-        return Batch(*(part[begin : begin + most] for part in whole))
-
-    def take_all(self, count: int) -> Batch:
-        """Returns so many batches, of however many groups; errors as of `take`."""
-        taken = [self.take(count)]
-        while (left := count - sum(part.tokens.shape[0] for part in taken)) > 0:
-            taken.append(self.take(left))
-        if len(taken) == 1:
-            return taken[0]
-        return Batch(*(tf.concat(parts, 0) for parts in zip(*taken, strict=True)))
-
-
-def no_batches(shape: RecordShape, records: int) -> Batch:
-    """Returns what `Groups.take` would of batches of so many records, but none: [0, B, T] parts."""
-    return Batch(*(tf.zeros([0, records, f.width(shape)], f.dtype) for f in RECORD_FEATURES))
+    padding_groups = tf.data.Dataset.from_tensors(padding).repeat()
+    padded = groups.concatenate(padding_groups).unbatch().take(count)
+    return padded.batch(group_size).prefetch(1)

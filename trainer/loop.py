@@ -1,7 +1,8 @@
-"""A training from where it stands to the end of its epochs: the phases that `task` puts in order.
+"""The training loop: from where a training is to the end of its epochs.
 
-A phase leaves the tables, the position and what was told about them in step with each other, so
-that a checkpoint between any two calls of the compiled step continues as if there had been none.
+`task.train` calls the phases of `Training` in order. Each phase leaves the tables and the position
+consistent with each other, so that a checkpoint between any two calls of the compiled step
+continues as if the training had not stopped.
 """
 
 from __future__ import annotations
@@ -11,11 +12,10 @@ import logging
 import math
 import signal
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -32,23 +32,29 @@ from pmc2vec.vectors.evaluation import is_analogy_file, read_pairs
 from pmc2vec.vectors.keyed_vectors import Vectors
 from trainer.checkpoints import Checkpoints
 from trainer.config import TrainConfig
-from trainer.dataset_reader import Dataset, check_unchanged, damage
-from trainer.distribution.devices import ALONE, Worker
+from trainer.dataset_reader import Dataset, check_unchanged, shard_read_error
+from trainer.distribution.devices import SINGLE_WORKER, Worker
 from trainer.distribution.replicas import Replicas
-from trainer.input_pipeline import Groups, training_batches, validation_batches
+from trainer.input_pipeline import BatchGroups, training_batches, validation_batches
+from trainer.model import WORD_ROWS
 from trainer.objectives import NEGATIVE_SAMPLING, SKIPGRAM, gradient_function
 from trainer.optimizers import Adagrad, Optimizer, Sgd, initial_accumulator_value
-from trainer.schedule import LearningRate, Pace, Plan, Position
-from trainer.tensorboard_logging import (
-    Curve,
-    Monitor,
-    Point,
-    Scores,
-    log_neighbours,
-    open_monitor,
+from trainer.schedule import (
+    EpochSchedule,
+    LearningRateSchedule,
+    StepsPerCall,
+    TrainingPosition,
 )
-from trainer.warm_start import start_from
-from trainer.workdir import check_present
+from trainer.tensorboard_logging import (
+    CurvePoint,
+    TensorBoardLogger,
+    TrainingCurve,
+    WordPairScores,
+    log_neighbours,
+    open_tensorboard_logger,
+)
+from trainer.warm_start import warm_start
+from trainer.workdir import check_workdir_exists
 
 logger = logging.getLogger(__name__)
 
@@ -58,10 +64,11 @@ class Training:
 
     Attributes:
         config: the options, resolved.
-        dataset: what it is trained on.
-        plan: steps and words of the epochs.
+        dataset: the training data.
+        worker: which of the processes that train together this is.
+        schedule: steps and words of the epochs.
         replicas: the model and its optimizer.
-        position: where it stands.
+        position: how far the training is.
     """
 
     def __init__(
@@ -71,28 +78,29 @@ class Training:
         strategy: tf.distribute.Strategy,
         *,
         stop: StopRequest,
-        on: Console,
-        worker: Worker = ALONE,
+        console: Console,
+        worker: Worker = SINGLE_WORKER,
     ) -> None:
-        """Makes the model, and takes up the newest checkpoint if there is one.
+        """Makes the model, and restores the newest checkpoint if there is one.
 
         Args:
             config: the options, resolved.
-            dataset: what to train on.
-            strategy: knows the devices.
-            stop: what asks to stop.
-            on: where to tell of progress.
+            dataset: the training data.
+            strategy: the devices.
+            stop: is set when a signal asks to stop.
+            console: shows progress; where it is quiet, nothing is logged either.
             worker: which of the processes that train together this is.
 
         Raises:
             UserError: the devices cannot share a batch; the checkpoints belong to a longer training
-                or cannot be read; there is nothing to validate, compare or start from as asked.
+                or cannot be read; a file of --evaluate or --init_from does not fit; early stopping
+                has no validation records.
         """
         assert config.batch_size is not None
         assert config.checkpoint_dir is not None
         self.config, self.dataset, self.worker = config, dataset, worker
-        self._stop, self._console = stop, on
-        self.plan = Plan.of(
+        self._stop, self._console = stop, console
+        self.schedule = EpochSchedule.for_dataset(
             dataset,
             epochs=config.epochs,
             batch_size=config.batch_size,
@@ -100,53 +108,57 @@ class Training:
             max_steps=config.max_steps,
             max_words=config.max_words,
         )
-        self._word_pairs = WordPairSets.read(config.evaluate)
+        self._word_pair_files = word_pair_files(config.evaluate)
         self._validation_steps = self._count_validation_steps()
         if config.early_stopping and not self._validation_steps:
             raise UserError(
                 f"--early_stopping {config.early_stopping}: {config.dataset} has no validation "
                 "records; build it with --validation_fraction, or train without"
             )
-        self.replicas = new_replicas(config, dataset, strategy, self.plan, self._tell)
+        self.replicas = make_replicas(config, dataset, strategy, self.schedule, self._log_line)
         self._checkpoints = Checkpoints(
             config.checkpoint_dir,
             self.replicas,
             keep=config.keep_checkpoints,
-            tell=self._tell,
+            warn=self._log_line,
             chief=worker.chief,
         )
-        self.position = self._take_up()
+        self.position = self._restore_or_start()
         self._saved_at = time.monotonic()
-        self._pace = Pace(validate_every=config.validate_every, sync_every=config.sync_every)
-        self._curve = Curve(every=config.log_every, step=self.position.step)
-        self._ahead: Groups | None = None
-        self._began: float
+        self._steps_per_call = StepsPerCall(
+            validate_every=config.validate_every, sync_every=config.sync_every
+        )
+        self._curve = TrainingCurve(every=config.log_every, step=self.position.step)
+        # The batches of the next epoch, which are read while the last epoch is validated and saved.
+        self._next_batches: BatchGroups | None = None
+        self._started_at: float
         self._progress: Progress
-        self._monitor: Monitor
+        self._tensorboard: TensorBoardLogger
 
     @contextlib.contextmanager
-    def shown(self) -> Iterator[None]:
+    def reporting(self) -> Iterator[None]:
         """Shows progress, and writes TensorBoard's files, while the work inside runs."""
         assert self.config.log_dir is not None
         if self.position.step:
-            self._tell(f"continues after step {self.position.step:,}")
+            self._log_line(f"continues after step {self.position.step:,}")
         if not self._validation_steps:
-            self._tell("the dataset has no validation records, so there is no validation loss")
-        self._monitor = open_monitor(
+            self._log_line("the dataset has no validation records, so there is no validation loss")
+        self._tensorboard = open_tensorboard_logger(
             self.config.log_dir if self.worker.chief else None,
             self.config.probe_words,
             self.dataset.vocabulary,
-            self._tell,
+            self._log_line,
         )
-        with contextlib.closing(self._monitor):
-            self._ahead = self._batches()
+        with contextlib.closing(self._tensorboard):
+            # Reading begins before the step is compiled, so that both run at the same time.
+            self._next_batches = self._training_batches()
             self.replicas.prepare(self._records)
-            self._began = time.monotonic() - self.position.seconds
+            self._started_at = time.monotonic() - self.position.seconds
             with progress(
                 "train",
                 "words",
-                total=self.plan.total_words,
-                start=self.plan.words_after(self.position.step),
+                total=self.schedule.total_words,
+                start=self.schedule.words_after(self.position.step),
                 on=self._console,
             ) as self._progress:
                 yield
@@ -154,17 +166,17 @@ class Training:
     # --- the phases of an epoch ----------------------------------------------------------------
 
     @property
-    def finished(self) -> bool:
+    def is_finished(self) -> bool:
         """Whether there is nothing more to train."""
         return (
             self.position.epoch >= self.config.epochs
-            or self.position.step >= self.plan.limit
+            or self.position.step >= self.schedule.step_limit
             or self.out_of_patience
         )
 
     @property
     def out_of_patience(self) -> bool:
-        """Whether the validation loss has not fallen for as long as early stopping waits."""
+        """Whether early stopping has seen too many validations without a lower loss."""
         patience = self.config.early_stopping
         return patience is not None and self.position.stale >= patience
 
@@ -178,25 +190,28 @@ class Training:
         epoch = self.position.epoch
         if not self.position.epoch_step:
             self.position = replace(self.position, loss=0.0, pairs=0.0, hits=0.0)
-        groups, self._ahead = self._ahead or self._batches(), None
-        while (left := self.plan.left(self.position)) > 0 and not self.out_of_patience:
-            for point in self._steps(groups, self._pace.steps(after=self.position.step, left=left)):
-                self._log(point)
+        groups, self._next_batches = self._next_batches or self._training_batches(), None
+        while (steps_left := self.schedule.steps_left(self.position)) > 0:
+            if self.out_of_patience:
+                break
+            steps = self._steps_per_call.next(step=self.position.step, steps_left=steps_left)
+            for point in self._train_steps(groups, steps):
+                self._log_point(point)
             if self.position.step % self.config.validate_every == 0:
                 self.validate()
-            # At the end there is more to do before this can be left.
-            if self.plan.left(self.position) > 0:
+            # At the end of an epoch the validation comes first; `task.train` then saves.
+            if self.schedule.steps_left(self.position) > 0:
                 self._save_if_due()
-        if self.position.epoch_step == self.plan.steps[epoch]:
+        if self.position.epoch_step == self.schedule.steps[epoch]:
             self.position = replace(self.position, epoch=epoch + 1, epoch_step=0)
-        del groups
-        if not self.finished:
-            self._ahead = self._batches()
+        del groups  # Its buffers are freed before those of the next epoch fill.
+        if not self.is_finished:
+            self._next_batches = self._training_batches()
 
     def validate(self) -> None:
-        """Measures the validation loss; the tables with the lowest one are kept as the best."""
-        at = self.position
-        if not self._validation_steps or at.validated_step == at.step:
+        """Measures the validation loss, and saves the tables as the best if it is the lowest."""
+        position = self.position
+        if not self._validation_steps or position.validated_step == position.step:
             return
         batches = validation_batches(
             self.dataset,
@@ -205,102 +220,105 @@ class Training:
             worker=self.worker,
             grouped=True,
         )
-        with self._failures(VALIDATION):
-            groups = self.replicas.iterate(batches)
+        with self._user_errors(VALIDATION):
+            groups = self.replicas.batch_groups(batches)
             totals = self.replicas.evaluate(groups, steps=self._validation_steps)
-        summed, pairs, hits = totals.sum(0).tolist()
-        loss, accuracy = summed / max(pairs, 1), hits / max(pairs, 1)
+        total_loss, pairs, hits = totals.sum(0).tolist()
+        loss, accuracy = total_loss / max(pairs, 1), hits / max(pairs, 1)
         if not math.isfinite(loss):
-            raise diverged(self.config, at.step)
-        self._monitor.scalars(VALIDATION, at.step, loss=loss, accuracy=accuracy)
-        best = loss < at.best_loss
+            raise divergence_error(self.config, position.step)
+        self._tensorboard.log_scalars(VALIDATION, position.step, loss=loss, accuracy=accuracy)
+        is_best = loss < position.best_loss
         self.position = replace(
-            at,
+            position,
             seconds=self._seconds,
             validation_loss=loss,
             validation_accuracy=accuracy,
-            validated_step=at.step,
-            best_loss=min(loss, at.best_loss),
-            stale=0 if best else at.stale + 1,
+            validated_step=position.step,
+            best_loss=min(loss, position.best_loss),
+            stale=0 if is_best else position.stale + 1,
         )
-        if best and self.worker.chief:
+        if is_best and self.worker.chief:
             self._checkpoints.save_best(self.position)
 
-    def report(self) -> None:
-        """Tells how the epoch went, how well the vectors agree with people, and neighbours."""
-        if not self.worker.chief:
-            return
-        at = self.position
-        self._tell(epoch_line(at, self.plan, epochs=self.config.epochs))
-        matrix = self.matrix()
-        scores = self.scores(matrix)
-        self._monitor.agreement(at.step, scores)
-        for told in score_lines(scores):
-            self._tell(told)
-        self._monitor.norms(at.step, matrix)
-        neighbours = self._monitor.neighbours(at.step, matrix)
-        if not self._console.quiet:
-            log_neighbours(neighbours)
-
     def save(self) -> None:
-        """Writes a checkpoint; none of numbers that are not finite or of other data.
+        """Writes a checkpoint, unless the numbers are not finite or the dataset has changed.
 
         Raises:
-            UserError: the loss is not finite, the dataset is another, or the disk is full.
+            UserError: the loss is not finite, the dataset is another one, or the disk is full.
         """
-        if not self.replicas.finite():
-            raise diverged(self.config, self.position.step)
+        if not self.replicas.is_finite():
+            raise divergence_error(self.config, self.position.step)
         check_unchanged(self.dataset)
         if self.worker.chief:
             assert self.config.workdir is not None
-            check_present(self.config.workdir)
+            check_workdir_exists(self.config.workdir)
         self.position = replace(self.position, seconds=self._seconds)
         self._saved_at = time.monotonic()
         if self.worker.chief:
             self._checkpoints.save(self.position)
 
-    def choose(self) -> Position:
-        """Sets the tables to those that are to come out, and returns where they stood.
+    def report_epoch(self) -> None:
+        """Logs the epoch's losses, the correlations with people's scores, and neighbours."""
+        if not self.worker.chief:
+            return
+        step = self.position.step
+        self._log_line(epoch_line(self.position, self.schedule, epochs=self.config.epochs))
+        vectors = self.word_vectors()
+        scores = self.word_pair_scores(vectors)
+        self._tensorboard.log_word_pair_scores(step, scores)
+        for line in word_pair_lines(scores):
+            self._log_line(line)
+        self._tensorboard.log_norms(step, vectors)
+        neighbours = self._tensorboard.log_neighbours(step, vectors)
+        if not self._console.quiet:
+            log_neighbours(neighbours)
 
-        With early stopping those are the best; without, the last. After this nothing is trained.
+    # --- the result ----------------------------------------------------------------------------
+
+    def restore_best(self) -> TrainingPosition:
+        """Sets the tables to those to export, and returns their position.
+
+        With early stopping these are the best tables, else the last. Nothing is trained afterwards.
         """
-        at, patience = self.position, self.config.early_stopping
-        if patience is None or math.isinf(at.best_loss) or not self.worker.chief:
-            return at
+        position, patience = self.position, self.config.early_stopping
+        if patience is None or math.isinf(position.best_loss) or not self.worker.chief:
+            return position
         if self.out_of_patience:
-            self._tell(f"stopped early: no lower validation loss in {patience} measurements")
-        chosen = self._checkpoints.restore_best()
-        self._tell(
-            f"the vectors are those of step {chosen.step:,} of {at.step:,}, which had the lowest "
-            f"validation loss, {chosen.validation_loss:.4f}"
+            self._log_line(f"stopped early: no lower validation loss in {patience} measurements")
+        best = self._checkpoints.restore_best()
+        self._log_line(
+            f"the vectors are those of step {best.step:,} of {position.step:,}, which had the "
+            f"lowest validation loss, {best.validation_loss:.4f}"
         )
-        return chosen
+        return best
 
-    def scores(self, matrix: NDArray[np.float32]) -> Scores:
-        """Returns how well vectors agree with each set of word pairs.
+    def word_vectors(self) -> NDArray[np.float32]:
+        """Returns the word vectors as they are exported, [V, D] float32."""
+        return self.replicas.model.word_vectors(add_context=self.config.add_context)
 
-        Args:
-            matrix: [V, D] float32.
-        """
-        return self._word_pairs.scores(Vectors(self.dataset.vocabulary.words, matrix))
+    def word_pair_scores(self, vectors: NDArray[np.float32]) -> WordPairScores:
+        """Returns how well vectors, [V, D] float32, agree with each file of --evaluate."""
+        word_vectors = Vectors(self.dataset.vocabulary.words, vectors)
+        return {
+            name: word_vectors.evaluate_word_pairs(path)
+            for name, path in self._word_pair_files.items()
+        }
 
-    def matrix(self) -> NDArray[np.float32]:
-        """Returns the word vectors as they come out, [V, D] float32."""
-        return self.replicas.model.vectors(add_context=self.config.add_context)
-
-    # --- between them --------------------------------------------------------------------------
+    # --- helpers -------------------------------------------------------------------------------
 
     @property
     def _records(self) -> int:
         """Records in a batch of this process."""
-        return self.plan.records // self.worker.count
+        return self.schedule.records // self.worker.count
 
     @property
     def _seconds(self) -> float:
-        return time.monotonic() - self._began
+        """Seconds of training, over all starts."""
+        return time.monotonic() - self._started_at
 
-    def _take_up(self) -> Position:
-        """Returns where the newest checkpoint stands; where there is none, the start."""
+    def _restore_or_start(self) -> TrainingPosition:
+        """Returns the position of the newest checkpoint, or of a new training."""
         config, position = self.config, self._checkpoints.restore()
         if (position.epoch, position.epoch_step) > (config.epochs, 0):
             raise UserError(
@@ -309,17 +327,17 @@ class Training:
             )
         if not position.step and config.init_from is not None:
             words = self.dataset.vocabulary.words
-            self._tell(start_from(config.init_from, config, self.replicas, words))
-        if not self.replicas.agree_on(position.step):
+            self._log_line(warm_start(config.init_from, config, self.replicas, words))
+        if not self.replicas.same_on_all_workers(position.step):
             raise UserError(
                 f"{config.checkpoint_dir}: this worker finds the checkpoint of step "
                 f"{position.step:,} there and others do not; give a --checkpoint_dir that all see"
             )
         return position
 
-    def _batches(self) -> Groups:
-        """Returns a walk through what is left of the epoch, which begins to be read at once."""
-        return self.replicas.iterate(
+    def _training_batches(self) -> BatchGroups:
+        """Returns the batches that are left of the epoch. Reading begins at once."""
+        return self.replicas.batch_groups(
             training_batches(
                 self.dataset,
                 epoch=self.position.epoch,
@@ -332,43 +350,47 @@ class Training:
             )
         )
 
-    def _failures(self, split: str) -> AbstractContextManager[None]:
+    def _user_errors(self, split: str) -> AbstractContextManager[None]:
         draw = self.position.epoch % self.dataset.manifest.passes if split == TRAIN else None
         shards = self.dataset.manifest.select(split, draw)
         return user_errors(self.dataset, shards, workers=self.worker.count)
 
-    def _steps(self, groups: Groups, count: int) -> list[Point]:
-        """Trains so many steps, and returns the points of the curves that lie in them."""
-        at, began = self.position, time.monotonic()
-        with self._failures(TRAIN):
-            totals = self.replicas.train(groups, first=at.step, steps=count)
-        took = time.monotonic() - began
-        infinite = np.flatnonzero(~np.isfinite(totals[:, 0]))
-        if len(infinite):
-            raise diverged(self.config, at.step + int(infinite[0]))
+    def _train_steps(self, groups: BatchGroups, steps: int) -> list[CurvePoint]:
+        """Does one call of the step, and returns the points of the curves that it completes."""
+        position, started_at = self.position, time.monotonic()
+        with self._user_errors(TRAIN):
+            totals = self.replicas.train(groups, first_step=position.step, steps=steps)
+        seconds = time.monotonic() - started_at
+        not_finite = np.flatnonzero(~np.isfinite(totals[:, 0]))
+        if len(not_finite):
+            raise divergence_error(self.config, position.step + int(not_finite[0]))
         loss, pairs, hits = totals.sum(0).tolist()
         self.position = replace(
-            at,
-            epoch_step=at.epoch_step + count,
-            step=at.step + count,
+            position,
+            epoch_step=position.epoch_step + steps,
+            step=position.step + steps,
             seconds=self._seconds,
-            loss=at.loss + loss,
-            pairs=at.pairs + pairs,
-            hits=at.hits + hits,
+            loss=position.loss + loss,
+            pairs=position.pairs + pairs,
+            hits=position.hits + hits,
         )
-        words = self.plan.words_after(self.position.step)
-        progress_metrics.set(train_step=at.step + count, train_epoch=at.epoch, train_words=words)
+        words = self.schedule.words_after(self.position.step)
+        progress_metrics.set(
+            train_step=self.position.step, train_epoch=position.epoch, train_words=words
+        )
         self._progress.update(
             words,
-            epoch=f"epoch {at.epoch + 1} of {self.config.epochs}",
+            epoch=f"epoch {position.epoch + 1} of {self.config.epochs}",
             loss=loss / max(pairs, 1),
         )
-        self._pace.took(count, seconds=took)
-        return self._curve.add(totals, took)
+        self._steps_per_call.measure(steps, seconds=seconds)
+        return self._curve.add(totals, seconds)
 
-    def _log(self, point: Point) -> None:
-        words = self.plan.words_after(point.step) - self.plan.words_after(point.first)
-        self._monitor.scalars(
+    def _log_point(self, point: CurvePoint) -> None:
+        words = self.schedule.words_after(point.step) - self.schedule.words_after(
+            point.previous_step
+        )
+        self._tensorboard.log_scalars(
             TRAIN,
             point.step,
             loss=point.loss,
@@ -381,7 +403,7 @@ class Training:
         if self._stop.signal is not None:
             self.save()
             name = signal.Signals(self._stop.signal).name
-            self._tell(
+            self._log_line(
                 f"stopped by {name} after step {self.position.step:,}; "
                 "the same command continues from there"
             )
@@ -391,22 +413,46 @@ class Training:
 
     def _count_validation_steps(self) -> int:
         shards = self.dataset.manifest.select(VALIDATION)
-        batches = math.ceil(sum(shard.records for shard in shards) / self.plan.records)
+        batches = math.ceil(sum(shard.records for shard in shards) / self.schedule.records)
         return min(batches, self.config.validation_steps)
 
-    def _tell(self, line: str) -> None:
+    def _log_line(self, line: str) -> None:
         if not self._console.quiet:
             logger.info("%s", line, extra={"stage": "train"})
 
 
-def new_replicas(
+def epoch_line(position: TrainingPosition, schedule: EpochSchedule, *, epochs: int) -> str:
+    """Returns a line with the losses of an epoch, or of what was trained of it."""
+    line = f"epoch {position.epoch + bool(position.epoch_step)} of {epochs}"
+    if position.epoch_step:
+        line += f", {position.epoch_step:,} of {schedule.steps[position.epoch]:,} steps"
+    line += f": loss {position.mean_loss:.4f}, accuracy {position.accuracy:.3f}"
+    if not math.isnan(position.validation_loss):
+        line += f"; validation loss {position.validation_loss:.4f}, "
+        line += f"accuracy {position.validation_accuracy:.3f}"
+    return line
+
+
+# --- the model of the options ------------------------------------------------------------------
+
+
+def make_replicas(
     config: TrainConfig,
     dataset: Dataset,
     strategy: tf.distribute.Strategy,
-    plan: Plan,
-    tell: Callable[[str], None] = lambda _: None,
+    schedule: EpochSchedule,
+    warn: Callable[[str], None] = lambda _: None,
 ) -> Replicas:
-    """Returns the model that the options ask for; `tell` takes lines for the user.
+    """Returns the model with the architecture, objective and optimizer of the options.
+
+    Another architecture or another input of the model is chosen here.
+
+    Args:
+        config: the options, resolved.
+        dataset: the training data.
+        strategy: the devices.
+        schedule: steps of the training.
+        warn: shows a line to the user.
 
     Raises:
         UserError: the devices cannot share a batch.
@@ -415,43 +461,50 @@ def new_replicas(
     assert config.min_alpha is not None
     assert config.warmup is not None
     devices = strategy.num_replicas_in_sync
-    if plan.records % devices:
+    if schedule.records % devices:
         raise UserError(
-            f"--batch_size {config.batch_size} is {plan.records} records, which {devices} devices "
-            f"cannot share; give a multiple of {devices * dataset.manifest.shape.length}"
+            f"--batch_size {config.batch_size} is {schedule.records} records, which {devices} "
+            "devices cannot share; give a multiple of "
+            f"{devices * dataset.manifest.shape.length}"
         )
-    native = config.native and _fits_native(config, strategy)
+    input_rows = WORD_ROWS
+    native = config.native and input_rows.one_row_per_word and _native_fits(config, strategy)
     return Replicas(
         strategy,
-        _optimizer(config, dataset, plan),
-        LearningRate(config.alpha, config.min_alpha, plan.limit, config.warmup),
+        _make_optimizer(config, dataset, schedule),
+        LearningRateSchedule(config.alpha, config.min_alpha, schedule.step_limit, config.warmup),
         dataset.manifest.shape,
         words=len(dataset.vocabulary),
         vector_size=config.vector_size,
         seed=config.seed,
-        compute=gradient_function(
+        gradient_function=gradient_function(
             config.architecture, config.objective, mixed_precision=config.mixed_precision == "on"
         ),
+        input_rows=input_rows,
         tied=config.tie_embeddings,
         sync_every=config.sync_every,
         native=native,
-        mixed_precision=native and _multiplies_bfloat16(config),
-        tell=tell,
+        mixed_precision=native and _native_uses_bfloat16(config),
+        warn=warn,
     )
 
 
-def _optimizer(config: TrainConfig, dataset: Dataset, plan: Plan) -> Optimizer:
-    """Returns the optimizer; Adagrad starts by what is planned when a training begins."""
+def _make_optimizer(config: TrainConfig, dataset: Dataset, schedule: EpochSchedule) -> Optimizer:
+    """Returns the optimizer.
+
+    The accumulators of a new training start by the steps that are planned; a continued one reads
+    them from its checkpoint.
+    """
     if config.optimizer == "sgd":
         return Sgd()
     if config.initial_accumulator_value is not None:
         return Adagrad(config.initial_accumulator_value)
-    targets = plan.limit * plan.records * dataset.manifest.shape.length
+    targets = schedule.step_limit * schedule.records * dataset.manifest.shape.length
     return Adagrad(initial_accumulator_value(targets, config.vector_size))
 
 
-def _fits_native(config: TrainConfig, strategy: tf.distribute.Strategy) -> bool:
-    """Returns whether our own machine code knows what is asked for: the default, on one CPU."""
+def _native_fits(config: TrainConfig, strategy: tf.distribute.Strategy) -> bool:
+    """Returns whether `cpu_kernels` can train this: the default model on one CPU device."""
     if strategy.num_replicas_in_sync > 1 or tf.config.list_logical_devices("GPU"):
         return False
     if (config.architecture, config.objective) != (SKIPGRAM, NEGATIVE_SAMPLING):
@@ -461,14 +514,16 @@ def _fits_native(config: TrainConfig, strategy: tf.distribute.Strategy) -> bool:
     return HAS_BFLOAT16 or config.mixed_precision != "on"
 
 
-def _multiplies_bfloat16(config: TrainConfig) -> bool:
-    """Returns whether our own machine code is to multiply in bfloat16."""
+def _native_uses_bfloat16(config: TrainConfig) -> bool:
+    """Returns whether `cpu_kernels` multiply in bfloat16."""
     from trainer.cpu_kernels.llvm_intrinsics import FASTER_IN_BFLOAT16
 
     return {"on": True, "off": False, "auto": FASTER_IN_BFLOAT16}[config.mixed_precision]
 
 
-_UNREADABLE = (
+# --- errors of TensorFlow as errors of the user ------------------------------------------------
+
+_READ_ERRORS = (
     tf.errors.DataLossError,
     tf.errors.InvalidArgumentError,
     tf.errors.NotFoundError,
@@ -477,8 +532,8 @@ _UNREADABLE = (
     tf.errors.UnavailableError,
 )
 
-# What a collective operation ends with when a process that takes part in it is gone.
-_GONE = (
+# A collective operation ends with one of these when a process that takes part in it has ended.
+_LOST_WORKER_ERRORS = (
     tf.errors.AbortedError,
     tf.errors.CancelledError,
     tf.errors.DeadlineExceededError,
@@ -490,27 +545,27 @@ _GONE = (
 
 @contextlib.contextmanager
 def user_errors(dataset: Dataset, shards: Sequence[Shard], *, workers: int) -> Iterator[None]:
-    """Raises as a UserError what the work inside fails with.
+    """Turns TensorFlow's errors of reading and of lost workers into UserErrors.
 
     Args:
-        dataset: what it reads.
-        shards: those of it.
-        workers: processes that take part.
+        dataset: the dataset that is read inside.
+        shards: the shards of it.
+        workers: processes that train together.
     """
-    gone: tuple[Any, ...] = _GONE if workers > 1 else ()
+    lost_worker: tuple[type[Exception], ...] = _LOST_WORKER_ERRORS if workers > 1 else ()
     try:
         yield
-    except gone as error:
+    except lost_worker as error:
         raise UserError(
             "another worker of the cluster is gone, so this one ends too; start all of them again "
             "with the same command, and they continue from the last checkpoint"
         ) from error
-    except _UNREADABLE as error:
-        raise damage(dataset, shards, error) from error
+    except _READ_ERRORS as error:
+        raise shard_read_error(dataset, shards, error) from error
 
 
-def diverged(config: TrainConfig, step: int) -> UserError:
-    """Returns what to tell the user when numbers are no longer finite after `step`."""
+def divergence_error(config: TrainConfig, step: int) -> UserError:
+    """Returns the error to raise where numbers are not finite after a step."""
     return UserError(
         f"step {step:,}: the loss or a vector is no longer a finite number; lower --alpha "
         f"({config.alpha}) or --batch_size ({config.batch_size}) and train in "
@@ -518,74 +573,37 @@ def diverged(config: TrainConfig, step: int) -> UserError:
     )
 
 
-@dataclass(frozen=True)
-class WordPairSets:
-    """Files of word pairs, by the name that they are told under.
+# --- word pairs with people's scores -----------------------------------------------------------
 
-    Attributes:
-        paths: by name.
+
+def word_pair_files(paths: Iterable[Path]) -> dict[str, Path]:
+    """Returns the files of --evaluate by name; each is read, so that a wrong one fails at once.
+
+    Raises:
+        UserError: a file is not of word pairs, or two have the same name.
     """
-
-    paths: Mapping[str, Path]
-
-    @classmethod
-    def read(cls, paths: Iterable[Path]) -> WordPairSets:
-        """Returns the sets in files, each found to be one.
-
-        Raises:
-            UserError: a file is not of word pairs, or two have the same name.
-        """
-        named: dict[str, Path] = {}
-        for path in paths:
-            if is_analogy_file(path):
-                raise UserError(
-                    f"{path}: holds analogies; --evaluate takes word pairs, and "
-                    "pmc2vec evaluate takes both"
-                )
-            read_pairs(path)
-            if path.stem in named:
-                raise UserError(
-                    f"--evaluate {named[path.stem]} {path}: both would be told as {path.stem}; "
-                    "rename one"
-                )
-            named[path.stem] = path
-        return cls(named)
-
-    def scores(self, vectors: Vectors) -> Scores:
-        """Returns how well vectors agree with each set."""
-        return {name: vectors.evaluate_word_pairs(path) for name, path in self.paths.items()}
+    files: dict[str, Path] = {}
+    for path in paths:
+        if is_analogy_file(path):
+            raise UserError(
+                f"{path}: holds analogies; --evaluate takes word pairs, and "
+                "pmc2vec evaluate takes both"
+            )
+        read_pairs(path)
+        if path.stem in files:
+            raise UserError(
+                f"--evaluate {files[path.stem]} {path}: both would be told as {path.stem}; "
+                "rename one"
+            )
+        files[path.stem] = path
+    return files
 
 
-def score_lines(scores: Scores) -> Sequence[str]:
-    """Returns a line for each set."""
+def word_pair_lines(scores: WordPairScores) -> Sequence[str]:
+    """Returns a line for each file."""
     return [
         f"{name}: Spearman {score.spearman:.3f} on {score.covered:,} of {score.total:,} pairs"
         if not math.isnan(score.spearman)
         else f"{name}: no Spearman, {score.covered:,} of {score.total:,} pairs are known"
         for name, score in scores.items()
     ]
-
-
-def score_facts(scores: Scores) -> dict[str, dict[str, Any]]:
-    """Returns the scores as JSON has them: None where there is no correlation."""
-    return {
-        name: {
-            "spearman": None if math.isnan(score.spearman) else score.spearman,
-            "covered": score.covered,
-            "total": score.total,
-        }
-        for name, score in scores.items()
-    }
-
-
-def epoch_line(at: Position, plan: Plan, *, epochs: int) -> str:
-    """Returns how an epoch went, or what was trained of it."""
-    line = f"epoch {at.epoch + bool(at.epoch_step)} of {epochs}"
-    if at.epoch_step:
-        line += f", {at.epoch_step:,} of {plan.steps[at.epoch]:,} steps"
-    line += f": loss {at.loss / max(at.pairs, 1):.4f}, "
-    line += f"accuracy {at.hits / max(at.pairs, 1):.3f}"
-    if not math.isnan(at.validation_loss):
-        line += f"; validation loss {at.validation_loss:.4f}, "
-        line += f"accuracy {at.validation_accuracy:.3f}"
-    return line

@@ -1,24 +1,28 @@
 """SkipGram: two tables of vectors, and the loss and gradients of a batch of blocks by hand.
 
-A block's S targets, the tokens around it and its K negatives need few rows, so that all their dot
+A block has S targets, the tokens around it and K negatives. They need few rows, so all their dot
 products are small matrix products. For one block, with targets T [S, D] and candidates
-C = [X; N] [S + 2w + K, D], X being the tokens of the block with w more on either side and N the
-negatives; M [S, S + 2w] says which are pairs, n_i are its row sums:
+C = [X; N] [S + 2w + K, D], where X are the tokens of the block with w more on either side and N the
+negatives; M [S, S + 2w] is 1 for pairs, and n_i are its row sums:
 
     L  = T C^T                             logits
-    W  = [M, n_i * negative / K]           how often each logit counts
+    W  = [M, n_i * negative / K]           weight of each logit
     loss = sum W * softplus(-/+ L)         - for contexts, + for negatives
     G  = W * (-/+ sigmoid(-/+ L))          dloss / dL
     dT = G C,   dC = G^T T
 
-The expectation is that of `negative` noise words drawn for every pair (Mikolov et al. 2013), at
-lower variance. Everything compiles under XLA: shapes are static and nothing branches.
+The expectation of the loss is that of `negative` noise words drawn for every pair (Mikolov et al.
+2013); its variance is lower. Everything compiles under XLA: shapes are static, nothing branches.
+
+What stands for a word in T is decided by `InputRows`: the mean of some rows of the input table. A
+word's own row alone is the case that we have.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import tensorflow as tf
@@ -28,46 +32,114 @@ from pmc2vec.dataset.records import SENTENCE_START, WINDOW_BITS, RecordShape
 from trainer.input_pipeline import Batch
 from trainer.optimizers import RowGradients
 
-Tensor = Any
-
-_ROWS = 1 << 13  # That are added at a time.
+_CHUNK_ROWS = 1 << 13  # Rows that `SkipGram.word_vectors` adds at a time.
 
 
-class Totals(NamedTuple):
-    """Sums over pairs, to be added up over batches.
+class LossTotals(NamedTuple):
+    """Sums over the pairs of a batch.
 
     Attributes:
         loss: [] float32.
-        pairs: [] float32, exact up to 2 ** 24 of them in a batch.
-        hits: [] float32, pairs whose logit beats those of `negative` noise words.
+        pairs: [] float32, exact up to 2 ** 24 pairs in a batch.
+        hits: [] float32, pairs whose logit is above those of `negative` negatives.
     """
 
-    loss: Tensor
-    pairs: Tensor
-    hits: Tensor
+    loss: tf.Tensor
+    pairs: tf.Tensor
+    hits: tf.Tensor
 
 
-class Gradients(NamedTuple):
-    """What a batch says about both tables, and how well they did before.
+class TableGradients(NamedTuple):
+    """The gradients of a batch with respect to both tables, and its loss before the update.
 
     Attributes:
         totals: loss, pairs and hits.
-        target: of the target table, a row for each token.
-        context: of the context table, a row for each token, and then for each negative.
+        target: parts of the gradient of the target table, the input table of the model.
+        context: parts of the gradient of the context table, the output table: a row for each token,
+            and a row for each negative.
     """
 
-    totals: Totals
-    target: tuple[RowGradients]
-    context: tuple[RowGradients, RowGradients]
+    totals: LossTotals
+    target: tuple[RowGradients, ...]
+    context: tuple[RowGradients, ...]
+
+
+class InputRows(Protocol):
+    """Which rows of the input table each word's vector is the mean of, as in fastText.
+
+    The rest of the trainer asks this object wherever a word becomes rows: the step (`lookup`,
+    `row_gradients`), the export (`compose`) and a warm start (`names`). Optimizers, checkpoints and
+    the context table know nothing of it.
+    """
+
+    def table_size(self, words: int) -> int:
+        """Returns R, the rows of the input table, for a vocabulary of so many words."""
+        ...
+
+    @property
+    def one_row_per_word(self) -> bool:
+        """Whether word id i has row i and no other, as the native kernels assume."""
+        ...
+
+    def lookup(self, table: tf.Variable, word_ids: tf.Tensor) -> tf.Tensor:
+        """Returns the words' vectors, [..., D] float32, for word ids [...] int32."""
+        ...
+
+    def row_gradients(self, word_ids: tf.Tensor, gradients: tf.Tensor) -> tuple[RowGradients, ...]:
+        """Returns the gradient of the table for gradients [n, D] of the vectors of n words."""
+        ...
+
+    def compose(self, table: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Returns the vectors of all words, [V, D], from a table [R, D]; it may be the table."""
+        ...
+
+    def names(self, words: Sequence[str]) -> Sequence[str]:
+        """Returns a name for each row, by which a warm start finds it in another vocabulary."""
+        ...
+
+
+@dataclass(frozen=True)
+class WordRows:
+    """One row for each word: word id i has row i. This is word2vec."""
+
+    def table_size(self, words: int) -> int:
+        """See `InputRows`."""
+        return words
+
+    @property
+    def one_row_per_word(self) -> bool:
+        """See `InputRows`."""
+        return True
+
+    def lookup(self, table: tf.Variable, word_ids: tf.Tensor) -> tf.Tensor:
+        """See `InputRows`."""
+        return table_rows(table, word_ids)
+
+    def row_gradients(self, word_ids: tf.Tensor, gradients: tf.Tensor) -> tuple[RowGradients, ...]:
+        """See `InputRows`."""
+        return (RowGradients(word_ids, gradients),)
+
+    def compose(self, table: NDArray[np.float32]) -> NDArray[np.float32]:
+        """See `InputRows`."""
+        return table
+
+    def names(self, words: Sequence[str]) -> Sequence[str]:
+        """See `InputRows`."""
+        return words
+
+
+WORD_ROWS = WordRows()
 
 
 class SkipGram(tf.Module):
     """The two tables of word2vec.
 
     Attributes:
-        shape: of the records that it eats.
-        target: [V, D] float32, the word vectors; uniform in (-0.5 / D, 0.5 / D) at first.
-        context: [V, D] float32, zero at first, as in word2vec.c; or the target table again.
+        shape: of the records.
+        input_rows: the rows of the target table that stand for each word.
+        target: [R, D] float32, the input table; first uniform in (-0.5 / D, 0.5 / D).
+        context: [V, D] float32, the output table; first zero, as in word2vec.c. Or the target table
+            itself.
     """
 
     def __init__(
@@ -77,27 +149,31 @@ class SkipGram(tf.Module):
         words: int,
         vector_size: int,
         seed: int,
-        compute: Callable[..., Gradients] | None = None,
+        gradient_function: Callable[..., TableGradients] | None = None,
+        input_rows: InputRows = WORD_ROWS,
         tied: bool = False,
     ) -> None:
         """Makes the tables.
 
         Args:
-            shape: of the records that it eats.
+            shape: of the records.
             words: V.
             vector_size: D.
             seed: of the first vectors.
-            compute: an `objectives.GradientFunction`; by default `gradients`.
-            tied: use one table for both.
+            gradient_function: an `objectives.GradientFunction`; by default `gradients`.
+            input_rows: the rows of the target table that stand for each word.
+            tied: use one table for both; needs one row for each word.
         """
         super().__init__()
         self.shape = shape
-        self._compute = compute or gradients
+        assert input_rows.one_row_per_word or not tied
+        self.input_rows = input_rows
+        self._gradient_function = gradient_function or gradients
         rng = np.random.default_rng(seed)
-        start = rng.random((words, vector_size), np.float32)
-        start -= np.float32(0.5)
-        start /= np.float32(vector_size)
-        self.target = tf.Variable(start, name="target")
+        table = rng.random((input_rows.table_size(words), vector_size), np.float32)
+        table -= np.float32(0.5)
+        table /= np.float32(vector_size)
+        self.target = tf.Variable(table, name="target")
         self.context = (
             self.target if tied else tf.Variable(tf.zeros([words, vector_size]), name="context")
         )
@@ -107,63 +183,73 @@ class SkipGram(tf.Module):
         """Whether both tables are one."""
         return self.context is self.target
 
-    def vectors(self, *, add_context: bool) -> NDArray[np.float32]:
+    def word_vectors(self, *, add_context: bool) -> NDArray[np.float32]:
         """Returns the word vectors, [V, D] float32.
 
-        By their targets two words are near if they stand in like contexts, by the sums also if each
-        is a context of the other (Levy, Goldberg and Dagan 2015, section 3.3). How much it is one
-        the logits say: they tend to the pair's mutual information and, since noise is not drawn by
-        frequency alone, to a number that goes with the frequency of the context (Levy and Goldberg
-        2014). That number tells nothing of the pair, and word2vec has no bias for it; what all
-        targets have in common, their mean, is in its place.
+        Two target vectors are near if the words stand in like contexts; two sums of target and
+        context vector also if each word is a context of the other (Levy, Goldberg and Dagan 2015,
+        section 3.3). The logit of a pair tends to its pointwise mutual information plus a number
+        that depends on the frequency of the context, since negatives are not drawn by frequency
+        alone (Levy and Goldberg 2014). That number says nothing about the pair. word2vec has no
+        bias for it; the mean of all target vectors takes its place, so it is subtracted.
 
         Args:
-            add_context: add up each word's row of both tables, where they are two (Pennington et
-                al. 2014, section 4.2), that of the target table less the mean of all; else return
-                the target table.
+            add_context: add each word's context vector to its target vector less the mean of all
+                (Pennington et al. 2014, section 4.2); else, or with tied tables, return the target
+                vectors.
         """
-        found: NDArray[np.float32] = self.target.numpy()
+        vectors = self.input_rows.compose(self.target.numpy())
         if add_context and not self.tied:
-            found -= found.mean(0, dtype=np.float64).astype(np.float32)
-            for rows in range(0, len(found), _ROWS):  # A third table would be a gigabyte or two.
-                found[rows : rows + _ROWS] += self.context[rows : rows + _ROWS].numpy()
-        return found
+            vectors -= vectors.mean(0, dtype=np.float64).astype(np.float32)
+            # In chunks: the whole context table at once would be a copy of a gigabyte or two.
+            for begin in range(0, len(vectors), _CHUNK_ROWS):
+                chunk = slice(begin, begin + _CHUNK_ROWS)
+                vectors[chunk] += self.context[chunk].numpy()
+        return vectors
 
-    def gradients(self, batch: Batch) -> Gradients:
+    def gradients(self, batch: Batch) -> TableGradients:
         """Returns loss and gradients of a batch; see `gradients`."""
-        return self._compute(self.target, self.context, batch, self.shape)
+        return self._gradient_function(
+            self.target, self.context, batch, self.shape, self.input_rows
+        )
 
-    def totals(self, batch: Batch) -> Totals:
+    def totals(self, batch: Batch) -> LossTotals:
         """Returns loss, pairs and hits of a batch."""
         return self.gradients(batch).totals
 
 
 def gradients(
-    target: tf.Variable, context: tf.Variable, batch: Batch, shape: RecordShape
-) -> Gradients:
+    target: tf.Variable,
+    context: tf.Variable,
+    batch: Batch,
+    shape: RecordShape,
+    input_rows: InputRows = WORD_ROWS,
+) -> TableGradients:
     """Returns the loss of a batch, summed over its pairs, and its gradients.
 
-    Each table's row of a token is read once, and written once: T + T / S * K rows of a record, not
-    one per pair. Padding gets the rows of word 0 and a gradient of zero for them.
+    A token's vector is read once and its gradient written once: T + T / S * K rows of each table
+    for a record, not one per pair. Padding gets the rows of word 0 and a gradient of zero for them.
 
     Args:
-        target: [V, D] float32.
+        target: [R, D] float32.
         context: [V, D] float32.
         batch: of records of `shape`.
         shape: T, S, K, w, and `negative`.
+        input_rows: the rows of `target` that stand for each word.
     """
-    halo, drawn = shape.window, shape.block_negatives
+    halo, block_negatives = shape.window, shape.block_negatives
     blocks = [batch.tokens.shape[0], shape.blocks, -1]
     ids = tf.reshape(tf.maximum(batch.tokens, 0), blocks)
     negatives = tf.reshape(batch.negatives, blocks)
-    targets = rows_of(target, ids)  # [B, n, S, D]
-    candidates = rows_of(context, tf.concat([frame(ids, halo), negatives], 2))  # [B, n, C, D]
+    targets = input_rows.lookup(target, ids)  # [B, n, S, D]
+    candidates = table_rows(context, tf.concat([frame(ids, halo), negatives], 2))  # [B, n, C, D]
 
+    # Mask, weights, logits and slopes are transposed from here on: candidates by targets.
     mask = tf.linalg.matrix_transpose(pair_mask(batch, shape))  # [B, n, S + 2w, S]
     pairs = tf.reduce_sum(mask, 2, keepdims=True)  # [B, n, 1, S]
-    noise = tf.repeat(pairs * (shape.negative / drawn), drawn, 2)
-    weights = tf.concat([mask, noise], 2)
-    sign = tf.constant([-1.0] * mask.shape[2] + [1.0] * drawn)[:, None]
+    noise_weights = tf.repeat(pairs * (shape.negative / block_negatives), block_negatives, 2)
+    weights = tf.concat([mask, noise_weights], 2)
+    sign = tf.constant([-1.0] * mask.shape[2] + [1.0] * block_negatives)[:, None]
 
     logits = tf.matmul(candidates, targets, transpose_b=True)  # [B, n, C, S]
     softplus, sigmoid = _softplus_and_sigmoid(logits * sign)
@@ -171,69 +257,73 @@ def gradients(
     candidate_rows = tf.matmul(weights * slopes, targets)  # [B, n, C, D]
     transposed = tf.linalg.matrix_transpose(weights) * tf.linalg.matrix_transpose(slopes)
     target_rows = tf.matmul(transposed, candidates)  # [B, n, S, D]
-    framed, negative_rows = tf.split(candidate_rows, [mask.shape[2], drawn], 2)
+    frame_rows, negative_rows = tf.split(candidate_rows, [mask.shape[2], block_negatives], 2)
 
-    def flat(rows: Tensor) -> Tensor:
-        """Returns rows one after the other, [n, D]."""
-        return tf.reshape(rows, [-1, rows.shape[-1]])
-
-    return Gradients(
-        Totals(
+    token_ids = tf.reshape(ids, [-1])
+    return TableGradients(
+        LossTotals(
             tf.reduce_sum(weights * softplus),
             tf.reduce_sum(pairs),
-            _hits(logits, mask, min(shape.negative, drawn)),
+            _hits(logits, mask, min(shape.negative, block_negatives)),
         ),
-        (RowGradients(tf.reshape(ids, [-1]), flat(target_rows)),),
+        input_rows.row_gradients(token_ids, flat_rows(target_rows)),
         (
-            RowGradients(tf.reshape(ids, [-1]), flat(overlap_add(framed, halo))),
-            RowGradients(tf.reshape(batch.negatives, [-1]), flat(negative_rows)),
+            RowGradients(token_ids, flat_rows(overlap_add(frame_rows, halo))),
+            RowGradients(tf.reshape(batch.negatives, [-1]), flat_rows(negative_rows)),
         ),
     )
 
 
-def rows_of(table: tf.Variable, ids: Tensor) -> Tensor:
+def flat_rows(rows: tf.Tensor) -> tf.Tensor:
+    """Returns rows [..., D] one after the other, [n, D]."""
+    return tf.reshape(rows, [-1, rows.shape[-1]])
+
+
+def table_rows(table: tf.Variable, ids: tf.Tensor) -> tf.Tensor:
     """Returns rows of a table, [..., D] float32, for ids [...] int32."""
     if tf.config.list_logical_devices("GPU") and table.shape[1] % 2 == 0:
-        return _rows_by_pairs(table, ids)
+        return _rows_as_int64(table, ids)
     return tf.gather(table, ids)
 
 
-def _rows_by_pairs(table: tf.Variable, ids: Tensor) -> Tensor:
-    """Returns the rows, read as whole numbers of 64 bits.
+def _rows_as_int64(table: tf.Variable, ids: tf.Tensor) -> tf.Tensor:
+    """Returns the rows, read as pairs of floats in int64.
 
-    A cast between widths fixes how an array lies in memory. Reading floats, XLA lays the table out
-    by columns on GPUs, and turns all of it round and back in every step.
+    A workaround for GPUs: in a program that reads floats, XLA (TensorFlow 2.21) chooses a
+    column-major layout for the table and transposes all of it, and back, in every step. A bitcast
+    between types of different width forces the row-major layout.
     """
-    words, size = table.shape
-    pairs = tf.bitcast(tf.reshape(table, [words, size // 2, 2]), tf.int64)
-    return tf.reshape(tf.bitcast(tf.gather(pairs, ids), tf.float32), [*ids.shape, size])
+    count, size = table.shape
+    float_pairs = tf.bitcast(tf.reshape(table, [count, size // 2, 2]), tf.int64)
+    return tf.reshape(tf.bitcast(tf.gather(float_pairs, ids), tf.float32), [*ids.shape, size])
 
 
-def pair_mask(batch: Batch, shape: RecordShape) -> Tensor:
+def pair_mask(batch: Batch, shape: RecordShape) -> tf.Tensor:
     """Returns [B, n, S, S + 2w] float32: 1 where a target and a token of its frame are a pair.
 
-    They are if they stand in the same sentence, not further apart than the target's window.
+    They are a pair if they are in the same sentence and not further apart than the target's window.
     """
     blocks, halo = [batch.tokens.shape[0], shape.blocks, shape.block], shape.window
     starts = frame(tf.reshape(tf.cast(batch.windows >= SENTENCE_START, tf.float32), blocks), halo)
-    real = frame(tf.reshape(tf.cast(batch.tokens >= 0, tf.float32), blocks), halo)
-    # A product with a triangle is a running sum, of which XLA makes ten passes over the batch.
-    before = tf.constant(np.triu(np.ones([starts.shape[2]] * 2, np.float32)))
-    sentences = (1.0 + tf.matmul(starts, before)) * real  # [B, n, S + 2w]; 0: no token
-    own = sentences[:, :, halo : halo + shape.block, None]
+    is_token = frame(tf.reshape(tf.cast(batch.tokens >= 0, tf.float32), blocks), halo)
+    # A product with a triangle of ones is a cumulative sum; XLA compiles tf.cumsum to a
+    # reduce-window of ten passes over the batch.
+    triangle = tf.constant(np.triu(np.ones([starts.shape[2]] * 2, np.float32)))
+    sentences = (1.0 + tf.matmul(starts, triangle)) * is_token  # [B, n, S + 2w]; 0: no token
+    target_sentences = sentences[:, :, halo : halo + shape.block, None]
     windows = tf.reshape(tf.cast(batch.windows, tf.int32) & WINDOW_BITS, blocks)
-    places = np.arange(shape.block + 2 * shape.window) - shape.window
-    distance = tf.constant(np.abs(places[None] - np.arange(shape.block)[:, None]), tf.int32)
-    paired = (
-        (sentences[:, :, None, :] == own)
-        & (own > 0)
+    offsets = np.arange(shape.block + 2 * shape.window) - shape.window
+    distance = tf.constant(np.abs(offsets[None] - np.arange(shape.block)[:, None]), tf.int32)
+    is_pair = (
+        (sentences[:, :, None, :] == target_sentences)
+        & (target_sentences > 0)
         & (distance > 0)
         & (distance <= windows[..., None])
     )
-    return tf.cast(paired, tf.float32)
+    return tf.cast(is_pair, tf.float32)
 
 
-def frame(blocks: Tensor, halo: int) -> Tensor:
+def frame(blocks: tf.Tensor, halo: int) -> tf.Tensor:
     """Returns each block with `halo` neighbours on either side, zeros beyond the record.
 
     Args:
@@ -244,14 +334,14 @@ def frame(blocks: Tensor, halo: int) -> Tensor:
         [B, n, S + 2w, ...].
     """
     size = blocks.shape[2]
-    rest = [[0, 0]] * (blocks.shape.rank - 2)
-    before = tf.pad(blocks[:, :-1, size - halo :], [[0, 0], [1, 0], *rest])
-    after = tf.pad(blocks[:, 1:, :halo], [[0, 0], [0, 1], *rest])
+    no_padding = [[0, 0]] * (blocks.shape.rank - 2)
+    before = tf.pad(blocks[:, :-1, size - halo :], [[0, 0], [1, 0], *no_padding])
+    after = tf.pad(blocks[:, 1:, :halo], [[0, 0], [0, 1], *no_padding])
     return tf.concat([before, blocks, after], 2)
 
 
-def overlap_add(framed: Tensor, halo: int) -> Tensor:
-    """Returns [B, n, S, D], for each token the sum over the frames it is in: `frame`, transposed.
+def overlap_add(framed: tf.Tensor, halo: int) -> tf.Tensor:
+    """Returns [B, n, S, D]: the sum over the frames that a token is in; the transpose of `frame`.
 
     Args:
         framed: [B, n, S + 2w, D].
@@ -268,7 +358,7 @@ def overlap_add(framed: Tensor, halo: int) -> Tensor:
     )
 
 
-def _softplus_and_sigmoid(logits: Tensor) -> tuple[Tensor, Tensor]:
+def _softplus_and_sigmoid(logits: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """Returns log(1 + e ** x) and 1 / (1 + e ** -x), from one exponential and without overflow."""
     small = tf.exp(-tf.abs(logits))
     inverse = 1.0 / (1.0 + small)
@@ -276,8 +366,14 @@ def _softplus_and_sigmoid(logits: Tensor) -> tuple[Tensor, Tensor]:
     return softplus, tf.where(logits >= 0.0, inverse, small * inverse)
 
 
-def _hits(logits: Tensor, mask: Tensor, negative: int) -> Tensor:
-    """Returns [] float32, the pairs whose logit beats those of the first `negative` negatives."""
-    frames = mask.shape[2]
-    best = tf.reduce_max(logits[:, :, frames : frames + negative], 2, keepdims=True)
-    return tf.reduce_sum(mask * tf.cast(logits[:, :, :frames] > best, tf.float32))
+def _hits(logits: tf.Tensor, mask: tf.Tensor, negative: int) -> tf.Tensor:
+    """Returns [] float32: the pairs whose logit is above those of the first negatives.
+
+    Args:
+        logits: [B, n, C, S].
+        mask: [B, n, S + 2w, S].
+        negative: how many negatives of the block are compared with.
+    """
+    contexts = mask.shape[2]
+    highest = tf.reduce_max(logits[:, :, contexts : contexts + negative], 2, keepdims=True)
+    return tf.reduce_sum(mask * tf.cast(logits[:, :, :contexts] > highest, tf.float32))

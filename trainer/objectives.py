@@ -1,67 +1,83 @@
-"""Architectures and objectives: what predicts what in a block, and what a prediction costs.
+"""Architectures and objectives: what predicts what in a block, and the loss of a prediction.
 
 Each is one small function, in the banded form of `model`; any architecture goes with any objective.
-With T and C the target and the context table, w_i the word of token i, M_ij whether j is a context
-of i, and n_k the K negatives of the block, each of which counts negative / K times:
+T[w] is the vector of word w in the target table (see `model.InputRows`), C[w] its row of the
+context table, w_i the word of token i; M_ij is 1 where j is a context of i; n_k are the K negatives
+of the block, each with weight negative / K:
 
-    skipgram            h_i = T[w_i]                           is to find each C[w_j]    (P_ij)
-    cbow                h_i = mean of T[w_j] over contexts j   is to find C[w_i]         (P_i)
+    skipgram            h_i = T[w_i]                           predicts each C[w_j]    (P_ij)
+    cbow                h_i = mean of T[w_j] over contexts j   predicts C[w_i]         (P_i)
     negative_sampling   M * softplus(-P) + M * negative / K * sum softplus(h . C[n_k])
     softmax             M * -log(e ** P / (e ** P + negative / K * sum e ** (h . C[n_k])))
 
-Where K is `negative`, softmax is the categorical cross-entropy over 1 + negative words of
-TensorFlow's word2vec tutorial. CBOW's gradient is divided by the number of contexts as its mean is,
-which word2vec.c and gensim leave out (Irsoy, Benton and Stratos 2021, arXiv:2012.15332).
+Where K equals `negative`, softmax is the categorical cross-entropy over 1 + negative words of
+TensorFlow's word2vec tutorial. CBOW's gradient is divided by the number of contexts, as the mean
+is; word2vec.c and gensim leave that out (Irsoy, Benton and Stratos 2021, arXiv:2012.15332).
 
-The default pair of the two stands in `model`, fused by hand.
+Skip-gram with negative sampling in float32, the default, is in `model`, fused by hand.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 import tensorflow as tf
 
 from pmc2vec.dataset.records import RecordShape
 from trainer import model
 from trainer.input_pipeline import Batch
-from trainer.model import Gradients, Totals, frame, overlap_add, pair_mask, rows_of
+from trainer.model import (
+    WORD_ROWS,
+    InputRows,
+    LossTotals,
+    TableGradients,
+    flat_rows,
+    frame,
+    overlap_add,
+    pair_mask,
+    table_rows,
+)
 from trainer.optimizers import RowGradients
 
-Tensor = Any
-Product = Callable[..., Tensor]
+MatrixProduct = Callable[..., tf.Tensor]
+"""`tf.matmul`, or a function with its arguments."""
 
 SKIPGRAM, CBOW = "skipgram", "cbow"
 NEGATIVE_SAMPLING, SOFTMAX = "negative_sampling", "softmax"
 
 
 class GradientFunction(Protocol):
-    """What a batch says about both tables; `model.gradients` is one."""
+    """Computes the gradients of a batch with respect to both tables, as `model.gradients` does."""
 
     def __call__(
-        self, target: tf.Variable, context: tf.Variable, batch: Batch, shape: RecordShape
-    ) -> Gradients:
+        self,
+        target: tf.Variable,
+        context: tf.Variable,
+        batch: Batch,
+        shape: RecordShape,
+        input_rows: InputRows = WORD_ROWS,
+    ) -> TableGradients:
         """Returns the loss of a batch, summed over its predictions, and its gradients."""
         ...
 
 
-class Costs(NamedTuple):
-    """What the predictions of a batch cost.
+class ObjectiveGradients(NamedTuple):
+    """The loss of a batch and its derivatives with respect to the logits.
 
     Attributes:
         loss: [] float32, summed over predictions.
-        positive: [B, n, S, F] float32, the loss's slope in each positive logit.
-        negative: [B, n, S, K] float32, likewise.
+        positive: [B, n, S, F] float32, dloss / dlogit of the positive logits.
+        negative: [B, n, S, K] float32, of the negative logits.
     """
 
-    loss: Tensor
-    positive: Tensor
-    negative: Tensor
+    loss: tf.Tensor
+    positive: tf.Tensor
+    negative: tf.Tensor
 
 
-Objective = Callable[[Tensor, Tensor, Tensor, float], Costs]
+Objective = Callable[[tf.Tensor, tf.Tensor, tf.Tensor, float], ObjectiveGradients]
 
 
 def gradient_function(
@@ -70,46 +86,51 @@ def gradient_function(
     *,
     mixed_precision: bool = False,
 ) -> GradientFunction:
-    """Returns how to compute loss and gradients.
+    """Returns the function that computes loss and gradients.
 
     Args:
         architecture: a key of `ARCHITECTURES`.
         objective: a key of `OBJECTIVES`.
-        mixed_precision: multiply matrices in bfloat16 and add up in float32.
+        mixed_precision: multiply matrices in bfloat16 and accumulate in float32.
     """
     if (architecture, objective, mixed_precision) == (SKIPGRAM, NEGATIVE_SAMPLING, False):
         return model.gradients
-    product = product_bfloat16 if mixed_precision else tf.matmul
-    return partial(ARCHITECTURES[architecture], objective=OBJECTIVES[objective], product=product)
+    matmul = matmul_bfloat16 if mixed_precision else tf.matmul
+    return partial(ARCHITECTURES[architecture], objective=OBJECTIVES[objective], matmul=matmul)
 
 
 # --- objectives --------------------------------------------------------------------------------
 
 
-def negative_sampling(positive: Tensor, negative: Tensor, mask: Tensor, share: float) -> Costs:
-    """Returns the costs of one yes-or-no question for each word (Mikolov et al. 2013).
+def negative_sampling(
+    positive: tf.Tensor, negative: tf.Tensor, mask: tf.Tensor, negative_weight: float
+) -> ObjectiveGradients:
+    """Returns the loss of one binary classification for each word (Mikolov et al. 2013).
 
     Args:
         positive: [B, n, S, F] float32 logits.
         negative: [B, n, S, K] float32 logits.
         mask: [B, n, S, F] float32, 1 where there is a prediction.
-        share: how often each negative counts.
+        negative_weight: of each negative in the loss of a prediction.
     """
-    weights = share * tf.reduce_sum(mask, 3, keepdims=True)  # [B, n, S, 1]
+    weights = negative_weight * tf.reduce_sum(mask, 3, keepdims=True)  # [B, n, S, 1]
     loss = tf.reduce_sum(mask * tf.nn.softplus(-positive))
     loss += tf.reduce_sum(weights * tf.nn.softplus(negative))
-    return Costs(loss, -mask * tf.sigmoid(-positive), weights * tf.sigmoid(negative))
+    return ObjectiveGradients(loss, -mask * tf.sigmoid(-positive), weights * tf.sigmoid(negative))
 
 
-def softmax(positive: Tensor, negative: Tensor, mask: Tensor, share: float) -> Costs:
-    """Returns the costs of one choice among the right word and the negatives.
+def softmax(
+    positive: tf.Tensor, negative: tf.Tensor, mask: tf.Tensor, negative_weight: float
+) -> ObjectiveGradients:
+    """Returns the loss of a softmax over the predicted word and the negatives.
 
-    -log(e ** p / (e ** p + noise)) is softplus(log(noise) - p): arguments as `negative_sampling`.
+    With noise = negative_weight * sum e ** negative, the loss -log(e ** p / (e ** p + noise)) is
+    softplus(log(noise) - p). Arguments as `negative_sampling`.
     """
-    noise = tf.reduce_logsumexp(negative, 3, keepdims=True) + tf.math.log(share)  # [B, n, S, 1]
-    gap = noise - positive
+    log_noise = tf.reduce_logsumexp(negative, 3, keepdims=True)  # [B, n, S, 1]
+    gap = log_noise + tf.math.log(negative_weight) - positive
     slopes = mask * tf.sigmoid(gap)
-    return Costs(
+    return ObjectiveGradients(
         tf.reduce_sum(mask * tf.nn.softplus(gap)),
         -slopes,
         tf.reduce_sum(slopes, 3, keepdims=True) * tf.nn.softmax(negative, 3),
@@ -124,30 +145,32 @@ def skipgram(
     context: tf.Variable,
     batch: Batch,
     shape: RecordShape,
+    input_rows: InputRows = WORD_ROWS,
     *,
     objective: Objective,
-    product: Product,
-) -> Gradients:
-    """Returns loss and gradients where a word is to find each of its contexts."""
-    ids, targets = _token_rows(target, batch, shape)
-    _, contexts = _token_rows(context, batch, shape)
+    matmul: MatrixProduct,
+) -> TableGradients:
+    """Returns loss and gradients where a word predicts each of its contexts."""
+    ids = _token_ids(batch)
+    targets = _by_block(input_rows.lookup(target, ids), shape)  # [B, n, S, D]
+    contexts = _by_block(table_rows(context, ids), shape)  # [B, n, S, D]
     framed, negatives = frame(contexts, shape.window), _negative_rows(context, batch, shape)
     mask = pair_mask(batch, shape)
 
-    positive = product(targets, framed, transpose_b=True)  # [B, n, S, S + 2w]
-    negative = product(targets, negatives, transpose_b=True)  # [B, n, S, K]
-    costs = objective(positive, negative, mask, shape.negative / shape.block_negatives)
+    positive = matmul(targets, framed, transpose_b=True)  # [B, n, S, S + 2w]
+    negative = matmul(targets, negatives, transpose_b=True)  # [B, n, S, K]
+    slopes = objective(positive, negative, mask, shape.negative / shape.block_negatives)
 
-    target_rows = product(costs.positive, framed) + product(costs.negative, negatives)
-    framed_rows = product(costs.positive, targets, transpose_a=True)
-    return Gradients(
-        _totals(costs.loss, positive, negative, mask, shape),
-        (RowGradients(ids, _flat(target_rows)),),
+    target_rows = matmul(slopes.positive, framed) + matmul(slopes.negative, negatives)
+    frame_rows = matmul(slopes.positive, targets, transpose_a=True)
+    return TableGradients(
+        _totals(slopes.loss, positive, negative, mask, shape),
+        input_rows.row_gradients(_flat(ids), flat_rows(target_rows)),
         (
-            RowGradients(ids, _flat(overlap_add(framed_rows, shape.window))),
+            RowGradients(_flat(ids), flat_rows(overlap_add(frame_rows, shape.window))),
             RowGradients(
-                tf.reshape(batch.negatives, [-1]),
-                _flat(product(costs.negative, targets, transpose_a=True)),
+                _flat(batch.negatives),
+                flat_rows(matmul(slopes.negative, targets, transpose_a=True)),
             ),
         ),
     )
@@ -158,38 +181,40 @@ def cbow(
     context: tf.Variable,
     batch: Batch,
     shape: RecordShape,
+    input_rows: InputRows = WORD_ROWS,
     *,
     objective: Objective,
-    product: Product,
-) -> Gradients:
-    """Returns loss and gradients where the mean of a word's contexts is to find the word.
+    matmul: MatrixProduct,
+) -> TableGradients:
+    """Returns loss and gradients where the mean of a word's contexts predicts the word.
 
-    The contexts are read from the target table, since it holds the word vectors that come out; a
-    prediction is counted as one pair.
+    The contexts are read from the target table, since that table holds the word vectors that are
+    exported. A prediction counts as one pair.
     """
-    ids, rows = _token_rows(target, batch, shape)
-    _, words = _token_rows(context, batch, shape)
-    framed, negatives = frame(rows, shape.window), _negative_rows(context, batch, shape)
+    ids = _token_ids(batch)
+    inputs = _by_block(input_rows.lookup(target, ids), shape)  # [B, n, S, D]
+    outputs = _by_block(table_rows(context, ids), shape)  # [B, n, S, D]
+    framed, negatives = frame(inputs, shape.window), _negative_rows(context, batch, shape)
     mask = pair_mask(batch, shape)
-    contexts = tf.reduce_sum(mask, 3, keepdims=True)  # [B, n, S, 1]
-    mean = mask / tf.maximum(contexts, 1.0)
+    context_counts = tf.reduce_sum(mask, 3, keepdims=True)  # [B, n, S, 1]
+    mean = mask / tf.maximum(context_counts, 1.0)
 
-    hidden = product(mean, framed)  # [B, n, S, D]
-    positive = tf.reduce_sum(hidden * words, 3, keepdims=True)  # [B, n, S, 1]
-    negative = product(hidden, negatives, transpose_b=True)  # [B, n, S, K]
-    predicted = tf.minimum(contexts, 1.0)
-    costs = objective(positive, negative, predicted, shape.negative / shape.block_negatives)
+    hidden = matmul(mean, framed)  # [B, n, S, D]
+    positive = tf.reduce_sum(hidden * outputs, 3, keepdims=True)  # [B, n, S, 1]
+    negative = matmul(hidden, negatives, transpose_b=True)  # [B, n, S, K]
+    predictions = tf.minimum(context_counts, 1.0)  # 1 for a word with contexts
+    slopes = objective(positive, negative, predictions, shape.negative / shape.block_negatives)
 
-    hidden_rows = costs.positive * words + product(costs.negative, negatives)
-    framed_rows = product(mean, hidden_rows, transpose_a=True)
-    return Gradients(
-        _totals(costs.loss, positive, negative, predicted, shape),
-        (RowGradients(ids, _flat(overlap_add(framed_rows, shape.window))),),
+    hidden_rows = slopes.positive * outputs + matmul(slopes.negative, negatives)
+    frame_rows = matmul(mean, hidden_rows, transpose_a=True)
+    return TableGradients(
+        _totals(slopes.loss, positive, negative, predictions, shape),
+        input_rows.row_gradients(_flat(ids), flat_rows(overlap_add(frame_rows, shape.window))),
         (
-            RowGradients(ids, _flat(costs.positive * hidden)),
+            RowGradients(_flat(ids), flat_rows(slopes.positive * hidden)),
             RowGradients(
-                tf.reshape(batch.negatives, [-1]),
-                _flat(product(costs.negative, hidden, transpose_a=True)),
+                _flat(batch.negatives),
+                flat_rows(matmul(slopes.negative, hidden, transpose_a=True)),
             ),
         ),
     )
@@ -197,18 +222,18 @@ def cbow(
 
 OBJECTIVES: dict[str, Objective] = {NEGATIVE_SAMPLING: negative_sampling, SOFTMAX: softmax}
 
-ARCHITECTURES: dict[str, Callable[..., Gradients]] = {SKIPGRAM: skipgram, CBOW: cbow}
+ARCHITECTURES: dict[str, Callable[..., TableGradients]] = {SKIPGRAM: skipgram, CBOW: cbow}
 
 
-# --- what they share ---------------------------------------------------------------------------
+# --- shared by both architectures --------------------------------------------------------------
 
 
-def product_bfloat16(
-    a: Tensor, b: Tensor, *, transpose_a: bool = False, transpose_b: bool = False
-) -> Tensor:
-    """Returns the float32 product of two float32 matrices, each rounded to bfloat16 before.
+def matmul_bfloat16(
+    a: tf.Tensor, b: tf.Tensor, *, transpose_a: bool = False, transpose_b: bool = False
+) -> tf.Tensor:
+    """Returns the float32 product of two float32 matrices, each first rounded to bfloat16.
 
-    Only XLA has this kernel, which GPUs and TPUs have in hardware.
+    GPUs and TPUs do this in hardware. TensorFlow has the kernel under XLA only.
     """
     return tf.raw_ops.BatchMatMulV3(
         x=tf.cast(a, tf.bfloat16),
@@ -219,27 +244,30 @@ def product_bfloat16(
     )
 
 
-def _token_rows(table: tf.Variable, batch: Batch, shape: RecordShape) -> tuple[Tensor, Tensor]:
-    """Returns the ids of all tokens, [B * T], 0 for padding, and their rows, [B, n, S, D]."""
-    ids = tf.reshape(tf.maximum(batch.tokens, 0), [-1])
-    blocks = [batch.tokens.shape[0], shape.blocks, shape.block, -1]
-    return ids, tf.reshape(rows_of(table, ids), blocks)
+def _token_ids(batch: Batch) -> tf.Tensor:
+    """Returns the word ids of all tokens, [B, T], 0 for padding."""
+    return tf.maximum(batch.tokens, 0)
 
 
-def _negative_rows(table: tf.Variable, batch: Batch, shape: RecordShape) -> Tensor:
+def _by_block(rows: tf.Tensor, shape: RecordShape) -> tf.Tensor:
+    """Returns rows [B, T, D] as [B, n, S, D]."""
+    return tf.reshape(rows, [rows.shape[0], shape.blocks, shape.block, rows.shape[-1]])
+
+
+def _negative_rows(table: tf.Variable, batch: Batch, shape: RecordShape) -> tf.Tensor:
     """Returns the rows of the negatives, [B, n, K, D]."""
     blocks = [batch.tokens.shape[0], shape.blocks, shape.block_negatives]
-    return rows_of(table, tf.reshape(batch.negatives, blocks))
+    return table_rows(table, tf.reshape(batch.negatives, blocks))
 
 
 def _totals(
-    loss: Tensor, positive: Tensor, negative: Tensor, mask: Tensor, shape: RecordShape
-) -> Totals:
-    rivals = negative[..., : min(shape.negative, shape.block_negatives)]
-    best = tf.reduce_max(rivals, 3, keepdims=True)
-    hits = mask * tf.cast(positive > best, tf.float32)
-    return Totals(loss, tf.reduce_sum(mask), tf.reduce_sum(hits))
+    loss: tf.Tensor, positive: tf.Tensor, negative: tf.Tensor, mask: tf.Tensor, shape: RecordShape
+) -> LossTotals:
+    compared = negative[..., : min(shape.negative, shape.block_negatives)]
+    highest = tf.reduce_max(compared, 3, keepdims=True)
+    hits = mask * tf.cast(positive > highest, tf.float32)
+    return LossTotals(loss, tf.reduce_sum(mask), tf.reduce_sum(hits))
 
 
-def _flat(rows: Tensor) -> Tensor:
-    return tf.reshape(rows, [-1, rows.shape[-1]])
+def _flat(ids: tf.Tensor) -> tf.Tensor:
+    return tf.reshape(ids, [-1])

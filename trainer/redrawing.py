@@ -1,10 +1,10 @@
-"""Windows and negatives drawn anew, for epochs that the dataset has no draws of its own for.
+"""Windows and negatives drawn anew, for epochs after the draws that a dataset stores.
 
-A dataset of P passes holds windows, negatives and the choice of frequent words for P epochs. A
-later epoch reads the records of an earlier one; trained on the same draws again, a model learns
-them by heart. New windows and negatives come from the same distributions, in the input's own
-threads, as a pure function of the seed, the epoch and the number of the group of batches, so that a
-training that was stopped continues with what it would have drawn. The choice of frequent words
+A dataset of P passes stores windows, negatives and the choice of frequent words for P epochs. A
+later epoch reads the records of an earlier one; with the same windows and negatives again, a model
+would overfit to them. New ones come from the same distributions. They are drawn in the threads of
+the input pipeline, as a pure function of the seed, the epoch and the number of the group of
+batches, so that a stopped training continues with the same draws. The choice of frequent words
 stays.
 """
 
@@ -26,69 +26,74 @@ from trainer.distribution.devices import Worker
 def redraw(
     dataset: Dataset, *, epoch: int, seed: int, worker: Worker
 ) -> Callable[[Any, Any], tuple[Any, Any]]:
-    """Returns the function from the number of a group and its windows to what is drawn for it.
+    """Returns a function that draws windows and negatives for a group of batches.
 
-    It takes the number ([] int64, counted from the epoch's first group) and windows ([R, T] uint8,
-    of its R records) and returns windows ([R, T] uint8, the marks of sentences as they were) and
-    negatives ([R, T / S * K] int32).
+    It takes the number of the group ([] int64, counted from the epoch's first) and the stored
+    windows of its R records ([R, T] uint8). It returns windows ([R, T] uint8, with the stored marks
+    of sentence starts) and negatives ([R, T / S * K] int32).
 
     Args:
-        dataset: its manifest says how windows and negatives are drawn.
+        dataset: its manifest states how windows and negatives are drawn.
         epoch: counted from 0.
         seed: of the training.
-        worker: each draws for itself.
+        worker: each worker draws its own numbers.
     """
     from trainer.cpu_kernels.negative_sampling import draw_negatives, draw_windows
 
-    shape, columns = dataset.manifest.shape, _columns(dataset)
-    shrink = bool(dataset.manifest.config["shrink_windows"])
+    shape, alias_columns = dataset.manifest.shape, _packed_alias_table(dataset)
+    shrink_windows = bool(dataset.manifest.config["shrink_windows"])
 
-    def draw(number: np.int64, stored: NDArray[np.uint8]) -> tuple[Any, Any]:
-        """Returns what `redraw` promises, in NumPy."""
-        keys = np.random.SeedSequence([seed, epoch, worker.index, int(number)])
-        of_windows, of_negatives = keys.generate_state(2, np.uint64)
+    def draw_arrays(number: np.int64, stored: NDArray[np.uint8]) -> tuple[Any, Any]:
+        """Returns windows and negatives as NumPy arrays."""
+        seeds = np.random.SeedSequence([seed, epoch, worker.index, int(number)])
+        window_key, negative_key = seeds.generate_state(2, np.uint64)
         windows = stored.copy()
-        if shrink:
-            draw_windows(of_windows, np.uint64(shape.window), windows.reshape(-1))
+        if shrink_windows:
+            draw_windows(window_key, np.uint64(shape.window), windows.reshape(-1))
         negatives = np.empty([len(stored), shape.negatives], np.int32)
-        draw_negatives(of_negatives, columns, negatives.reshape(-1))
+        draw_negatives(negative_key, alias_columns, negatives.reshape(-1))
         return windows, negatives
 
-    def drawn(number: Any, windows: Any) -> tuple[Any, Any]:
-        """Returns it as tensors of known shapes."""
-        found = tf.numpy_function(draw, [number, windows], [tf.uint8, tf.int32], stateful=False)
-        widths = shape.length, shape.negatives
-        fresh, negatives = (
-            tf.ensure_shape(part, [None, width]) for part, width in zip(found, widths, strict=True)
+    def draw(number: Any, stored: Any) -> tuple[Any, Any]:
+        """Returns them as tensors of static shapes."""
+        windows, negatives = tf.numpy_function(
+            draw_arrays, [number, stored], [tf.uint8, tf.int32], stateful=False
         )
-        return fresh, negatives
+        return (
+            tf.ensure_shape(windows, [None, shape.length]),
+            tf.ensure_shape(negatives, [None, shape.negatives]),
+        )
 
-    return drawn
+    return draw
 
 
-@lru_cache(maxsize=1)  # For a million words it takes a second.
-def _columns(dataset: Dataset) -> NDArray[np.uint64]:
-    """Returns the noise distribution as `native.draws` reads it, [V] uint64."""
+@lru_cache(maxsize=1)  # A million words take a second, and every epoch asks.
+def _packed_alias_table(dataset: Dataset) -> NDArray[np.uint64]:
+    """Returns the noise distribution as `draw_negatives` reads it, [V] uint64.
+
+    The low 32 bits of a column are its `own` probability times 2 ** 32, the high ones its `other`
+    word: both come with one read of memory.
+    """
     config, counts = dataset.manifest.config, dataset.vocabulary.counts
     own, other = alias_table(noise_distribution(counts, config["noise"], config["ns_exponent"]))
-    parts = np.minimum(own.astype(np.float64) * 2**32, 2**32 - 1).astype(np.uint64)
-    return np.asarray(parts | other.astype(np.uint64) << np.uint64(32))
+    fractions = np.minimum(own.astype(np.float64) * 2**32, 2**32 - 1).astype(np.uint64)
+    return np.asarray(fractions | other.astype(np.uint64) << np.uint64(32))
 
 
 def alias_table(
     probabilities: NDArray[np.float64],
 ) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
-    """Returns what draws from a distribution in two looks, however many words there are.
+    """Returns an alias table: it draws a word with two reads, however many words there are.
 
-    A column for each word, of equal width: below the height `own` it is the word's, above it
-    another's (Walker 1977, in Vose's form of 1991).
+    Each word has a column of equal width. A draw picks a column and a height in it; below `own` it
+    is the column's word, above it the word `other` (Walker 1977; built as by Vose 1991).
 
     >>> own, other = alias_table(np.array([0.5, 0.25, 0.25]))
     >>> own.tolist(), other.tolist()
     ([1.0, 0.75, 0.75], [0, 0, 0])
 
     Args:
-        probabilities: [V] float64, which sum to 1.
+        probabilities: [V] float64, with sum 1.
 
     Returns:
         own: [V] float32, from 0 to 1.
@@ -96,14 +101,14 @@ def alias_table(
     """
     heights = (probabilities * len(probabilities)).tolist()
     other = list(range(len(heights)))
-    low = [at for at, height in enumerate(heights) if height < 1]
-    high = [at for at, height in enumerate(heights) if height >= 1]
+    low = [word for word, height in enumerate(heights) if height < 1]
+    high = [word for word, height in enumerate(heights) if height >= 1]
     while low and high:
         short, tall = low.pop(), high[-1]
         other[short] = tall
         heights[tall] -= 1 - heights[short]
         if heights[tall] < 1:
             low.append(high.pop())
-    for at in low + high:  # All that differs from 1 here is rounding.
-        heights[at] = 1.0
+    for word in low + high:  # These heights differ from 1 by rounding only.
+        heights[word] = 1.0
     return np.array(heights, np.float32), np.array(other, np.int32)

@@ -1,4 +1,9 @@
-"""What a training comes to in steps and words, and how an epoch of it went."""
+"""What happens at which step: the epochs, the learning rate, and how many steps a call does.
+
+schedule = EpochSchedule.for_dataset(dataset, epochs=5, batch_size=2048)
+rate = LearningRateSchedule(0.4, 0.05, steps=schedule.step_limit, warmup=0.1)
+rate.at(np.arange(100))  # [100] float32
+"""
 
 from __future__ import annotations
 
@@ -10,27 +15,29 @@ from numpy.typing import NDArray
 
 from trainer.dataset_reader import Dataset
 
-_LEAST, _MOST = 100, 1000
-_SECONDS = 0.25
+_MIN_STEPS, _MAX_STEPS = 100, 1000  # Of a call; see StepsPerCall.
+_CALL_SECONDS = 0.25
 
 
 @dataclass(frozen=True)
-class Position:
-    """Where a training stands, and what it has seen; numbers only, kept in each checkpoint.
+class TrainingPosition:
+    """How far a training is, and what it has measured. Every checkpoint holds one.
+
+    All fields are int or float. Their names are names of variables in the checkpoint.
 
     Attributes:
-        epoch: epochs done.
-        epoch_step: steps done of the epoch after them.
-        step: steps done of all epochs.
-        seconds: spent on them.
-        loss: summed over the pairs of this epoch or, where `epoch_step` is 0, of the one before.
-        pairs: how many those are.
-        hits: those whose logit beats those of `negative` noise words.
-        validation_loss: mean per pair, when it was last measured; NaN before.
-        validation_accuracy: share of hits, likewise.
-        validated_step: the step after which it was last measured; -1 before.
+        epoch: finished epochs.
+        epoch_step: steps done in the epoch after them.
+        step: steps done in all epochs.
+        seconds: time spent on them.
+        loss: sum over the pairs of this epoch; of the epoch before where `epoch_step` is 0.
+        pairs: the number of these pairs.
+        hits: the pairs whose logit is above those of their `negative` negatives.
+        validation_loss: mean per pair at the last validation; NaN before the first.
+        validation_accuracy: share of hits at the last validation; NaN before the first.
+        validated_step: the step of the last validation; -1 before the first.
         best_loss: the lowest validation loss so far.
-        stale: measurements since then that were not lower.
+        stale: validations since then, none of which was lower.
     """
 
     epoch: int = 0
@@ -46,25 +53,35 @@ class Position:
     best_loss: float = math.inf
     stale: int = 0
 
+    @property
+    def mean_loss(self) -> float:
+        """The mean loss per pair of the epoch."""
+        return self.loss / max(self.pairs, 1)
+
+    @property
+    def accuracy(self) -> float:
+        """The share of hits of the epoch."""
+        return self.hits / max(self.pairs, 1)
+
 
 @dataclass(frozen=True)
-class Plan:
-    """What the epochs come to.
+class EpochSchedule:
+    """The steps and the words of each epoch, and the step at which the training ends.
 
     Attributes:
-        records: in a batch of all workers.
+        records: in a batch of all workers together.
         steps: of each epoch.
-        words: of each epoch: corpus tokens before subsampling.
-        limit: steps after which the training ends, at most those of all epochs.
+        words: of each epoch: tokens of the corpus before subsampling.
+        step_limit: the last step; at most the steps of all epochs.
     """
 
     records: int
     steps: tuple[int, ...]
     words: tuple[int, ...]
-    limit: int
+    step_limit: int
 
     @classmethod
-    def of(
+    def for_dataset(
         cls,
         dataset: Dataset,
         *,
@@ -73,16 +90,16 @@ class Plan:
         workers: int = 1,
         max_steps: int | None = None,
         max_words: int | None = None,
-    ) -> Plan:
-        """Returns the plan for a dataset.
+    ) -> EpochSchedule:
+        """Returns the schedule of a training on a dataset.
 
         Args:
-            dataset: what is trained on.
+            dataset: the training data.
             epochs: passes over it.
             batch_size: tokens in a step of all workers.
-            workers: processes that share it.
-            max_steps: a limit beside the epochs.
-            max_words: another: the step that reaches so many is the last.
+            workers: processes that share the dataset.
+            max_steps: ends the training at this step, if the epochs do not end before.
+            max_words: ends the training at the first step that reaches so many words.
         """
         records = batch_size // dataset.manifest.shape.length
         steps = tuple(
@@ -90,52 +107,56 @@ class Plan:
         )
         words = tuple(dataset.words(epoch) for epoch in range(epochs))
         limit = sum(steps) if max_steps is None else min(sum(steps), max_steps)
-        plan = cls(records, steps, words, limit)
-        return plan if max_words is None else replace(plan, limit=plan.steps_for(max_words))
+        schedule = cls(records, steps, words, limit)
+        if max_words is None:
+            return schedule
+        return replace(schedule, step_limit=schedule.steps_for_words(max_words))
 
     @property
     def total_words(self) -> int:
-        """Words until the limit."""
-        return self.words_after(self.limit)
+        """The words until the step limit."""
+        return self.words_after(self.step_limit)
 
-    def left(self, at: Position) -> int:
-        """Returns the steps to the end of a position's epoch, or to where the training ends."""
-        return min(self.steps[at.epoch] - at.epoch_step, self.limit - at.step)
+    def steps_left(self, position: TrainingPosition) -> int:
+        """Returns the steps to the end of the position's epoch, or to the step limit."""
+        return min(
+            self.steps[position.epoch] - position.epoch_step, self.step_limit - position.step
+        )
 
-    def steps_for(self, words: int) -> int:
-        """Returns the steps, up to the limit, after which so many words are done."""
-        before = 0
-        for steps, whole in zip(self.steps, self.words, strict=True):
-            if words <= whole:
-                return min(self.limit, before + math.ceil(words / whole * steps))
-            before, words = before + steps, words - whole
-        return self.limit
+    def steps_for_words(self, words: int) -> int:
+        """Returns the number of steps that train on so many words, at most the step limit."""
+        steps_before = 0
+        for steps, epoch_words in zip(self.steps, self.words, strict=True):
+            if words <= epoch_words:
+                return min(self.step_limit, steps_before + math.ceil(words / epoch_words * steps))
+            steps_before, words = steps_before + steps, words - epoch_words
+        return self.step_limit
 
     def words_after(self, step: int) -> int:
-        """Returns the words that so many steps stand for."""
-        done = 0
-        for steps, whole in zip(self.steps, self.words, strict=True):
+        """Returns the words that the first `step` steps stand for."""
+        words_before = 0
+        for steps, epoch_words in zip(self.steps, self.words, strict=True):
             if step < steps:
-                return done + round(step / steps * whole)
-            done, step = done + whole, step - steps
-        return done
+                return words_before + round(step / steps * epoch_words)
+            words_before, step = words_before + epoch_words, step - steps
+        return words_before
 
 
 @dataclass(frozen=True)
-class LearningRate:
-    """A rate that falls on a straight line over all the steps of a training, and rises before.
+class LearningRateSchedule:
+    """A learning rate with a linear decay over all steps, after a linear warmup.
 
-    Contexts are noise at first, and what a rare word learns from them it keeps: so the first steps
-    are short ones (docs/experiments.md).
+    Contexts are noise at first, and a rare word keeps what it learns from them. So the first steps
+    are short (docs/experiments.md).
 
-    >>> LearningRate(0.5, 0.0, steps=4, warmup=0.5).at(np.arange(4)).tolist()
+    >>> LearningRateSchedule(0.5, 0.0, steps=4, warmup=0.5).at(np.arange(4)).tolist()
     [0.25, 0.375, 0.25, 0.125]
 
     Attributes:
-        first: at step 0, but for the warmup.
-        last: where it would be at `steps`.
-        steps: planned, of all epochs.
-        warmup: share of the steps in which the rate is multiplied by what rises to 1.
+        first: the rate at step 0, before the factor of the warmup.
+        last: the rate at step `steps`.
+        steps: of the whole training.
+        warmup: share of the steps in which the rate is multiplied by a factor that rises to 1.
     """
 
     first: float
@@ -144,48 +165,52 @@ class LearningRate:
     warmup: float = 0.0
 
     def at(self, steps: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Returns the rates of steps, [n] float32; of one step, [] float32."""
-        fall = np.float32((self.last - self.first) / max(self.steps, 1))
-        line = np.float32(self.first) + fall * steps.astype(np.float32)
-        rise = np.float32(max(self.warmup * self.steps, 1))
-        return np.asarray(line * np.minimum(np.float32(1), (steps + 1).astype(np.float32) / rise))
+        """Returns the rates of steps, [n] float32; of a single step, [] float32."""
+        slope = np.float32((self.last - self.first) / max(self.steps, 1))
+        decayed = np.float32(self.first) + slope * steps.astype(np.float32)
+        warmup_steps = np.float32(max(self.warmup * self.steps, 1))
+        factor = np.minimum(np.float32(1), (steps + 1).astype(np.float32) / warmup_steps)
+        return np.asarray(decayed * factor)
 
 
-class Pace:
-    """Sizes of calls, which end where something is due between two steps.
+class StepsPerCall:
+    """How many steps to do in one call, between two looks at the clock and at signals.
 
-    >>> pace = Pace(validate_every=350)
-    >>> pace.steps(after=300, left=999), pace.steps(after=350, left=999)
+    A call has as many as take a quarter of a second, in hundreds, from 100 to 1000. A GPU does a
+    hundred steps in eight milliseconds and then waits for its host, so shorter calls would leave it
+    idle; longer ones would make a user wait after Ctrl-C. A call ends early where a validation is
+    due, and always at an average of the tables.
+
+    >>> steps_per_call = StepsPerCall(validate_every=350)
+    >>> steps_per_call.next(step=300, steps_left=999), steps_per_call.next(step=350, steps_left=999)
     (50, 100)
-    >>> pace.took(100, seconds=0.05)
-    >>> pace.steps(after=700, left=999), pace.steps(after=700, left=20)
+    >>> steps_per_call.measure(100, seconds=0.05)
+    >>> steps_per_call.next(step=700, steps_left=999), steps_per_call.next(step=700, steps_left=20)
     (350, 20)
     """
 
     def __init__(self, *, validate_every: int, sync_every: int | None = None) -> None:
-        """Begins with short calls.
+        """Begins with the shortest calls.
 
         Args:
-            validate_every: steps between two measurements on held-out articles.
-            sync_every: steps between two averages of the tables, if they are averaged.
+            validate_every: steps between two validations.
+            sync_every: steps between two averages of the tables; None if they are not averaged.
         """
         self._validate_every, self._sync_every = validate_every, sync_every or 1
-        self._call = _LEAST
+        self._steps = _MIN_STEPS
 
-    def steps(self, *, after: int, left: int) -> int:
+    def next(self, *, step: int, steps_left: int) -> int:
         """Returns how many steps to do next.
 
-        A call ends with an average, so it ends where one is due.
-
         Args:
-            after: steps of the training that are done.
-            left: to the end of the epoch, or of the training.
+            step: steps done so far.
+            steps_left: steps to the end of the epoch, or of the training.
         """
-        call = max(self._call // self._sync_every, 1) * self._sync_every
-        until_average = call - after % self._sync_every
-        return min(until_average, left, self._validate_every - after % self._validate_every)
+        steps = max(self._steps // self._sync_every, 1) * self._sync_every
+        until_average = steps - step % self._sync_every
+        return min(until_average, steps_left, self._validate_every - step % self._validate_every)
 
-    def took(self, steps: int, *, seconds: float) -> None:
-        """Takes note of how long so many steps took."""
-        hundreds = int(steps / seconds * _SECONDS) // _LEAST * _LEAST
-        self._call = min(max(hundreds, _LEAST), _MOST)
+    def measure(self, steps: int, *, seconds: float) -> None:
+        """Takes the time of a call into account for the next ones."""
+        hundreds = int(steps / seconds * _CALL_SECONDS) // _MIN_STEPS * _MIN_STEPS
+        self._steps = min(max(hundreds, _MIN_STEPS), _MAX_STEPS)

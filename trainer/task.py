@@ -5,8 +5,8 @@
 
 or from Python: `pmc2vec.train(TrainConfig(dataset="dataset", workdir=Path("run")))`.
 
-The workdir is the key to a training: starting again on the same one continues it, and gives the
-vectors that it would have given uninterrupted. On one CPU device equal seeds give equal bits.
+The workdir identifies a training. The same command on the same workdir continues it, and gives the
+vectors that it would have given without the stop. On one CPU device equal seeds give equal bits.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import logging
 import math
 import sys
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,12 +29,19 @@ from pmc2vec.cli.console import clock_time, stderr_console, verbosity
 from pmc2vec.cli.exit_codes import run_program
 from pmc2vec.cli.metrics import serve_metrics
 from pmc2vec.cli.options import options_that, parse
-from pmc2vec.cli.signals import stop_request
+from pmc2vec.cli.signals import StopRequest, stop_request
 from pmc2vec.machine import load_tensorflow
 from pmc2vec.vectors.formats.workdir_files import write_vectors
 from trainer.config import TrainConfig
-from trainer.distribution.devices import Worker, strategy, this_worker
-from trainer.workdir import EXPORTS, PROVENANCE, claim, exported, record_options, write_json
+from trainer.distribution.devices import Worker, distribution_strategy, this_worker
+from trainer.workdir import (
+    EXPORTED_NAMES,
+    PROVENANCE_NAME,
+    is_finished,
+    locked_workdir,
+    record_options,
+    write_json,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -41,34 +49,33 @@ if TYPE_CHECKING:
 
     from trainer.dataset_reader import Dataset
     from trainer.loop import Training
-    from trainer.schedule import Position
+    from trainer.schedule import TrainingPosition
 
 logger = logging.getLogger(__name__)
 
-_DEFAULT = "default"  # What stands in config.json for a rate that was not given.
+_DEFAULT = "default"  # In config.json the value of a rate that was not given.
 _RATES = ("alpha", "min_alpha", "warmup")
 
 
 @dataclass(frozen=True)
 class TrainSummary:
-    """What came out of a training.
+    """The result of a training.
 
     Attributes:
-        workdir: where the files are.
+        workdir: the folder with the files.
         words: in the vocabulary, V.
         vector_size: D.
-        epochs: whole passes over the corpus.
+        epochs: finished passes over the corpus.
         steps: updates of the tables.
-        vectors_step: the one after which the vectors were as they came out; the last one, but for
-            early stopping.
-        trained_words: corpus words seen, before subsampling, all epochs together.
-        seconds: spent in training, over all starts.
-        loss: mean per pair over the last epoch, or what was trained of it.
-        accuracy: share of pairs that beat the noise words, likewise.
-        validation_loss: of the vectors that came out; None without validation records.
+        vectors_step: the step whose vectors are exported; the last one, except with early stopping.
+        trained_words: tokens of the corpus, before subsampling, in all epochs.
+        seconds: of training, over all starts.
+        loss: mean per pair over the last epoch, or over what was trained of it.
+        accuracy: share of pairs whose logit is above those of the negatives, likewise.
+        validation_loss: of the exported vectors; None without validation records.
         validation_accuracy: likewise.
-        word_pairs: for each set of `--evaluate`, by its name: Spearman's correlation of the vectors
-            that came out (None where there is none), pairs covered, pairs in all.
+        word_pairs: for each file of `--evaluate`, by its name: Spearman's correlation of the
+            exported vectors (None where there is none), pairs covered, pairs in all.
     """
 
     workdir: Path
@@ -91,70 +98,82 @@ class TrainSummary:
         return self.trained_words / self.seconds if self.seconds else 0.0
 
 
-def train(config: TrainConfig) -> TrainSummary:
-    """Trains word vectors, or finishes what was begun in the workdir.
+def train(
+    config: TrainConfig, *, stop: AbstractContextManager[StopRequest] | None = None
+) -> TrainSummary:
+    """Trains word vectors, or finishes the training of the workdir.
+
+    Args:
+        config: the options.
+        stop: yields what asks the training to stop after a checkpoint. `pmc2vec train` gives
+            `signals.stop_request()`. By default nothing does: signals stay with the caller.
 
     Raises:
-        UserError: the dataset or the workdir is not what it should be, or the loss diverged.
-        SystemExit: status 143 or 130, after SIGTERM or Ctrl-C and a checkpoint.
+        UserError: the dataset or the workdir cannot be used, or the loss diverged.
+        SystemExit: status 128 plus the signal, after a request to stop and a checkpoint.
     """
     load_tensorflow()
-    from trainer.input_pipeline import open_dataset
+    from trainer.dataset_reader import open_dataset
     from trainer.loop import Training
-    from trainer.tensorboard_logging import shown_facts
+    from trainer.tensorboard_logging import run_description
 
     worker = this_worker()
-    on = stderr_console() if worker.chief else Console(quiet=True)
+    console = stderr_console() if worker.chief else Console(quiet=True)
 
-    # What to train on, and what of the options that decides.
+    # The dataset, and the options that depend on it.
     dataset = open_dataset(config.dataset)
     targets = config.epochs * sum(shard.targets for shard in dataset.shards(0))
-    given, config = config, config.resolved(dataset.manifest.shape.length, targets)
+    given_config, config = config, config.resolved(dataset.manifest.shape.length, targets)
     assert config.workdir is not None
     fixed, free = _options(config, dataset, worker)
-    # More epochs may continue this, and what is planned decides where the rate starts.
-    rates = {name: getattr(given, name) for name in _RATES}
+    # The default of a rate depends on the number of epochs, which may grow. So config.json records
+    # that it is the default, not its value.
+    rates = {name: getattr(given_config, name) for name in _RATES}
     fixed |= {name: _DEFAULT if rate is None else rate for name, rate in rates.items()}
 
-    with contextlib.ExitStack() as held:
-        held.enter_context(serve_metrics(config.metrics_port))
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(serve_metrics(config.metrics_port))
         if worker.chief:
-            held.enter_context(claim(config.workdir))
+            stack.enter_context(locked_workdir(config.workdir))
             record_options(config.workdir, fixed=fixed, free=free)
-        devices = strategy(config.devices)  # May wait for other workers, where no signal is heard.
-        stop = held.enter_context(stop_request())
-        training = Training(config, dataset, devices, stop=stop, on=on, worker=worker)
+        strategy = distribution_strategy(config.devices)
+        # Only now: in a cluster TensorFlow waits for the other workers in C++, where a Python
+        # handler of signals never runs.
+        request = stack.enter_context(stop or contextlib.nullcontext(StopRequest()))
+        training = Training(config, dataset, strategy, stop=request, console=console, worker=worker)
 
-        if not training.finished:
+        # Training.
+        if not training.is_finished:
             if worker.chief:
-                (config.workdir / PROVENANCE).unlink(missing_ok=True)
-            with shown_facts(config, dataset, worker), training.shown():
-                while not training.finished:
+                (config.workdir / PROVENANCE_NAME).unlink(missing_ok=True)
+            with run_description(config, dataset, worker), training.reporting():
+                while not training.is_finished:
                     training.train_epoch()
                     training.validate()
                     training.save()
-                    training.report()
+                    training.report_epoch()
 
-        # What comes out: by the chief, and last of all the file that says it is finished.
-        chosen = training.choose()
-        matrix = training.matrix()
-        summary = _summarize(training, chosen, matrix)
-        step, added = summary.vectors_step, config.add_context
-        if exported(config.workdir, step=step, add_context=added):
+        # The vectors, written by the chief; provenance.json last, which marks the workdir finished.
+        position = training.restore_best()
+        vectors = training.word_vectors()
+        summary = _summarize(training, position, vectors)
+        if is_finished(config.workdir, step=summary.vectors_step, add_context=config.add_context):
             if worker.chief:
                 line = "%s is finished; more --epochs would continue it"
                 logger.info(line, config.workdir, extra={"stage": "train"})
         elif worker.chief:
-            vocabulary = dataset.vocabulary
-            (config.workdir / PROVENANCE).unlink(missing_ok=True)  # Of other vectors.
-            write_vectors(config.workdir, vocabulary.words, vocabulary.counts, matrix)
+            # The old provenance.json describes other vectors.
+            (config.workdir / PROVENANCE_NAME).unlink(missing_ok=True)
+            words, counts = dataset.vocabulary.words, dataset.vocabulary.counts
+            write_vectors(config.workdir, words, counts, vectors)
             fixed |= {name: getattr(config, name) for name in _RATES}
-            write_json(config.workdir / PROVENANCE, _provenance(summary, fixed, free, dataset))
+            provenance = _provenance(summary, fixed, free, dataset)
+            write_json(config.workdir / PROVENANCE_NAME, provenance)
     return summary
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs `pmc2vec train` and returns its exit status; prints what came out."""
+    """Runs `pmc2vec train`, prints the result and returns the exit code."""
     config = parse(
         TrainConfig,
         argv,
@@ -169,21 +188,23 @@ def main(argv: Sequence[str] | None = None) -> int:
         ],
         json_result=True,
     )
-    summary = train(config)
+    summary = train(config, stop=stop_request())
     if this_worker().chief:
         facts = {**asdict(summary), "words_per_second": round(summary.words_per_second)}
-        print(json.dumps(facts, default=str) if verbosity.json else "\n".join(told(summary)))
+        print(
+            json.dumps(facts, default=str) if verbosity.json else "\n".join(summary_lines(summary))
+        )
     return 0
 
 
-def told(summary: TrainSummary) -> list[str]:
-    """Returns the lines that end the program."""
-    count, took = f"{summary.trained_words:,} words", clock_time(summary.seconds)
+def summary_lines(summary: TrainSummary) -> list[str]:
+    """Returns the lines that the program prints at its end."""
+    words, seconds = f"{summary.trained_words:,} words", clock_time(summary.seconds)
     speed = f"{summary.words_per_second:,.0f} words/s"
     epochs = "1 epoch" if summary.epochs == 1 else f"{summary.epochs or 'no whole'} epochs"
-    files = ", ".join(str(summary.workdir / name) for name in EXPORTS[:2])
+    files = ", ".join(str(summary.workdir / name) for name in EXPORTED_NAMES[:2])
     lines = [
-        f"trained {count} in {took}, {speed} ({epochs}, {summary.steps:,} steps)",
+        f"trained {words} in {seconds}, {speed} ({epochs}, {summary.steps:,} steps)",
         f"loss {summary.loss:.4f}, accuracy {summary.accuracy:.3f}",
     ]
     if summary.validation_loss is not None:
@@ -198,60 +219,67 @@ def told(summary: TrainSummary) -> list[str]:
 def _options(
     config: TrainConfig, dataset: Dataset, worker: Worker
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Returns the options on which the vectors depend, and the rest.
+    """Returns the options on which the vectors depend, and the others.
 
-    With them the dataset's digest and, where several processes share it, how many they are.
+    The first have two more entries: the dataset's digest and the number of workers.
     """
-    every = asdict(config)
+    options = asdict(config)
     for name in ("workdir", "init_from"):
-        every[name] = None if every[name] is None else str(every[name])
+        options[name] = None if options[name] is None else str(options[name])
     for name in ("probe_words", "evaluate"):
-        every[name] = list(map(str, every[name]))
+        options[name] = list(map(str, options[name]))
     free = [
         name
         for name in options_that(TrainConfig, "may_change")
         # Averaged tables depend on how many devices train one each.
         if name != "devices" or not config.sync_every
     ]
-    fixed = {name: value for name, value in every.items() if name not in free}
+    fixed = {name: value for name, value in options.items() if name not in free}
     fixed |= {"workers": worker.count, "manifest_sha256": dataset.digest}
-    return fixed, {name: every[name] for name in free}
+    return fixed, {name: options[name] for name in free}
 
 
-def _summarize(training: Training, chosen: Position, matrix: NDArray[np.float32]) -> TrainSummary:
-    """Returns what came out.
+def _summarize(
+    training: Training, exported: TrainingPosition, vectors: NDArray[np.float32]
+) -> TrainSummary:
+    """Returns the result of a training.
 
     Args:
         training: at its end.
-        chosen: where its tables stood that came out.
-        matrix: the vectors, [V, D] float32.
+        exported: the position of the tables that are exported.
+        vectors: [V, D] float32.
     """
-    from trainer.loop import score_facts
-
-    at, dataset = training.position, training.dataset
-    measured = not math.isnan(chosen.validation_loss)
+    position, dataset = training.position, training.dataset
+    has_validation = not math.isnan(exported.validation_loss)
     assert training.config.workdir is not None
     return TrainSummary(
         workdir=training.config.workdir,
         words=len(dataset.vocabulary),
         vector_size=training.config.vector_size,
-        epochs=at.epoch,
-        steps=at.step,
-        vectors_step=chosen.step,
-        trained_words=training.plan.words_after(at.step),
-        seconds=at.seconds,
-        loss=at.loss / max(at.pairs, 1),
-        accuracy=at.hits / max(at.pairs, 1),
-        validation_loss=chosen.validation_loss if measured else None,
-        validation_accuracy=chosen.validation_accuracy if measured else None,
-        word_pairs=score_facts(training.scores(matrix)),
+        epochs=position.epoch,
+        steps=position.step,
+        vectors_step=exported.step,
+        trained_words=training.schedule.words_after(position.step),
+        seconds=position.seconds,
+        loss=position.mean_loss,
+        accuracy=position.accuracy,
+        validation_loss=exported.validation_loss if has_validation else None,
+        validation_accuracy=exported.validation_accuracy if has_validation else None,
+        word_pairs={
+            name: {
+                "spearman": None if math.isnan(score.spearman) else score.spearman,
+                "covered": score.covered,
+                "total": score.total,
+            }
+            for name, score in training.word_pair_scores(vectors).items()
+        },
     )
 
 
 def _provenance(
     summary: TrainSummary, fixed: dict[str, Any], free: dict[str, Any], dataset: Dataset
 ) -> dict[str, Any]:
-    """Returns where the vectors come from and how good they are, for provenance.json."""
+    """Returns the contents of provenance.json: the origin of the vectors and their scores."""
     manifest = dataset.manifest
     counts = ("epochs", "steps", "vectors_step", "trained_words", "seconds")
     scores = ("loss", "accuracy", "validation_loss", "validation_accuracy", "word_pairs")

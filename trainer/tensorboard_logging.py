@@ -1,8 +1,11 @@
-"""What a training tells while it runs: curves and neighbours for TensorBoard, lines on the console.
+"""What TensorBoard shows of a training: curves, neighbours, the corpus and hyper-parameters.
 
-logs/train, logs/validation   loss, accuracy; so that TensorBoard draws both in one chart
-logs/validation               spearman/*
-logs/train                    learning_rate, words_per_second, neighbours (text), norms
+    WORKDIR/                  text: the corpus; see `run_description`
+    WORKDIR/logs/             hyper-parameters, which the HParams dashboard pairs with the curves
+    WORKDIR/logs/train        loss, accuracy, learning_rate, words_per_second, neighbours, norms
+    WORKDIR/logs/validation   loss, accuracy, spearman/*
+
+Curves of one name in train and validation are drawn in one chart.
 """
 
 from __future__ import annotations
@@ -11,6 +14,7 @@ import contextlib
 import logging
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -29,15 +33,15 @@ from pmc2vec.vectors.evaluation import WordPairScore
 from pmc2vec.vectors.keyed_vectors import Vectors
 from trainer.config import TrainConfig
 from trainer.dataset_reader import Dataset
-from trainer.distribution.devices import ALONE, Worker
+from trainer.distribution.devices import SINGLE_WORKER, Worker
 
 logger = logging.getLogger(__name__)
 
-FAVOURITES = (
+PREFERRED_PROBE_WORDS = (
     "melanoma", "brca1", "insulin", "fever", "mitochondria", "hypertension", "antibiotics", "mice",
 )  # fmt: skip
-PROBES = 8
-SHOWN = 5  # neighbours of a probe word
+PROBE_WORD_COUNT = 8
+NEIGHBOUR_COUNT = 5  # Of each probe word.
 
 _DESCRIPTIONS = {
     "loss": "Of the objective, mean per pair.",
@@ -47,51 +51,42 @@ _DESCRIPTIONS = {
 }
 
 Neighbours = dict[str, list[tuple[str, float]]]
-Scores = Mapping[str, WordPairScore]
+"""Words and cosines by probe word, nearest first."""
+
+WordPairScores = Mapping[str, WordPairScore]
+"""The scores of files of word pairs, by their names."""
 
 
-def probe_words(vocabulary: Vocabulary) -> tuple[str, ...]:
-    """Returns words to watch: the favourites, then the most frequent words with a meaning.
-
-    Words of six letters or more that make up less than a thousandth of the tokens have one, mostly;
-    where there are none, the most frequent words.
-    """
-    limit = vocabulary.tokens / 1000
-    content = (
-        word
-        for word, count in zip(vocabulary.words, vocabulary.counts, strict=True)
-        if count < limit and len(word) > 5 and word.isalpha()
-    )
-    known = [word for word in FAVOURITES if word in vocabulary.ids]
-    wanted = dict.fromkeys(known)
-    for word in (*_first(content, PROBES), *vocabulary.words[:PROBES]):
-        if len(wanted) < PROBES:
-            wanted[word] = None
-    return tuple(wanted)
+# --- curves and neighbours ---------------------------------------------------------------------
 
 
-def open_monitor(
+def open_tensorboard_logger(
     folder: str | None,
-    wanted: Sequence[str],
+    requested_probe_words: Sequence[str],
     vocabulary: Vocabulary,
-    tell: Callable[[str], None],
-) -> Monitor:
-    """Returns a monitor of some words, or of a choice where none of them is known.
+    warn: Callable[[str], None],
+) -> TensorBoardLogger:
+    """Returns a logger with probe words that are in the vocabulary.
 
     Args:
-        folder: for TensorBoard's files; None for no files.
-        wanted: words whose neighbours to tell.
+        folder: of TensorBoard's files; None to write none.
+        requested_probe_words: where none of them is in the vocabulary, some are chosen.
         vocabulary: of the dataset.
-        tell: shows a line to the user.
+        warn: shows a line to the user.
 
     Raises:
         UserError: the folder cannot be written.
     """
-    if unknown := [word for word in wanted if word not in vocabulary.ids]:
-        tell(f"not in the vocabulary, so not probed: {' '.join(unknown)}")
-    known = [word for word in wanted if word in vocabulary.ids]
+    unknown = [word for word in requested_probe_words if word not in vocabulary.ids]
+    if unknown:
+        warn(f"not in the vocabulary, so not probed: {' '.join(unknown)}")
+    probe_words = [word for word in requested_probe_words if word in vocabulary.ids]
     try:
-        return Monitor(folder, probes=known or probe_words(vocabulary), words=vocabulary.words)
+        return TensorBoardLogger(
+            folder,
+            probe_words=probe_words or choose_probe_words(vocabulary),
+            words=vocabulary.words,
+        )
     except tf.errors.OpError as error:
         reason = str(error).partition("}} ")[2].partition("\n")[0]
         raise UserError(
@@ -99,18 +94,20 @@ def open_monitor(
         ) from error
 
 
-class Monitor:
-    """Writes to TensorBoard's files and to the console."""
+class TensorBoardLogger:
+    """Writes TensorBoard's event files of one training."""
 
-    def __init__(self, folder: str | None, *, probes: Sequence[str], words: Sequence[str]) -> None:
+    def __init__(
+        self, folder: str | None, *, probe_words: Sequence[str], words: Sequence[str]
+    ) -> None:
         """Opens the files.
 
         Args:
-            folder: for TensorBoard's files; any path that TensorFlow can write. None for no files.
-            probes: words whose neighbours to tell.
+            folder: any path that TensorFlow can write; None to write no files.
+            probe_words: words whose neighbours are written.
             words: V words.
         """
-        self._probes, self._words = probes, words
+        self._probe_words, self._words = probe_words, words
         self._writers = {
             split: tf.summary.create_file_writer(f"{folder.rstrip('/')}/{split}")
             if folder is not None
@@ -118,16 +115,16 @@ class Monitor:
             for split in (TRAIN, VALIDATION)
         }
 
-    def scalars(self, split: str, step: int, **values: float) -> None:
-        """Adds a point to each named curve of a split, and tells `figures` of it."""
+    def log_scalars(self, split: str, step: int, **values: float) -> None:
+        """Adds a point to each named curve of a split, and to the metrics of Prometheus."""
         progress_metrics.set(**{f"{split}_{name}": float(value) for name, value in values.items()})
-        with self._writing(split, step):
+        with self._writer_at_step(split, step):
             for name, value in values.items():
                 tf.summary.scalar(name, value, description=_DESCRIPTIONS[name])
 
-    def agreement(self, step: int, scores: Scores) -> None:
-        """Adds a point to the curve of each set of word pairs that has a correlation."""
-        with self._writing(VALIDATION, step):
+    def log_word_pair_scores(self, step: int, scores: WordPairScores) -> None:
+        """Adds a point to the curve of each file of word pairs that has a correlation."""
+        with self._writer_at_step(VALIDATION, step):
             for name, score in scores.items():
                 if not math.isnan(score.spearman):
                     tf.summary.scalar(
@@ -137,135 +134,162 @@ class Monitor:
                         f"{score.covered:,} of {score.total:,} pairs known.",
                     )
 
-    def neighbours(self, step: int, matrix: NDArray[np.float32]) -> Neighbours:
-        """Returns the neighbours of the probe words, and adds them as a table.
+    def log_neighbours(self, step: int, vectors: NDArray[np.float32]) -> Neighbours:
+        """Adds a table of the neighbours of the probe words, and returns them.
 
         Args:
-            step: of all.
-            matrix: [V, D] float32.
+            step: of the training.
+            vectors: [V, D] float32.
         """
-        vectors = Vectors(self._words, matrix)
-        found = {probe: vectors.most_similar(probe, topn=SHOWN) for probe in self._probes}
-        with self._writing(TRAIN, step):
-            tf.summary.text("neighbours", markdown(found), description="Nearest words by cosine.")
-        return found
+        word_vectors = Vectors(self._words, vectors)
+        neighbours = {
+            word: word_vectors.most_similar(word, topn=NEIGHBOUR_COUNT)
+            for word in self._probe_words
+        }
+        with self._writer_at_step(TRAIN, step):
+            table = neighbour_table(neighbours)
+            tf.summary.text("neighbours", table, description="Nearest words by cosine.")
+        return neighbours
 
-    def norms(self, step: int, matrix: NDArray[np.float32]) -> None:
-        """Adds a histogram of the lengths of the vectors.
-
-        Args:
-            step: of all.
-            matrix: [V, D] float32.
-        """
-        lengths = np.sqrt(np.einsum("ij,ij->i", matrix, matrix))
-        with self._writing(TRAIN, step):
-            tf.summary.histogram("norms", lengths, description="Lengths of the word vectors.")
+    def log_norms(self, step: int, vectors: NDArray[np.float32]) -> None:
+        """Adds a histogram of the lengths of the vectors, [V, D] float32."""
+        norms = np.sqrt(np.einsum("ij,ij->i", vectors, vectors))
+        with self._writer_at_step(TRAIN, step):
+            tf.summary.histogram("norms", norms, description="Lengths of the word vectors.")
 
     @contextlib.contextmanager
-    def _writing(self, split: str, step: int) -> Iterator[None]:
-        # TensorFlow asks the first device whether to write at all, and a GPU is busy.
+    def _writer_at_step(self, split: str, step: int) -> Iterator[None]:
+        # Without tf.device, TensorFlow evaluates on the GPU whether to write, and waits for it.
         with self._writers[split].as_default(step), tf.device("CPU"):
             yield
 
     def close(self) -> None:
-        """Writes what is still held back."""
+        """Writes what is buffered, and closes the files."""
         for writer in self._writers.values():
             writer.close()
 
 
-def markdown(neighbours: Neighbours) -> str:
-    """Returns a table in Markdown.
+def choose_probe_words(vocabulary: Vocabulary) -> tuple[str, ...]:
+    """Returns probe words: preferred ones, then the most frequent content words.
 
-    >>> print(markdown({"cat": [("lion", 0.953), ("car", 0.1)]}))
+    Most words of six letters or more that make up less than a thousandth of the tokens are content
+    words. Where there are too few, the most frequent words follow.
+    """
+    max_count = vocabulary.tokens / 1000
+    content_words = (
+        word
+        for word, count in zip(vocabulary.words, vocabulary.counts, strict=True)
+        if count < max_count and len(word) > 5 and word.isalpha()
+    )
+    probe_words = dict.fromkeys(word for word in PREFERRED_PROBE_WORDS if word in vocabulary.ids)
+    for word in (*islice(content_words, PROBE_WORD_COUNT), *vocabulary.words[:PROBE_WORD_COUNT]):
+        if len(probe_words) < PROBE_WORD_COUNT:
+            probe_words[word] = None
+    return tuple(probe_words)
+
+
+def neighbour_table(neighbours: Neighbours) -> str:
+    """Returns neighbours as a Markdown table.
+
+    >>> print(neighbour_table({"cat": [("lion", 0.953), ("car", 0.1)]}))
     | word | neighbours |
     |---|---|
     | cat | lion 0.95, car 0.10 |
     """
-    rows = (f"| {word} | {_listed(found)} |" for word, found in neighbours.items())
+    rows = (f"| {word} | {_neighbour_list(nearest)} |" for word, nearest in neighbours.items())
     return "\n".join(("| word | neighbours |", "|---|---|", *rows))
 
 
 def log_neighbours(neighbours: Neighbours) -> None:
     """Logs a line for each probe word."""
     width = max(map(len, neighbours), default=0)
-    for word, found in neighbours.items():
-        logger.info("  %s  %s", f"{word:{width}}", _listed(found))
+    for word, nearest in neighbours.items():
+        logger.info("  %s  %s", f"{word:{width}}", _neighbour_list(nearest))
 
 
-def _listed(found: Sequence[tuple[str, float]]) -> str:
-    return ", ".join(f"{word} {cosine:.2f}" for word, cosine in found)
+def _neighbour_list(nearest: Sequence[tuple[str, float]]) -> str:
+    return ", ".join(f"{word} {cosine:.2f}" for word, cosine in nearest)
 
 
-def _first(words: Any, count: int) -> list[str]:
-    return [word for word, _ in zip(words, range(count), strict=False)]
+# --- points of the training curves -------------------------------------------------------------
 
 
-class Point(NamedTuple):
-    """What some steps came to.
+class CurvePoint(NamedTuple):
+    """The means over some steps.
 
     Attributes:
-        first: steps of the training before them.
+        previous_step: the step before the first of them.
         step: the last of them.
-        loss: mean over their pairs.
-        accuracy: share of the pairs whose logit beats those of `negative` noise words.
-        seconds: that they took.
+        loss: mean per pair.
+        accuracy: share of the pairs whose logit is above those of `negative` negatives.
+        seconds: the time they took.
     """
 
-    first: int
+    previous_step: int
     step: int
     loss: float
     accuracy: float
     seconds: float
 
 
-class Curve:
-    """Steps in the order of the training, from which a point comes now and then.
+class TrainingCurve:
+    """Collects the totals of steps into points at multiples of `every` steps.
 
-    >>> curve = Curve(every=2, step=5)
-    >>> curve.add(np.array([[3.0, 2, 1], [4.0, 2, 0], [4.0, 2, 1]]), seconds=6)
-    [Point(first=5, step=6, loss=1.5, accuracy=0.5, seconds=2.0), \
-Point(first=6, step=8, loss=2.0, accuracy=0.25, seconds=4.0)]
+    A call of the step returns the totals of many steps. It does not end at a point: calls that
+    ended at every point would leave a GPU idle most of the time.
+
+    >>> curve = TrainingCurve(every=2, step=5)
+    >>> first, second = curve.add(np.array([[3.0, 2, 1], [4.0, 2, 0], [4.0, 2, 1]]), seconds=6)
+    >>> first
+    CurvePoint(previous_step=5, step=6, loss=1.5, accuracy=0.5, seconds=2.0)
+    >>> second
+    CurvePoint(previous_step=6, step=8, loss=2.0, accuracy=0.25, seconds=4.0)
     """
 
     def __init__(self, *, every: int, step: int) -> None:
         """Begins after a step.
 
         Args:
-            every: steps between two points; they lie at multiples of it.
-            step: how many are done.
+            every: steps between two points.
+            step: steps done so far.
         """
         self._every = every
-        self._first = self._step = step
+        self._previous_step = self._step = step
         self._totals, self._seconds = np.zeros(3), 0.0
 
-    def add(self, totals: NDArray[np.float64], seconds: float) -> list[Point]:
+    def add(self, totals: NDArray[np.float64], seconds: float) -> list[CurvePoint]:
         """Adds steps and returns the points that they complete.
 
         Args:
             totals: [n, 3], loss, pairs and hits of each step.
-            seconds: that they took together; each is taken to have lasted as long as the others.
+            seconds: the time of all of them; each step is assumed to take the same.
         """
-        points, each = [], seconds / max(len(totals), 1)
+        points, step_seconds = [], seconds / max(len(totals), 1)
         while len(totals):
             count = min(len(totals), self._every - self._step % self._every)
             self._totals += totals[:count].sum(0)
-            self._seconds += count * each
+            self._seconds += count * step_seconds
             self._step += count
             totals = totals[count:]
             if self._step % self._every == 0:
-                points.append(self._point())
+                points.append(self._complete_point())
         return points
 
-    def _point(self) -> Point:
-        (loss, pairs, hits), took = self._totals.tolist(), self._seconds
-        point = Point(self._first, self._step, loss / max(pairs, 1), hits / max(pairs, 1), took)
-        self._first, self._totals, self._seconds = self._step, np.zeros(3), 0.0
+    def _complete_point(self) -> CurvePoint:
+        loss, pairs, hits = self._totals.tolist()
+        pairs = max(pairs, 1)
+        point = CurvePoint(
+            self._previous_step, self._step, loss / pairs, hits / pairs, self._seconds
+        )
+        self._previous_step, self._totals, self._seconds = self._step, np.zeros(3), 0.0
         return point
 
 
-CORPUS, SESSION = ".corpus", ".hyperparameters"  # ends of the event files' names
+# --- the corpus and the hyper-parameters -------------------------------------------------------
 
-_MOST_FREQUENT = 20
+CORPUS_SUFFIX, SESSION_SUFFIX = ".corpus", ".hyperparameters"  # Of the event files' names.
+
+_FREQUENT_WORDS = 20  # That are listed.
 
 # The trainer knows the options of a build by the manifest only, not by their dataclass.
 _BUILD_HYPERPARAMETERS = (
@@ -274,67 +298,19 @@ _BUILD_HYPERPARAMETERS = (
 )  # fmt: skip
 
 
-def hyperparameters(config: TrainConfig, manifest: Manifest) -> dict[str, bool | float | str]:
-    """Returns what two runs may differ in: options of the training and of the build, and sizes."""
-    trained = {name: getattr(config, name) for name in options_that(TrainConfig, "hyperparameter")}
-    built = {name: manifest.config.get(name) for name in _BUILD_HYPERPARAMETERS}
-    sizes = {"words": manifest.vocabulary.size, "tokens": manifest.vocabulary.tokens}
-    found: dict[str, bool | float | str] = {}
-    for name, value in {**built, **sizes, **trained}.items():
-        if isinstance(value, list | tuple):
-            found[name] = " ".join(map(str, value))
-        elif value is not None:
-            found[name] = value if isinstance(value, bool | int | float) else str(value)
-    return {name: value for name, value in found.items() if value != ""}
-
-
-def corpus_tables(manifest: Manifest, words: Sequence[str]) -> dict[str, str]:
-    """Returns Markdown tables by name: what was read, kept and counted.
-
-    Args:
-        manifest: of the dataset.
-        words: the vocabulary, most frequent first.
-    """
-    file = manifest.vocabulary
-    vocabulary = {
-        "words": file.size,
-        "their tokens": file.tokens,
-        "words left out": file.dropped_words,
-        "their tokens, left out": file.dropped_tokens,
-        "most frequent": " ".join(words[:_MOST_FREQUENT]),
-    }
-    in_order = sorted(manifest.funnel, key=lambda name: (name != "read", ":" not in name))
-    funnel = {name.replace(":", ", ").replace("_", " "): manifest.funnel[name] for name in in_order}
-    return {
-        "funnel": table(funnel, ("articles", "count")),
-        "licences": table(manifest.licences, ("licence", "articles")),
-        "vocabulary": table(vocabulary, ("vocabulary", "")),
-        "options": table(manifest.config, ("pmc2vec build", "")),
-    }
-
-
-def table(rows: Mapping[str, Any], heads: tuple[str, str]) -> str:
-    r"""Returns a Markdown table of two columns.
-
-    >>> print(table({"read": 4019, "a|b": ["x", "y"]}, ("articles", "count")))
-    | articles | count |
-    |---|---|
-    | read | 4,019 |
-    | a\|b | x, y |
-    """
-    lines = [heads, *((name, _told(value)) for name, value in rows.items())]
-    head, *rest = (f"| {_cell(name)} | {_cell(value)} |" for name, value in lines)
-    return "\n".join((head, "|---|---|", *rest))
-
-
 @contextlib.contextmanager
-def shown_facts(config: TrainConfig, dataset: Dataset, worker: Worker = ALONE) -> Iterator[None]:
-    """Tells TensorBoard of the corpus and the hyper-parameters, and how the work inside ends.
+def run_description(
+    config: TrainConfig, dataset: Dataset, worker: Worker = SINGLE_WORKER
+) -> Iterator[None]:
+    """Writes the corpus, the hyper-parameters, and how the work inside ends.
+
+    Each is in an event file of its own, which is written anew at every start. The one in the
+    workdir also makes TensorBoard list the workdir as a run, and so find its projector.
 
     Args:
         config: the options, resolved.
-        dataset: what is trained on.
-        worker: who trains; only the chief tells.
+        dataset: the training data.
+        worker: only the chief writes.
     """
     if not worker.chief:
         yield
@@ -343,61 +319,119 @@ def shown_facts(config: TrainConfig, dataset: Dataset, worker: Worker = ALONE) -
     manifest = dataset.manifest
     write_corpus(str(config.workdir), corpus_tables(manifest, dataset.vocabulary.words))
     name = "/".join(Path(config.workdir or "").resolve().parts[-2:])
-    with session(config.log_dir, hyperparameters(config, manifest), name=name):
+    with hparams_session(config.log_dir, hyperparameters(config, manifest), name=name):
         yield
 
 
+def hyperparameters(config: TrainConfig, manifest: Manifest) -> dict[str, bool | float | str]:
+    """Returns the options of the training and of the build that change vectors, and sizes."""
+    training_options = {
+        name: getattr(config, name) for name in options_that(TrainConfig, "hyperparameter")
+    }
+    build_options = {name: manifest.config.get(name) for name in _BUILD_HYPERPARAMETERS}
+    sizes = {"words": manifest.vocabulary.size, "tokens": manifest.vocabulary.tokens}
+    values: dict[str, bool | float | str] = {}
+    for name, value in {**build_options, **sizes, **training_options}.items():
+        if isinstance(value, list | tuple):
+            values[name] = " ".join(map(str, value))
+        elif value is not None:
+            values[name] = value if isinstance(value, bool | int | float) else str(value)
+    return {name: value for name, value in values.items() if value != ""}
+
+
+def corpus_tables(manifest: Manifest, words: Sequence[str]) -> dict[str, str]:
+    """Returns Markdown tables by name: the funnel, licences, the vocabulary and build options.
+
+    Args:
+        manifest: of the dataset.
+        words: the vocabulary, most frequent first.
+    """
+    vocabulary = {
+        "words": manifest.vocabulary.size,
+        "their tokens": manifest.vocabulary.tokens,
+        "words left out": manifest.vocabulary.dropped_words,
+        "their tokens, left out": manifest.vocabulary.dropped_tokens,
+        "most frequent": " ".join(words[:_FREQUENT_WORDS]),
+    }
+    funnel_order = sorted(manifest.funnel, key=lambda name: (name != "read", ":" not in name))
+    funnel = {
+        name.replace(":", ", ").replace("_", " "): manifest.funnel[name] for name in funnel_order
+    }
+    return {
+        "funnel": markdown_table(funnel, ("articles", "count")),
+        "licences": markdown_table(manifest.licences, ("licence", "articles")),
+        "vocabulary": markdown_table(vocabulary, ("vocabulary", "")),
+        "options": markdown_table(manifest.config, ("pmc2vec build", "")),
+    }
+
+
+def markdown_table(rows: Mapping[str, Any], header: tuple[str, str]) -> str:
+    r"""Returns a Markdown table of two columns.
+
+    >>> print(markdown_table({"read": 4019, "a|b": ["x", "y"]}, ("articles", "count")))
+    | articles | count |
+    |---|---|
+    | read | 4,019 |
+    | a\|b | x, y |
+    """
+    cells = [header, *((name, _format_value(value)) for name, value in rows.items())]
+    head, *lines = (f"| {_escape_cell(name)} | {_escape_cell(value)} |" for name, value in cells)
+    return "\n".join((head, "|---|---|", *lines))
+
+
 def write_corpus(folder: str, tables: Mapping[str, str]) -> None:
-    """Writes the tables as texts for TensorBoard.
+    """Writes tables as texts for TensorBoard.
 
     Args:
         folder: the workdir.
         tables: Markdown by name.
     """
-    with contextlib.closing(_writer(folder, CORPUS)) as writer, writer.as_default(0):
+    with contextlib.closing(_only_writer(folder, CORPUS_SUFFIX)) as writer, writer.as_default(0):
         for name, text in tables.items():
             tf.summary.text(f"corpus/{name}", text, description="From the dataset's manifest.json.")
 
 
 @contextlib.contextmanager
-def session(folder: str, values: Mapping[str, bool | float | str], *, name: str) -> Iterator[None]:
-    """Writes the hyper-parameters, and how the work inside ended.
+def hparams_session(
+    folder: str, values: Mapping[str, bool | float | str], *, name: str
+) -> Iterator[None]:
+    """Writes hyper-parameters, and how the work inside ended.
 
     Args:
-        folder: for logs; the curves are in folders below it.
+        folder: of logs; the curves are in folders below it.
         values: by name.
-        name: of the run in the dashboard. Runs of one name are averaged.
+        name: of the run in the dashboard, which averages runs of one name.
     """
-    with contextlib.closing(_writer(folder, SESSION)) as writer, writer.as_default(0):
-        # Its documented name is `api.hparams`; but `api` loads Keras, which takes two seconds.
+    with contextlib.closing(_only_writer(folder, SESSION_SUFFIX)) as writer, writer.as_default(0):
+        # The documented name is `api.hparams`. But `api` imports Keras, which takes two seconds.
         summary_v2.hparams(dict(values), trial_id=name)
         writer.flush()
         status = api_pb2.STATUS_FAILURE
         try:
             yield
             status = api_pb2.STATUS_SUCCESS
-        except SystemExit:  # Asked to stop, to be continued.
+        except SystemExit:  # A signal asked to stop; the training can be continued.
             status = api_pb2.STATUS_UNKNOWN
             raise
         finally:
-            ended = summary.session_end_pb(status).SerializeToString()
-            tf.summary.experimental.write_raw_pb(ended, step=0)
+            session_end = summary.session_end_pb(status).SerializeToString()
+            tf.summary.experimental.write_raw_pb(session_end, step=0)
 
 
-def _writer(folder: str, suffix: str) -> Any:
-    """Returns a writer of the only event file with this suffix in a folder."""
-    for earlier in tf.io.gfile.glob(f"{folder.rstrip('/')}/*.tfevents.*{suffix}"):
-        tf.io.gfile.remove(earlier)
+def _only_writer(folder: str, suffix: str) -> Any:
+    """Returns a writer, after it has removed the event files of earlier starts."""
+    for path in tf.io.gfile.glob(f"{folder.rstrip('/')}/*.tfevents.*{suffix}"):
+        tf.io.gfile.remove(path)
     return tf.summary.create_file_writer(folder, filename_suffix=suffix)
 
 
-def _told(value: object) -> str:
+def _format_value(value: object) -> str:
     if isinstance(value, list | tuple):
-        return ", ".join(map(_told, value)) or "none"
+        return ", ".join(map(_format_value, value)) or "none"
     if isinstance(value, int) and not isinstance(value, bool):
         return f"{value:,}"
     return "none" if value is None else str(value)
 
 
-def _cell(text: str) -> str:
+def _escape_cell(text: str) -> str:
     return text.replace("|", "\\|").replace("\n", " ")

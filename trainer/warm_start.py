@@ -1,75 +1,82 @@
-"""`--init_from`: a training that starts from the rows of an earlier one.
+"""`--init_from`: a training that starts from the tables of an earlier one.
 
-Rows are mapped by word: those of a word that both vocabularies hold come from the earlier
-checkpoint, with both tables and with what the optimizer remembers of them; the others start as
-they always do. The accumulators must come along: a word that was trained long has a large one, and
-so moves little and keeps its neighbours, while a new word starts with a full learning rate. With
-fresh accumulators the first steps would throw the old words about, as in gensim, where
-`build_vocab(update=True)` gives old and new words the same rate.
+Rows are matched by name: a row of the new tables that the earlier training had too gets its values,
+in both tables and in the slots of the optimizer; the others start as they always do. The context
+table has a row for each word; `InputRows.names` names the rows of the target table.
+
+Adagrad's accumulators must be copied too. A word that was trained long has a large accumulator, so
+it moves little and keeps its neighbours, while a new word starts with the full learning rate. With
+new accumulators the first steps would move the old words far. (gensim's
+`build_vocab(update=True)` does so: it gives old and new words the same rate.)
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
 
 from pmc2vec.cli.options import options_that
 from pmc2vec.errors import UserError
 from pmc2vec.vectors.formats.workdir_files import METADATA_TSV, read_metadata
-from trainer.checkpoints import BEST
+from trainer.checkpoints import BEST_NAME
 from trainer.config import TrainConfig
 from trainer.distribution.replicas import Replicas
-from trainer.workdir import CHECKPOINTS, CONFIG, PROVENANCE
+from trainer.workdir import CHECKPOINTS_NAME, CONFIG_NAME, PROVENANCE_NAME
 
-_VALUE = "/.ATTRIBUTES/VARIABLE_VALUE"
+_VALUE_SUFFIX = "/.ATTRIBUTES/VARIABLE_VALUE"
+"""What tf.train.Checkpoint appends to the path of a variable."""
 
 
 @dataclass(frozen=True, eq=False)
-class Earlier:
-    """A finished training to start from.
+class FinishedTraining:
+    """A training to start from.
 
     Attributes:
         words: its vocabulary, V words.
-        checkpoint: the one that its vectors are from.
+        checkpoint: the path of the checkpoint that its vectors are from.
     """
 
     words: Sequence[str]
     checkpoint: str
 
 
-def start_from(folder: Path, config: TrainConfig, replicas: Replicas, words: Sequence[str]) -> str:
-    """Sets the rows of the words that a workdir knows, and returns a line that counts them.
+def warm_start(folder: Path, config: TrainConfig, replicas: Replicas, words: Sequence[str]) -> str:
+    """Copies the rows of the words that a workdir has, and returns a line that counts them.
 
     Args:
-        folder: the workdir.
-        config: of the training that is to start from it.
-        replicas: its model, which was just made.
+        folder: the workdir of the earlier training.
+        config: of the new training.
+        replicas: its model, just made.
         words: its vocabulary.
 
     Raises:
-        UserError: as `open_earlier` and `carry_over`.
+        UserError: as `open_finished_training` and `copy_rows`.
     """
-    known = carry_over(open_earlier(folder, config), replicas, words)
-    return f"{known:,} words start from their vectors in {folder}, {len(words) - known:,} are new"
+    earlier = open_finished_training(folder, config)
+    copy_rows(earlier, replicas, words)
+    count = len({*earlier.words} & {*words})
+    return f"{count:,} words start from their vectors in {folder}, {len(words) - count:,} are new"
 
 
-def open_earlier(folder: Path, config: TrainConfig) -> Earlier:
+def open_finished_training(folder: Path, config: TrainConfig) -> FinishedTraining:
     """Returns the finished training in a workdir.
 
     Args:
         folder: the workdir.
-        config: of the training that is to start from it.
+        config: of the training that starts from it.
 
     Raises:
-        UserError: it is not finished, or was trained with other options that matter.
+        UserError: it is not finished, its options do not fit, or its checkpoint is missing.
     """
-    recorded, provenance = _json(folder / CONFIG), _json(folder / PROVENANCE)
+    recorded, provenance = _read_json(folder / CONFIG_NAME), _read_json(folder / PROVENANCE_NAME)
+    # Where one of these differs, the tables of one training mean nothing to the other.
     same = options_that(TrainConfig, "same_for_warm_start")
     differing = [name for name in same if recorded.get(name) != getattr(config, name)]
     if differing:
@@ -81,66 +88,90 @@ def open_earlier(folder: Path, config: TrainConfig) -> Earlier:
             "or start from another workdir"
         )
     step = provenance["trained"]["vectors_step"]
-    for place in (str(folder / CHECKPOINTS), recorded["checkpoint_dir"]):
-        for path in (f"{place}/ckpt-{step}", f"{place}/{BEST}/ckpt-{step}"):
+    # The workdir may have been moved since, with its checkpoints or without.
+    for checkpoint_dir in (str(folder / CHECKPOINTS_NAME), recorded["checkpoint_dir"]):
+        for path in (f"{checkpoint_dir}/ckpt-{step}", f"{checkpoint_dir}/{BEST_NAME}/ckpt-{step}"):
             if tf.io.gfile.exists(f"{path}.index"):
-                return Earlier(read_metadata(folder / METADATA_TSV)[0], path)
+                return FinishedTraining(read_metadata(folder / METADATA_TSV)[0], path)
     raise UserError(
         f"--init_from {folder}: the checkpoint of step {step:,} is not in "
         f"{recorded['checkpoint_dir']}; copy it back, or start from another workdir"
     )
 
 
-def carry_over(earlier: Earlier, replicas: Replicas, words: Sequence[str]) -> int:
-    """Sets the rows of the words that were known before; returns how many they are.
+def copy_rows(earlier: FinishedTraining, replicas: Replicas, words: Sequence[str]) -> None:
+    """Sets the rows of tables and slots that an earlier training has too.
 
     Args:
-        earlier: where they come from.
+        earlier: where the rows come from.
         replicas: a model that was just made.
         words: its vocabulary.
 
     Raises:
-        UserError: the checkpoint cannot be read, or does not fit the words.
+        UserError: the checkpoint cannot be read, or has not a row for each name.
     """
-    before = {word: at for at, word in enumerate(earlier.words)}
-    kept = [(at, before[word]) for at, word in enumerate(words) if word in before]
-    new, old = np.array(kept, np.int64).reshape(-1, 2).T
     try:
         reader = tf.train.load_checkpoint(earlier.checkpoint)
-        for name, variable in _variables(replicas).items():
-            found = reader.get_tensor(name + _VALUE)
-            if found.shape[:1] != (len(earlier.words),):
+        for path, variable, shared in _row_variables(replicas, earlier.words, words):
+            earlier_values = reader.get_tensor(path + _VALUE_SUFFIX)
+            if earlier_values.shape[:1] != (shared.earlier_count,):
                 raise UserError(
-                    f"{earlier.checkpoint}: {name} has {len(found):,} rows, but the workdir's "
-                    f"{METADATA_TSV} {len(earlier.words):,} words; start from another workdir"
+                    f"{earlier.checkpoint}: {path} has {len(earlier_values):,} rows, but the "
+                    f"workdir's {METADATA_TSV} {len(earlier.words):,} words; start from another "
+                    "workdir"
                 )
             values = variable.numpy()
-            values[new] = found[old]
-            del found
+            values[shared.rows] = earlier_values[shared.earlier_rows]
+            del earlier_values  # A gigabyte or two, before the assignment makes another copy.
             replicas.assign(variable, values)
     except (tf.errors.OpError, LookupError, RuntimeError, ValueError) as error:
         reason = str(error).strip().partition("\n")[0]
         raise UserError(
             f"{earlier.checkpoint}: cannot be read ({reason}); start from another workdir"
         ) from error
-    return len(kept)
 
 
-def _variables(replicas: Replicas) -> Mapping[str, tf.Variable]:
-    """Returns the variables that have a row for each word, by their names in a checkpoint."""
-    model = replicas.model
-    tables = {"model/target": model.target}
+class _SharedRows(NamedTuple):
+    """The rows that two tables both have, by their names.
+
+    Attributes:
+        earlier_count: rows of the earlier table.
+        earlier_rows: [n] int64.
+        rows: [n] int64, the same in the new table.
+    """
+
+    earlier_count: int
+    earlier_rows: NDArray[np.int64]
+    rows: NDArray[np.int64]
+
+
+def _shared_rows(earlier_names: Sequence[str], names: Sequence[str]) -> _SharedRows:
+    """Returns the rows whose names occur in both."""
+    earlier_index = {name: row for row, name in enumerate(earlier_names)}
+    shared = [(earlier_index[n], row) for row, n in enumerate(names) if n in earlier_index]
+    earlier_rows, rows = np.array(shared, np.int64).reshape(-1, 2).T
+    return _SharedRows(len(earlier_names), earlier_rows, rows)
+
+
+def _row_variables(
+    replicas: Replicas, earlier_words: Sequence[str], words: Sequence[str]
+) -> Iterator[tuple[str, tf.Variable, _SharedRows]]:
+    """Yields tables and slots: the path in a checkpoint, the variable, and the rows to copy."""
+    model, (target_slots, context_slots) = replicas.model, replicas.slots
+    inputs = _shared_rows(model.input_rows.names(earlier_words), model.input_rows.names(words))
+    yield "model/target", model.target, inputs
+    for number, slot in enumerate(target_slots):
+        yield f"slots/target/{number}", slot, inputs
     if not model.tied:
-        tables["model/context"] = model.context
-    slots = zip(("target", "context"), replicas.slots, strict=True)
-    return tables | {
-        f"slots/{table}/{number}": slot for table, kept in slots for number, slot in enumerate(kept)
-    }
+        outputs = _shared_rows(earlier_words, words)
+        yield "model/context", model.context, outputs
+        for number, slot in enumerate(context_slots):
+            yield f"slots/context/{number}", slot, outputs
 
 
-def _json(path: Path) -> dict[str, Any]:
+def _read_json(path: Path) -> dict[str, Any]:
     try:
-        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        value: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise UserError(
             f"--init_from {path.parent}: no {path.name}, so there is no finished training; "
@@ -148,4 +179,4 @@ def _json(path: Path) -> dict[str, Any]:
         ) from error
     except (OSError, ValueError) as error:
         raise UserError(f"{path}: cannot be read ({error}); give another --init_from") from error
-    return found
+    return value

@@ -1,7 +1,8 @@
-"""The workdir: whose configuration it is, who is training in it, and what came out.
+"""The workdir of a training: its options, its lock, and whether it is finished.
 
-config.json is written before the first step and says what the vectors depend on; a workdir is only
-ever continued with the same. provenance.json is written last: with it the training is finished.
+config.json is written before the first step. It holds the options on which the vectors depend, and
+a workdir is continued with the same ones only. provenance.json is written last: a workdir with it
+is finished.
 """
 
 from __future__ import annotations
@@ -13,32 +14,33 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from pmc2vec.dataset import manifest as manifests
+from pmc2vec.dataset.manifest import MANIFEST_NAME
 from pmc2vec.errors import UserError
 from pmc2vec.storage.local_files import atomic_local_file
 from pmc2vec.vectors.formats.workdir_files import METADATA_TSV, PROJECTOR_CONFIG, VECTORS_TSV
 
-CONFIG = "config.json"
-PROVENANCE = "provenance.json"
-LOCK = ".lock"
-CHECKPOINTS = "checkpoints"
+CONFIG_NAME = "config.json"
+PROVENANCE_NAME = "provenance.json"
+CHECKPOINTS_NAME = "checkpoints"
+_LOCK_NAME = ".lock"
 
-FORMAT = "pmc2vec training"
-VERSION = 1
+_CONFIG_FORMAT = "pmc2vec training"
+_CONFIG_VERSION = 1
 
-EXPORTS = (VECTORS_TSV, METADATA_TSV, PROJECTOR_CONFIG, PROVENANCE)
+EXPORTED_NAMES = (VECTORS_TSV, METADATA_TSV, PROJECTOR_CONFIG, PROVENANCE_NAME)
+"""The files of a finished workdir."""
 
 
 @contextlib.contextmanager
-def claim(folder: Path) -> Iterator[None]:
-    """Makes the workdir and holds it against a second trainer while the work inside runs.
+def locked_workdir(folder: Path) -> Iterator[None]:
+    """Makes the workdir and locks it against a second trainer while the work inside runs.
 
     Raises:
         UserError: another process trains in it, or it cannot be made.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        file = (folder / LOCK).open("w")
+        file = (folder / _LOCK_NAME).open("w")
     except OSError as error:
         raise UserError(
             f"{folder}: cannot be written ({error.strerror}); choose another --workdir"
@@ -52,27 +54,27 @@ def claim(folder: Path) -> Iterator[None]:
                 "or choose another --workdir"
             ) from error
         except OSError:
-            pass  # Some network filesystems have no locks: there the user has to take care.
+            pass  # Some network filesystems have no locks. There the user has to take care.
         yield
 
 
 def record_options(folder: Path, fixed: Mapping[str, Any], free: Mapping[str, Any]) -> None:
-    """Writes config.json, if the workdir is new or is to be continued with the same options.
+    """Writes config.json, after a check against the one that is there.
 
     Args:
         folder: the workdir.
-        fixed: options on which the vectors depend: they must be the recorded ones.
+        fixed: options on which the vectors depend. They must equal the recorded ones.
         free: options that may change from one start to the next.
 
     Raises:
-        UserError: the workdir is a dataset, or has a config.json of ours with other `fixed` options
-            or one that is not ours.
+        UserError: the workdir is a dataset; its config.json has other `fixed` options, is damaged
+            or not ours.
     """
-    if (folder / manifests.MANIFEST_NAME).exists():
+    if (folder / MANIFEST_NAME).exists():
         raise UserError(f"{folder}: a dataset, not a workdir; choose another --workdir")
-    path = folder / CONFIG
+    path = folder / CONFIG_NAME
     if path.exists():
-        recorded = _read(path)
+        recorded = _read_config(path)
         differing = [name for name in fixed if recorded.get(name) != fixed[name]]
         if differing:
             changes = ", ".join(
@@ -82,55 +84,55 @@ def record_options(folder: Path, fixed: Mapping[str, Any], free: Mapping[str, An
                 f"{folder}: was trained with {changes}; give the same again, "
                 "or choose another --workdir"
             )
-    write_json(path, {"format": FORMAT, "version": VERSION, **fixed, **free})
+    write_json(path, {"format": _CONFIG_FORMAT, "version": _CONFIG_VERSION, **fixed, **free})
 
 
-def check_present(folder: Path) -> None:
-    """Looks whether the workdir that was claimed is still there.
+def check_workdir_exists(folder: Path) -> None:
+    """Checks that the locked workdir has not been removed.
 
     TensorFlow would make its folders again, and the rest would look like a finished training.
 
     Raises:
-        UserError: it is gone.
+        UserError: it has been removed.
     """
-    if not (folder / CONFIG).exists():
+    if not (folder / CONFIG_NAME).exists():
         raise UserError(
             f"{folder}: gone while it was trained in; the same command goes on when it is back, "
             "or begins again"
         )
 
 
-def exported(folder: Path, *, step: int, add_context: bool) -> bool:
-    """Returns whether a workdir is finished, with the vectors of a step.
+def is_finished(folder: Path, *, step: int, add_context: bool) -> bool:
+    """Returns whether a workdir is finished and its vectors are those of a step.
 
     Args:
         folder: the workdir.
-        step: the one after which the vectors were as they are to come out.
+        step: the step whose vectors are wanted.
         add_context: see `TrainConfig`.
     """
-    if not all((folder / name).exists() for name in EXPORTS):
+    if not all((folder / name).exists() for name in EXPORTED_NAMES):
         return False
-    provenance = json.loads((folder / PROVENANCE).read_text(encoding="utf-8"))
+    provenance = json.loads((folder / PROVENANCE_NAME).read_text(encoding="utf-8"))
     trained, config = (provenance.get(name, {}) for name in ("trained", "config"))
     return bool(trained.get("vectors_step") == step and config.get("add_context") == add_context)
 
 
 def write_json(path: Path, value: Mapping[str, Any]) -> None:
-    """Writes a JSON file, whole or not at all."""
+    """Writes a JSON file atomically."""
     with atomic_local_file(path) as file:
         file.write((json.dumps(value, indent=1, ensure_ascii=False) + "\n").encode())
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read_config(path: Path) -> dict[str, Any]:
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        config = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise UserError(f"{path}: not JSON; choose another --workdir") from error
-    if not isinstance(found, dict) or found.get("format") != FORMAT:
+    if not isinstance(config, dict) or config.get("format") != _CONFIG_FORMAT:
         raise UserError(f"{path}: not written by pmc2vec train; choose another --workdir")
-    if found.get("version") != VERSION:
+    if config.get("version") != _CONFIG_VERSION:
         raise UserError(
-            f"{path}: version {found.get('version')}, this program continues version {VERSION}; "
-            "choose another --workdir"
+            f"{path}: version {config.get('version')}, this program continues version "
+            f"{_CONFIG_VERSION}; choose another --workdir"
         )
-    return found
+    return config

@@ -120,8 +120,9 @@ def _build(
 
 
 def _train(config: DemoConfig, dataset: Path, workdir: Path) -> None:
+    from pmc2vec.cli.signals import stop_request
     from trainer.config import TrainConfig
-    from trainer.task import told, train
+    from trainer.task import summary_lines, train
 
     summary = train(
         TrainConfig(
@@ -130,9 +131,10 @@ def _train(config: DemoConfig, dataset: Path, workdir: Path) -> None:
             epochs=config.epochs,
             vector_size=config.vector_size,
             seed=config.seed,
-        )
+        ),
+        stop=stop_request(),
     )
-    print("\n".join(told(summary)))
+    print("\n".join(summary_lines(summary)))
 
 
 def _say(console: Console, line: str, style: str | None = None) -> None:

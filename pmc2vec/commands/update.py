@@ -22,6 +22,7 @@ from pmc2vec.cli import exit_codes, options
 from pmc2vec.cli.console import FLAGS, verbosity
 from pmc2vec.cli.logging_setup import LogFormat
 from pmc2vec.cli.metrics import serve_metrics
+from pmc2vec.cli.signals import stop_request
 from pmc2vec.commands.releases import CURRENT, Releases
 
 if TYPE_CHECKING:
@@ -135,7 +136,9 @@ def _made(
         before = releases.folder(number - 1)
         build = replace(build, since=str(before / DATASET))
         train = replace(train, init_from=before)
-    return Release(folder, _built(build, beam_flags, quiet=quiet), trained(train))
+    return Release(
+        folder, _built(build, beam_flags, quiet=quiet), trained(train, stop=stop_request())
+    )
 
 
 def _built(config: BuildConfig, beam_flags: Sequence[str], *, quiet: bool) -> Manifest:
@@ -233,10 +236,10 @@ def _command(
         print(json.dumps(_facts(made), ensure_ascii=False))
     elif made is not None:
         from beam_pipelines.build_progress import funnel_table
-        from trainer.task import told
+        from trainer.task import summary_lines
 
         print(funnel_table(made.manifest))
-        print("\n".join(told(made.training)[:-1]))
+        print("\n".join(summary_lines(made.training)[:-1]))
         print(f"\n{config.root / CURRENT}: now {made.folder.name}")
     return 0
 

@@ -44,7 +44,7 @@ from trainer.cpu_kernels.llvm_intrinsics import (
     fetch_and_increment,
 )
 from trainer.cpu_kernels.scatter import partition_words, update_partition
-from trainer.input_pipeline import Batch, Groups, no_batches
+from trainer.input_pipeline import Batch, BatchGroups, empty_batches
 from trainer.model import SkipGram
 from trainer.optimizers import Slots
 
@@ -97,15 +97,17 @@ class NativeSteps:
         self._huge_page_tables: set[tuple[int, int]] = set()  # Addresses and sizes.
 
     def prepare(self, records: int) -> None:
-        """Compiles the kernels, or loads them from the cache; see `replicas.Steps`."""
+        """Compiles the kernels, or loads them from the cache; see `replicas.StepRunner`."""
         with _tell_if_slow(self._tell):
-            self._train(no_batches(self._model.shape, records), np.zeros(0, np.float32))
+            self._train(empty_batches(self._model.shape, records), np.zeros(0, np.float32))
 
-    def run(self, groups: Groups, steps: int, rates: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Trains on the next batches, or only measures them; see `replicas.Steps`."""
+    def run(
+        self, groups: BatchGroups, steps: int, rates: NDArray[np.float32]
+    ) -> NDArray[np.float64]:
+        """Trains on the next batches, or only measures them; see `replicas.StepRunner`."""
         totals = []
         while steps:
-            batches = groups.take(steps)
+            batches = groups.take_up_to(steps)
             count = batches.tokens.shape[0]
             totals.append(self._train(batches, rates[:count]))
             steps, rates = steps - count, rates[count:]

@@ -1,10 +1,11 @@
 """Which devices train, as a `tf.distribute` strategy.
 
-Several processes train together where TF_CONFIG names them all, as Vertex AI and Kubeflow set it:
+Several processes train together where the variable TF_CONFIG lists them, as Vertex AI and Kubeflow
+set it:
 
     {"cluster": {"worker": ["host0:2222", "host1:2222"]}, "task": {"type": "worker", "index": 0}}
 
-The chief, or the first worker where there is none, writes what comes out; the others read its
+The chief, or the first worker where there is none, writes all files. The others read its
 checkpoints, so `--checkpoint_dir` must be a folder that all of them see.
 """
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 TF_CONFIG = "TF_CONFIG"
 
-_TRAINING = ("chief", "worker")  # Kinds of tasks, in the order in which TensorFlow numbers them.
+_TRAINING_TASKS = ("chief", "worker")  # In the order in which TensorFlow numbers them.
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class Worker:
 
     Attributes:
         index: from 0.
-        count: how many they are.
+        count: number of processes.
     """
 
     index: int = 0
@@ -41,15 +42,15 @@ class Worker:
 
     @property
     def chief(self) -> bool:
-        """Whether this process writes what comes out."""
+        """Whether this process writes the files."""
         return self.index == 0
 
 
-ALONE = Worker()
+SINGLE_WORKER = Worker()
 
 
 def this_worker() -> Worker:
-    """Returns which worker TF_CONFIG says that this process is.
+    """Returns which worker this process is, by TF_CONFIG.
 
     >>> os.environ["TF_CONFIG"] = (
     ...     '{"cluster": {"chief": ["a:1"], "worker": ["b:1", "c:1"]},'
@@ -60,14 +61,14 @@ def this_worker() -> Worker:
     >>> del os.environ["TF_CONFIG"]
 
     Raises:
-        UserError: it is not of the form above, or this task is none that trains.
+        UserError: it has not the form above, or this task is neither chief nor worker.
     """
     text = os.environ.get(TF_CONFIG)
     if not text:
-        return ALONE
+        return SINGLE_WORKER
     try:
         config = json.loads(text)
-        tasks = {kind: len(config.get("cluster", {}).get(kind, ())) for kind in _TRAINING}
+        tasks = {kind: len(config.get("cluster", {}).get(kind, ())) for kind in _TRAINING_TASKS}
         kind = config.get("task", {}).get("type", "worker")
         index = int(config.get("task", {}).get("index", 0))
     except (AttributeError, TypeError, ValueError) as error:
@@ -76,7 +77,7 @@ def this_worker() -> Worker:
         ) from error
     count = sum(tasks.values())
     if count < 2:
-        return ALONE
+        return SINGLE_WORKER
     if kind not in tasks or not 0 <= index < tasks[kind]:
         raise UserError(
             f"TF_CONFIG: task {kind} {index} is none of {tasks['chief']} chiefs and "
@@ -85,7 +86,7 @@ def this_worker() -> Worker:
     return Worker(index + (tasks["chief"] if kind == "worker" else 0), count)
 
 
-def strategy(devices: int | None = None) -> tf.distribute.Strategy:
+def distribution_strategy(devices: int | None = None) -> tf.distribute.Strategy:
     """Returns the strategy that trains on all GPUs, or on the CPU where there is none.
 
     One device needs no mirrors and gets TensorFlow's default strategy. In a cluster it waits for

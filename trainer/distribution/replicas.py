@@ -1,15 +1,15 @@
 """The model on one device, or copies of it on several.
 
-On one device loss, gradients and update are one XLA program (`xla`); on one CPU, where skip-gram
-with negative sampling is asked for, they are machine code of our own (`native`). On several devices
-they are done in one of two ways:
+On one CPU, skip-gram with negative sampling is trained by our own machine code (`cpu_kernels`). On
+any other single device loss, gradients and update are one XLA program (`single_device`). Several
+devices train in one of two ways:
 
-* In step (`synchronous`).
-* By averages, every `sync_every` steps: each device does the program of one device with its share
-  of the batch to its own copy, and then every copy becomes the mean of all, and so does what the
-  optimizer remembers. Nothing is sent between two averages.
+* Synchronously: in every step all copies get the same update (`synchronous`).
+* With averaged tables: each device trains its own copy on its part of the batch, as a single device
+  does. Every `sync_every` steps all copies of the tables and of the optimizer's slots are set to
+  their mean. In between the devices exchange nothing.
 
-The devices may belong to several processes, which `devices.this_worker` counts.
+The devices may belong to several processes; see `devices.this_worker`.
 """
 
 from __future__ import annotations
@@ -22,34 +22,34 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from pmc2vec.dataset.records import RecordShape
-from trainer.distribution.single_device import XlaSteps
-from trainer.distribution.synchronous import SynchronousSteps
-from trainer.input_pipeline import Groups
-from trainer.model import SkipGram, gradients
+from trainer.distribution.single_device import XlaStepRunner
+from trainer.distribution.synchronous import SynchronousStepRunner
+from trainer.input_pipeline import BatchGroups
+from trainer.model import WORD_ROWS, InputRows, SkipGram, gradients
 from trainer.objectives import GradientFunction
 from trainer.optimizers import Optimizer, Slots
-from trainer.schedule import LearningRate
-
-Tensor = Any
+from trainer.schedule import LearningRateSchedule
 
 
-class Steps(Protocol):
-    """What trains the model, or its copies, many batches in a call."""
+class StepRunner(Protocol):
+    """Trains the model, or its copies, many batches in a call."""
 
     def prepare(self, records: int) -> None:
-        """Compiles what trains, before its time is measured; else the first batch does.
+        """Compiles the step, so that the first call is not measured with the compilation.
 
         Args:
-            records: B, of this process's batches.
+            records: B, in a batch of this process.
         """
         ...
 
-    def run(self, groups: Groups, steps: int, rates: NDArray[np.float32]) -> NDArray[np.float64]:
+    def run(
+        self, groups: BatchGroups, steps: int, rates: NDArray[np.float32]
+    ) -> NDArray[np.float64]:
         """Trains on the next batches, or only measures them.
 
         Args:
-            groups: where the batches come from.
-            steps: how many of them; there must be so many.
+            groups: the batches.
+            steps: how many to take; there must be as many.
             rates: [steps] float32, the learning rate of each; empty to change nothing.
 
         Returns:
@@ -63,7 +63,7 @@ class Replicas:
 
     Attributes:
         model: the tables.
-        slots: what the optimizer remembers of the target and of the context table.
+        slots: of the optimizer, for the target and for the context table.
         rate: the learning rate of each step.
         native: whether our own machine code trains.
     """
@@ -72,100 +72,113 @@ class Replicas:
         self,
         strategy: tf.distribute.Strategy,
         optimizer: Optimizer,
-        rate: LearningRate,
+        rate: LearningRateSchedule,
         shape: RecordShape,
         *,
         words: int,
         vector_size: int,
         seed: int,
-        compute: GradientFunction = gradients,
+        gradient_function: GradientFunction = gradients,
+        input_rows: InputRows = WORD_ROWS,
         tied: bool = False,
         sync_every: int | None = None,
         native: bool = False,
         mixed_precision: bool = False,
-        tell: Callable[[str], None] = lambda _: None,
+        warn: Callable[[str], None] = lambda _: None,
     ) -> None:
-        """Makes the model and what its optimizer remembers.
+        """Makes the model and the slots.
 
         Args:
-            strategy: knows the devices.
+            strategy: the devices.
             optimizer: changes the tables.
             rate: the learning rate of each step.
             shape: of the records.
             words: V.
             vector_size: D.
             seed: of the first vectors.
-            compute: loss and gradients of a batch.
+            gradient_function: computes loss and gradients of a batch.
+            input_rows: the rows of the target table that stand for each word.
             tied: use one table for both.
-            sync_every: steps between two averages of the tables; None to keep them in step.
-            native: train by `native`, which knows `model.gradients` only, on one device.
-            mixed_precision: let `native` multiply in bfloat16, if the processor can.
-            tell: takes a line for the user.
+            sync_every: steps between two averages of the tables; None to train synchronously.
+            native: train by `cpu_kernels`. They know one device, `model.gradients` and one row for
+                each word only.
+            mixed_precision: let `cpu_kernels` multiply in bfloat16, if the processor can.
+            warn: shows a line to the user.
         """
         self._strategy, self._optimizer, self.rate = strategy, optimizer, rate
-        self._alone = strategy.num_replicas_in_sync == 1
+        self._single = strategy.num_replicas_in_sync == 1
+        # The number of processes; only the strategy of a cluster has it.
         self._workers = getattr(strategy.extended, "_num_workers", 1)
-        self._sync_every = None if self._alone else sync_every
+        self._sync_every = None if self._single else sync_every
         with strategy.scope():
             self.model = SkipGram(
-                shape, words=words, vector_size=vector_size, seed=seed, compute=compute, tied=tied
+                shape,
+                words=words,
+                vector_size=vector_size,
+                seed=seed,
+                gradient_function=gradient_function,
+                input_rows=input_rows,
+                tied=tied,
             )
             self.slots: tuple[Slots, Slots] = (
                 optimizer.slots(self.model.target),
                 () if tied else optimizer.slots(self.model.context),
             )
-        self.native, every = native, self._sync_every
-        self._steps: Steps
+        self.native = native
+        self._runner: StepRunner
         if native:
             from trainer.cpu_kernels.step import NativeSteps
 
-            self._steps = NativeSteps(
-                self.model, self.slots, mixed_precision=mixed_precision, tell=tell
+            self._runner = NativeSteps(
+                self.model, self.slots, mixed_precision=mixed_precision, tell=warn
             )
-        elif self._alone or every:
-            self._steps = XlaSteps(strategy, self.model, optimizer, self.slots, calls=every)
+        elif self._single or self._sync_every:
+            self._runner = XlaStepRunner(
+                strategy, self.model, optimizer, self.slots, call_steps=self._sync_every
+            )
         else:
-            self._steps = SynchronousSteps(strategy, self.model, optimizer, self.slots)
+            self._runner = SynchronousStepRunner(strategy, self.model, optimizer, self.slots)
 
-    def iterate(self, batches: tf.data.Dataset) -> Groups:
-        """Returns a walk through this process's batches.
+    def batch_groups(self, batches: tf.data.Dataset) -> BatchGroups:
+        """Returns the batches of this process, as `train` and `evaluate` take them.
 
         Args:
-            batches: groups of them, of `data`.
+            batches: groups, of `input_pipeline`.
         """
-        if self._alone and not self.native and tf.config.list_logical_devices("GPU"):
+        if self._single and not self.native and tf.config.list_logical_devices("GPU"):
             batches = batches.apply(tf.data.experimental.prefetch_to_device("/gpu:0", 2))
-        return Groups(batches)
+        return BatchGroups(batches)
 
     def prepare(self, records: int) -> None:
-        """Compiles the step, for this process's batches of so many records; trains nothing."""
-        self._steps.prepare(records)
+        """Compiles the step for batches of so many records of this process; trains nothing."""
+        self._runner.prepare(records)
 
-    def train(self, groups: Groups, *, first: int, steps: int) -> NDArray[np.float64]:
-        """Trains on the next `steps` batches; the first of them is step `first` of all.
+    def train(self, groups: BatchGroups, *, first_step: int, steps: int) -> NDArray[np.float64]:
+        """Trains on the next `steps` batches; the first of them is step `first_step` of all.
 
-        Afterwards the copies of the tables are equal: where they are averaged, once more at the
-        end.
+        Afterwards all copies of the tables are equal; averaged tables are averaged at the end.
 
         Returns:
-            [steps, 3] float64: loss, pairs and hits, each summed over a batch's pairs.
+            [steps, 3] float64: loss, pairs and hits, each summed over the pairs of a batch.
         """
-        end, every = first + steps, self._sync_every
-        stops = [*range(first - first % every + every, end, every), end] if every else [end]
-        found, begin = [], first
+        end, every = first_step + steps, self._sync_every
+        stops = [end]
+        if every:
+            stops = [*range(first_step - first_step % every + every, end, every), end]
+        totals, begin = [], first_step
         for stop in stops:
             rates = self.rate.at(np.arange(begin, stop))
-            found.append(self._steps.run(groups, stop - begin, rates))
+            totals.append(self._runner.run(groups, stop - begin, rates))
             if every:
-                self._average()
+                self._average_copies()
             begin = stop
-        return np.concatenate(found)
+        return np.concatenate(totals)
 
-    def evaluate(self, groups: Groups, *, steps: int) -> NDArray[np.float64]:
-        """Returns what `train` does of the next `steps` batches, and changes nothing."""
-        return self._steps.run(groups, steps, np.zeros(0, np.float32))
+    def evaluate(self, groups: BatchGroups, *, steps: int) -> NDArray[np.float64]:
+        """Returns the totals of the next `steps` batches, as `train`, and changes nothing."""
+        return self._runner.run(groups, steps, np.zeros(0, np.float32))
 
-    def finite(self) -> bool:
+    def is_finite(self) -> bool:
         """Returns whether every number in both tables is finite."""
         tables = (self.model.target, self.model.context)
         return all(bool(tf.reduce_all(tf.math.is_finite(table))) for table in tables)
@@ -175,19 +188,19 @@ class Replicas:
         with self._strategy.scope():
             variable.assign(values)
 
-    def agree_on(self, number: int) -> bool:
+    def same_on_all_workers(self, number: int) -> bool:
         """Returns whether the mean of a number over all processes is this process's."""
         if self._workers == 1:
             return True
-        return float(self._mean(tf.constant(number, tf.float64))) == number
+        return float(self._mean_over_workers(tf.constant(number, tf.float64))) == number
 
     @tf.function
-    def _mean(self, number: Tensor) -> Tensor:
-        given = self._strategy.run(lambda: number)
-        return self._strategy.reduce(tf.distribute.ReduceOp.MEAN, given, axis=None)
+    def _mean_over_workers(self, number: tf.Tensor) -> tf.Tensor:
+        copies = self._strategy.run(lambda: number)
+        return self._strategy.reduce(tf.distribute.ReduceOp.MEAN, copies, axis=None)
 
     @tf.function
-    def _average(self) -> None:
+    def _average_copies(self) -> None:
         for variable in (self.model.target, self.model.context, *self.slots[0], *self.slots[1]):
             if variable is self.model.context and self.model.tied:
                 continue
@@ -196,5 +209,5 @@ class Replicas:
             self._strategy.extended.update(variable, _assign, args=(mean,))
 
 
-def _assign(variable: tf.Variable, value: Tensor) -> None:
+def _assign(variable: tf.Variable, value: tf.Tensor) -> None:
     variable.assign(value)

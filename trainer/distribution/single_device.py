@@ -1,8 +1,9 @@
-"""The training step under XLA, each device by itself, many steps in a program.
+"""The training step under XLA, each device by itself, many steps in one program.
 
-A step is some twenty small kernels, which take a GPU 50 microseconds. Begun one by one by
-TensorFlow, a GPU waits for them most of the time, and a CPU a third of it; so a program does many
-steps. It is compiled once: where a call ends sooner, padding fills it up, which changes nothing.
+A step is some twenty small kernels, which a GPU runs in 50 microseconds. If TensorFlow launches
+them one by one, a GPU waits for it most of the time, and a CPU a third of the time. So a program
+runs many steps. It is compiled once, for one number of steps: a shorter call is filled with batches
+of padding, which change nothing.
 """
 
 from __future__ import annotations
@@ -14,26 +15,24 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from pmc2vec.dataset.records import RECORD_FEATURES
-from trainer.input_pipeline import Batch, Groups, no_batches
-from trainer.model import Gradients, SkipGram, Totals
+from trainer.input_pipeline import Batch, BatchGroups, empty_batches, pad_to_steps
+from trainer.model import LossTotals, SkipGram, TableGradients
 from trainer.optimizers import Optimizer, RowGradients, Slots
 
-STEPS = {"CPU": 10, "GPU": 50}
-"""Steps of a program. Groups hold a multiple of it, and so do calls, but for their ends.
+MAX_PROGRAM_STEPS = {"CPU": 10, "GPU": 50}
+"""Steps of a program. The batches of a group and the steps of a call are multiples of it.
 
-To begin a program costs some milliseconds, a step on a CPU as much, and on a GPU a fiftieth."""
+The launch of a program takes some milliseconds, as long as a step on a CPU and as fifty on a GPU.
+"""
 
-Tensor = Any
 
+class XlaStepRunner:
+    """Trains a model on one device, or its copies on several devices, many batches in a call.
 
-class XlaSteps:
-    """What trains a model on one device, or its copies on several, many batches in a call.
-
-    Each device changes its own copy, which in here is the only one that it sees.
+    Each device changes its own copy of the tables and sees no other.
 
     Attributes:
-        steps: of a program.
+        program_steps: steps of a program.
     """
 
     def __init__(
@@ -43,89 +42,100 @@ class XlaSteps:
         optimizer: Optimizer,
         slots: tuple[Slots, Slots],
         *,
-        calls: int | None = None,
+        call_steps: int | None = None,
     ) -> None:
-        """Prepares for the first batch.
+        """Compiles nothing yet.
 
         Args:
-            strategy: knows the devices.
-            model: whose tables are read and written.
-            optimizer: changes them.
-            slots: what it remembers of the target and of the context table.
-            calls: steps of most calls, if that is known.
+            strategy: the devices.
+            model: its tables are read and written.
+            optimizer: changes the tables.
+            slots: of the target and of the context table.
+            call_steps: steps of most calls, if known: a program then divides them evenly.
         """
         self._strategy, self._model = strategy, model
         self._optimizer, self._slots = optimizer, slots
-        self._alone = strategy.num_replicas_in_sync == 1
-        most = STEPS["GPU" if tf.config.list_logical_devices("GPU") else "CPU"]
-        self.steps = most if calls is None else parted(calls, most)
+        self._single = strategy.num_replicas_in_sync == 1
+        limit = MAX_PROGRAM_STEPS["GPU" if tf.config.list_logical_devices("GPU") else "CPU"]
+        self.program_steps = limit if call_steps is None else steps_per_program(call_steps, limit)
 
     def prepare(self, records: int) -> None:
-        """Compiles what trains; see `replicas.Steps`."""
-        padding = filled_up(no_batches(self._model.shape, records), self.steps)
-        portions = portions_of(padding, self._strategy)
-        self._train(portions, np.zeros(self.steps, np.float32), 1).numpy()
+        """Compiles the step; see `replicas.StepRunner`."""
+        padding = pad_to_steps(empty_batches(self._model.shape, records), self.program_steps)
+        batches = split_between_devices(padding, self._strategy)
+        self._train(batches, np.zeros(self.program_steps, np.float32), 1).numpy()
 
-    def run(self, groups: Groups, steps: int, rates: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Trains on the next batches, or only measures them; see `replicas.Steps`."""
-        found, train = [], len(rates) > 0
+    def run(
+        self, groups: BatchGroups, steps: int, rates: NDArray[np.float32]
+    ) -> NDArray[np.float64]:
+        """Trains on the next batches, or only measures them; see `replicas.StepRunner`."""
+        results, train = [], len(rates) > 0
         while steps:
-            count = min(steps, self.steps)
-            batches = filled_up(groups.take_all(count), self.steps)
-            portions = portions_of(batches, self._strategy)
+            count = min(steps, self.program_steps)
+            padded = pad_to_steps(groups.take(count), self.program_steps)
+            batches = split_between_devices(padded, self._strategy)
             if train:
-                padded = np.zeros(self.steps, np.float32)
-                padded[:count] = rates[:count]
-                totals = self._train(portions, padded, count)
+                padded_rates = np.zeros(self.program_steps, np.float32)
+                padded_rates[:count] = rates[:count]
+                totals = self._train(batches, padded_rates, count)
             else:
-                totals = self._run(self._measuring, (portions,))
-            found.append((totals, count))
+                totals = self._on_all_devices(self._measure_program, (batches,))
+            results.append((totals, count))
             steps, rates = steps - count, rates[count:]
-        return np.concatenate([totals.numpy()[:count] for totals, count in found], dtype=np.float64)
+        # Only here the host waits for the device: programs of one call are queued without a gap.
+        return np.concatenate(
+            [totals.numpy()[:count] for totals, count in results], dtype=np.float64
+        )
 
-    def _train(self, portions: Batch, rates: NDArray[np.float32], _: int) -> Tensor:
-        """Returns the totals of a program's steps; padding stands where there are fewer."""
-        return self._run(self._training, (portions, rates))
+    def _train(self, batches: Batch, rates: NDArray[np.float32], _: int) -> tf.Tensor:
+        """Returns the totals of each step of a program, [steps, 3]."""
+        return self._on_all_devices(self._train_program, (batches, rates))
 
-    def _run(self, program: Callable[..., Tensor], args: tuple[Any, ...]) -> Tensor:
-        return program(*args) if self._alone else self._on_each(program, args)
+    def _on_all_devices(
+        self, program: Callable[..., tf.Tensor], args: tuple[Any, ...]
+    ) -> tf.Tensor:
+        return program(*args) if self._single else self._sum_over_devices(program, args)
 
     @tf.function
-    def _on_each(self, program: Callable[..., Tensor], args: tuple[Any, ...]) -> Tensor:
+    def _sum_over_devices(
+        self, program: Callable[..., tf.Tensor], args: tuple[Any, ...]
+    ) -> tf.Tensor:
         """Returns the sum of what the program returns on each device."""
 
-        def call(*own: Any) -> Tensor:
-            """Runs it; given the program itself, `run` would make one of all devices' work."""
-            return program(*own)
+        def call(*device_args: Any) -> tf.Tensor:
+            """Calls the program. Given it directly, `run` would compile all devices as one."""
+            return program(*device_args)
 
-        found = self._strategy.run(call, args=args)
-        return self._strategy.reduce(tf.distribute.ReduceOp.SUM, found, axis=None)
+        totals = self._strategy.run(call, args=args)
+        return self._strategy.reduce(tf.distribute.ReduceOp.SUM, totals, axis=None)
 
     @tf.function(jit_compile=True)
-    def _training(self, batches: Batch, rates: Tensor) -> Tensor:
-        found = self._no_totals()
-        for step in tf.range(self.steps):
-            gradients = self._model.gradients(at_step(batches, step))
-            for table, slots, parts in tables(self._model, self._slots, gradients):
+    def _train_program(self, batches: Batch, rates: tf.Tensor) -> tf.Tensor:
+        totals = self._new_totals()
+        for step in tf.range(self.program_steps):
+            gradients = self._model.gradients(batch_at_step(batches, step))
+            for table, slots, parts in table_updates(self._model, self._slots, gradients):
                 self._optimizer.update(table, slots, parts, rates[step])
-            found = found.write(step, tf.stack(gradients.totals))
-        return found.stack()
+            totals = totals.write(step, tf.stack(gradients.totals))
+        return totals.stack()
 
     @tf.function(jit_compile=True)
-    def _measuring(self, batches: Batch) -> Tensor:
-        found = self._no_totals()
-        for step in tf.range(self.steps):
-            found = found.write(step, tf.stack(self._model.totals(at_step(batches, step))))
-        return found.stack()
+    def _measure_program(self, batches: Batch) -> tf.Tensor:
+        totals = self._new_totals()
+        for step in tf.range(self.program_steps):
+            totals = totals.write(step, tf.stack(self._model.totals(batch_at_step(batches, step))))
+        return totals.stack()
 
-    def _no_totals(self) -> tf.TensorArray:
-        return tf.TensorArray(tf.float32, self.steps, element_shape=[len(Totals._fields)])
+    def _new_totals(self) -> tf.TensorArray:
+        return tf.TensorArray(
+            tf.float32, self.program_steps, element_shape=[len(LossTotals._fields)]
+        )
 
 
-def tables(
-    model: SkipGram, slots: tuple[Slots, Slots], gradients: Gradients
+def table_updates(
+    model: SkipGram, slots: tuple[Slots, Slots], gradients: TableGradients
 ) -> Iterator[tuple[tf.Variable, Slots, Sequence[RowGradients]]]:
-    """Yields each table with what the optimizer remembers of it, and its gradients."""
+    """Yields each table with its slots and its gradients; one table where they are tied."""
     if model.tied:
         yield model.target, slots[0], gradients.target + gradients.context
     else:
@@ -133,59 +143,51 @@ def tables(
         yield model.context, slots[1], gradients.context
 
 
-def parted(calls: int, most: int) -> int:
-    """Returns the steps of a program where calls of so many are done by as few as can be.
+def steps_per_program(call_steps: int, limit: int) -> int:
+    """Returns the steps of a program, so that a call needs as few programs as the limit allows.
 
-    >>> parted(30, most=50), parted(120, most=50)
+    >>> steps_per_program(30, limit=50), steps_per_program(120, limit=50)
     (30, 40)
     """
-    return -(-calls // -(-calls // most))
+    return -(-call_steps // -(-call_steps // limit))
 
 
-def portions_of(batches: Batch, strategy: tf.distribute.Strategy) -> Batch:
-    """Returns the batches' records dealt to this process's devices, as many in a row to each.
+# --- batches of each device --------------------------------------------------------------------
+
+
+def split_between_devices(batches: Batch, strategy: tf.distribute.Strategy) -> Batch:
+    """Returns batches with their records split between this process's devices.
 
     Args:
-        batches: [n, B, T] parts; B is a multiple of the devices.
-        strategy: knows the devices; where there is one, it gets the batches as they are.
+        batches: features [n, B, width]. B is a multiple of the devices.
+        strategy: the devices.
 
     Returns:
-        Parts that `strategy.run` passes on, to each device its own.
+        Features from which `strategy.run` gives each device its own, [n, B / devices, width]; with
+        one device the batches as they are.
     """
     if strategy.num_replicas_in_sync == 1:
         return batches
     devices = strategy.extended.worker_devices
     count = batches.tokens.shape[1] // len(devices)
 
-    def dealt(part: Any) -> Any:
-        """Returns a part of the batches, to each device its records."""
+    def split(feature: tf.Tensor) -> Any:
+        """Returns a feature, split."""
 
-        def of_device(context: tf.distribute.ReplicaContext) -> Any:
-            """Returns one device's."""
-            at = context.replica_id_in_sync_group % len(devices)
-            with tf.device("CPU"):  # Not the whole of it to each device.
-                own = part[:, at * count : (at + 1) * count]
-            with tf.device(devices[at]):
-                return tf.identity(own)
+        def on_device(context: tf.distribute.ReplicaContext) -> tf.Tensor:
+            """Returns one device's records."""
+            index = context.replica_id_in_sync_group % len(devices)
+            # Sliced on the CPU: else every device would get a copy of the whole feature first.
+            with tf.device("CPU"):
+                device_records = feature[:, index * count : (index + 1) * count]
+            with tf.device(devices[index]):
+                return tf.identity(device_records)
 
-        return strategy.experimental_distribute_values_from_function(of_device)
+        return strategy.experimental_distribute_values_from_function(on_device)
 
-    return Batch(*map(dealt, batches))
-
-
-def filled_up(batches: Batch, steps: int) -> Batch:
-    """Returns so many batches, the last of them padding."""
-    missing = [[0, steps - batches.tokens.shape[0]], [0, 0], [0, 0]]
-    if not missing[0][1]:
-        return batches
-    return Batch(
-        *(
-            tf.pad(part, missing, constant_values=tf.cast(feature.filler, part.dtype))
-            for feature, part in zip(RECORD_FEATURES, batches, strict=True)
-        )
-    )
+    return Batch(*map(split, batches))
 
 
-def at_step(batches: Batch, step: Any) -> Batch:
-    """Returns one of them."""
-    return Batch(*(part[step] for part in batches))
+def batch_at_step(batches: Batch, step: tf.Tensor) -> Batch:
+    """Returns one of several batches."""
+    return Batch(*(feature[step] for feature in batches))
