@@ -122,7 +122,7 @@ def test_a_glob_over_article_versions_takes_no_text_beside_xml(tmp_path, caplog,
         make(tmp_path, *(f"{version}/{version}.{kind}" for kind in ("xml", "txt", "json", "pdf")))
     paths = ["PMC500.1/PMC500.1.xml", "PMC501.1/PMC501.1.xml"]
     assert listed(tmp_path, pattern) == paths
-    message = "PMC500.1.txt and 1 others: passed over (text beside XML of the same name)"
+    message = "PMC500.1.txt and 1 more: passed over (text beside XML of the same name)"
     assert (message in caplog.text) == (pattern != ".")
 
 

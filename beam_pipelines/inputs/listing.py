@@ -88,8 +88,8 @@ def _drop(files: dict[str, InputFile], paths: Sequence[str], reason: str) -> Non
     for path in paths:
         del files[path]
     if paths:
-        others = f" and {len(paths) - 1:,} others" if len(paths) > 1 else ""
-        _logger.warning("%s%s: passed over (%s)", paths[0], others, reason)
+        more = f" and {len(paths) - 1:,} more" if len(paths) > 1 else ""
+        _logger.warning("%s%s: passed over (%s)", paths[0], more, reason)
 
 
 def _holds(path: str) -> str:
