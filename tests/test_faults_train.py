@@ -303,7 +303,7 @@ def test_a_workdir_that_vanishes_is_not_made_again(trained, tmp_path, capsys):
     workdir, away = tmp_path / "run", tmp_path / "away"
     with at_call(5, lambda: workdir.rename(away)):
         assert trained.train(workdir, OFTEN) == 1
-    assert f"{workdir}: gone while it was trained in" in one_line(capsys)
+    assert f"{workdir}: removed during training" in one_line(capsys)
     assert not (workdir / "vectors.tsv").exists()
     shutil.rmtree(workdir, ignore_errors=True)
     away.rename(workdir)

@@ -209,7 +209,7 @@ def test_two_sets_of_one_name_are_refused(few, tmp_path, pairs):
     (tmp_path / "other").mkdir()
     other = pairs.rename(tmp_path / "other" / "topics.tsv")
     pairs.write_text(other.read_text())
-    with pytest.raises(UserError, match="both would be told as topics; rename one"):
+    with pytest.raises(UserError, match="both would be shown as topics; rename one"):
         train(config(few, tmp_path / "run", evaluate=(pairs, other)))
 
 

@@ -592,7 +592,7 @@ def word_pair_files(paths: Iterable[Path]) -> dict[str, Path]:
         read_pairs(path)
         if path.stem in files:
             raise UserError(
-                f"--evaluate {files[path.stem]} {path}: both would be told as {path.stem}; "
+                f"--evaluate {files[path.stem]} {path}: both would be shown as {path.stem}; "
                 "rename one"
             )
         files[path.stem] = path

@@ -97,8 +97,8 @@ def check_workdir_exists(folder: Path) -> None:
     """
     if not (folder / CONFIG_NAME).exists():
         raise UserError(
-            f"{folder}: gone while it was trained in; the same command goes on when it is back, "
-            "or begins again"
+            f"{folder}: removed during training; bring it back and the same command continues, "
+            "else it begins again"
         )
 
 
