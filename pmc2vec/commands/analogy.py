@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tyro.conf import Positional
 
-from pmc2vec.cli.console import print_json, print_table
+from pmc2vec.cli.console import print_json, print_table, verbosity
 from pmc2vec.cli.options import parse
 from pmc2vec.commands.neighbours import neighbour_rows, neighbours_as_json
 from pmc2vec.vectors.keyed_vectors import AnalogyMethod, Vectors
@@ -36,9 +36,6 @@ class AnalogyConfig:
     method: AnalogyMethod = "3cosadd"
     """3cosadd: nearest to b - a + c. 3cosmul: multiply cosines, so that no single one decides."""
 
-    json: bool = False
-    """Print JSON: a list of answers, best first."""
-
     def __post_init__(self) -> None:
         """Raises ValueError where no answer is asked for."""
         if self.topn < 1:
@@ -56,10 +53,11 @@ def main(argv: Sequence[str] | None = None) -> int:
             "pmc2vec analogy man woman father --vectors run",
             "pmc2vec analogy man woman father --vectors run --method 3cosmul --topn 1",
         ],
+        json_result=True,
     )
     vectors = Vectors.load(config.vectors)
     near = vectors.analogy(config.a, config.b, config.c, config.topn, method=config.method)
-    if config.json:
+    if verbosity.json:
         print_json(neighbours_as_json(vectors, near))
         return 0
     score = "cosine" if config.method == "3cosadd" else "score"

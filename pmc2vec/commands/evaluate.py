@@ -14,7 +14,7 @@ from typing import Any
 
 from tyro.conf import Positional
 
-from pmc2vec.cli.console import json_number, print_json, print_table
+from pmc2vec.cli.console import json_number, print_json, print_table, verbosity
 from pmc2vec.cli.options import parse
 from pmc2vec.vectors.evaluation import (
     AnalogySection,
@@ -52,9 +52,6 @@ class EvaluateConfig:
     method: AnalogyMethod = "3cosadd"
     """How to answer analogies; see `pmc2vec analogy`."""
 
-    json: bool = False
-    """Print JSON: for each file its scores."""
-
     def __post_init__(self) -> None:
         """Raises ValueError where there is nothing to compare with."""
         if not self.files:
@@ -78,12 +75,13 @@ def main(argv: Sequence[str] | None = None) -> int:
             "pmc2vec evaluate pairs.tsv --vectors run --phrases --json",
             "pmc2vec evaluate questions-words.txt --vectors run --restrict_vocab 30000",
         ],
+        json_result=True,
     )
     for path in config.files:  # Damaged files are told before the vectors are loaded.
         read_analogies(path) if is_analogy_file(path) else read_pairs(path)
     vectors = Vectors.load(config.vectors)
     scores = {path: _score(vectors, path, config) for path in config.files}
-    if config.json:
+    if verbosity.json:
         print_json({str(path): _facts(score) for path, score in scores.items()})
         return 0
     pairs = {path: score for path, score in scores.items() if isinstance(score, WordPairScore)}

@@ -18,6 +18,7 @@ from rich.table import Table
 from rich.text import Text
 from tyro.conf import Positional
 
+from pmc2vec.cli.console import verbosity
 from pmc2vec.cli.options import parse
 from pmc2vec.commands.dataset_report import corpus_facts, dataset_facts
 from pmc2vec.commands.workdir_report import (
@@ -61,9 +62,6 @@ class InspectConfig:
     deep: bool = False
     """Read everything: each record's CRC, ids and windows, each shard's digest and sums."""
 
-    json: bool = False
-    """Print JSON."""
-
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs `pmc2vec inspect` and returns its exit status."""
@@ -73,9 +71,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         prog="pmc2vec inspect",
         description="Check a dataset or a workdir, and say what it holds.",
         examples=["pmc2vec inspect dataset --deep", "pmc2vec inspect run --json"],
+        json_result=True,
     )
     facts = inspect(config.folder, deep=config.deep)
-    if config.json:
+    if verbosity.json:
         print(json.dumps(facts, indent=1, ensure_ascii=False))
     else:
         show(facts)

@@ -15,7 +15,7 @@ from typing import Any
 
 from tyro.conf import Positional
 
-from pmc2vec.cli.console import print_json, print_table
+from pmc2vec.cli.console import print_json, print_table, verbosity
 from pmc2vec.cli.options import parse
 from pmc2vec.cli.prompt import prompt_lines
 from pmc2vec.vectors.keyed_vectors import Neighbours, UnknownWordError, Vectors
@@ -42,9 +42,6 @@ class NeighboursConfig:
     restrict_vocab: int | None = None
     """Look only among the most frequent words, so many."""
 
-    json: bool = False
-    """Print JSON: for each query a list of neighbours, nearest first."""
-
     def __post_init__(self) -> None:
         """Raises ValueError where there is nothing to list."""
         if self.topn < 1:
@@ -68,6 +65,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             "pmc2vec neighbours insulin --vectors run --topn 3 --min_count 100 --json",
             "pmc2vec neighbours --vectors run < words.txt > neighbours.tsv",
         ],
+        json_result=True,
     )
     vectors = Vectors.load(config.vectors)
     if not config.words:
@@ -75,7 +73,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             return _answer_prompt(vectors, prompt_lines(vectors.words), config)
         return _answer_lines(vectors, sys.stdin, config)
     answers = {query: _neighbours(vectors, query, config) for query in config.words}
-    if config.json:
+    if verbosity.json:
         print_json({query: neighbours_as_json(vectors, near) for query, near in answers.items()})
         return 0
     table = [row for query, near in answers.items() for row in _table_rows(vectors, query, near)]
@@ -150,14 +148,14 @@ def _answer_lines(vectors: Vectors, lines: Iterable[str], config: NeighboursConf
             print(f"pmc2vec: error: {error}", file=sys.stderr)
             exit_code = 1
             continue
-        if config.json:
+        if verbosity.json:
             answers[query] = neighbours_as_json(vectors, near)
         else:
             table = _table_rows(vectors, query, near)
             print_table(HEADER, table, grouped=True, titled=not header_printed)
             header_printed = True
         sys.stdout.flush()
-    if config.json:
+    if verbosity.json:
         print_json(answers)  # One object for all the lines.
     return exit_code
 
@@ -171,7 +169,7 @@ def _answer_prompt(vectors: Vectors, lines: Iterable[str], config: NeighboursCon
         except UnknownWordError as error:
             print(f"pmc2vec: error: {error}", file=sys.stderr)
             continue
-        if config.json:
+        if verbosity.json:
             print_json({query: neighbours_as_json(vectors, near)})
         else:
             table = _table_rows(vectors, query, near)

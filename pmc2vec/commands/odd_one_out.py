@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tyro.conf import Positional
 
-from pmc2vec.cli.console import print_json
+from pmc2vec.cli.console import print_json, verbosity
 from pmc2vec.cli.options import parse
 from pmc2vec.vectors.keyed_vectors import Vectors
 
@@ -22,9 +22,6 @@ class OddOneOutConfig:
 
     vectors: Path
     """A workdir, or a file of word vectors."""
-
-    json: bool = False
-    """Print JSON: the odd word, and the cosine of each with the mean of all."""
 
     def __post_init__(self) -> None:
         """Raises ValueError where there are too few words."""
@@ -40,9 +37,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         prog="pmc2vec odd-one-out",
         description="Print the word that is farthest from the mean of all.",
         examples=["pmc2vec odd-one-out melanoma lymphoma glioma insulin --vectors run"],
+        json_result=True,
     )
     ranked = Vectors.load(config.vectors).rank_by_centrality(config.words)
-    if config.json:
+    if verbosity.json:
         cosines = {word: round(cosine, 6) for cosine, word in ranked}
         print_json({"odd": ranked[-1][1], "cosines": cosines})
     else:

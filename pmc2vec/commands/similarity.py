@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tyro.conf import Positional
 
-from pmc2vec.cli.console import print_json
+from pmc2vec.cli.console import print_json, verbosity
 from pmc2vec.cli.options import parse
 from pmc2vec.vectors.keyed_vectors import Vectors
 
@@ -26,9 +26,6 @@ class SimilarityConfig:
     vectors: Path
     """A workdir, or a file of word vectors."""
 
-    json: bool = False
-    """Print JSON: the words and their cosine."""
-
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs `pmc2vec similarity` and returns its exit status."""
@@ -38,9 +35,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         prog="pmc2vec similarity",
         description="Print the cosine of two words, -1 to 1.",
         examples=["pmc2vec similarity melanoma carcinoma --vectors run"],
+        json_result=True,
     )
     cosine = Vectors.load(config.vectors).similarity(config.a, config.b)
-    if config.json:
+    if verbosity.json:
         print_json({"words": [config.a, config.b], "cosine": round(cosine, 6)})
     else:
         print(f"{cosine:.4f}")
