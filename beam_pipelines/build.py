@@ -35,6 +35,7 @@ from beam_pipelines.stages.increments import NothingNewError, open_since
 from beam_pipelines.stages.output_folder import (
     REJECTED_NAME,
     SOURCES_NAME,
+    SUMMARIES_FOLDER,
     SUPERSEDED_NAME,
     OutputFolder,
 )
@@ -43,11 +44,12 @@ from beam_pipelines.transforms import (
     PAIRS_FOLDER,
     PHRASED_FOLDER,
     Distribute,
+    FinishParts,
     JoinPhrases,
+    ReadParts,
     ResolveDuplicates,
     WriteCorpus,
     WriteManifest,
-    WriteParts,
     WriteShards,
     WriteVocabulary,
 )
@@ -64,11 +66,11 @@ from pmc2vec.storage.object_stores import parse_storage_options, use_storage_opt
 
 STARTED_NAME = "build.json"
 """The options and input of the build in a folder, written before anything else."""
-FOLDERS = ("catalogue", "corpus", "counts", history.FOLDER)
+FOLDERS = ("catalogue", "corpus", "counts", SUMMARIES_FOLDER, history.KNOWN_FOLDER)
 BUILD_FILES = (
     MANIFEST_NAME, CORPUS_NAME, SOURCES_NAME, SUPERSEDED_NAME, REJECTED_NAME, VOCABULARY_NAME,
     "phrases-*.tsv", "*.tfrecord", "*.tmp", "catalogue/*", "corpus/*", "counts/*",
-    f"{history.FOLDER}/*",
+    f"{SUMMARIES_FOLDER}/*",    f"{history.KNOWN_FOLDER}/*",
     f"{PAIRS_FOLDER}-*/*", f"{PHRASED_FOLDER}/*",
 )  # fmt: skip
 """What a build may write, and so what `--overwrite` may delete."""
@@ -193,9 +195,9 @@ def _run_share(
 ) -> None:
     """Writes every N-th part of the corpus, for a later build of the whole to find finished.
 
-    The other shares may run at the same time on any machine that sees the folder. Each resolves
-    the duplicates of all input itself and writes the same bytes under the same names; none deletes
-    a file.
+    The other shares may run at the same time on any machine that sees the folder: each writes the
+    same bytes under the same names, and none deletes a file. Duplicates are resolved by the build
+    of the whole.
     """
     with files.lock_folder(config.output, shared=True):
         _prepare_folder(config, output, inputs)
@@ -245,19 +247,21 @@ def _read_parts(
     output: OutputFolder,
     items: list[work_items.WorkItem],
 ) -> beam.PCollection:
-    """Adds the steps from input files to parts of the corpus, and returns those."""
-    # The local engine divides elements before it knows what they cost, so it gets one bundle for
-    # each worker; other engines hand out one item after another.
-    grouped = (
-        work_items.bundles(items, engine.workers) if engine.local else [[item] for item in items]
-    )
-    bundles = pipeline | "Work items" >> Distribute(grouped)
-    resolved = bundles | ResolveDuplicates(output)
+    """Adds the steps from input files to finished parts, or of a share to parts that are read."""
     if config.share:
         number, count = config.place()
-        mine = [[item] for item in items[number::count]]
-        bundles = pipeline | "Share" >> Distribute(mine)
-    return (bundles, resolved) | WriteParts(output, config.reading())
+        items = items[number::count]
+    # The local engine divides elements before it knows what they cost, so it gets one bundle for
+    # each worker; other engines hand out one item after another.
+    bundles = (
+        work_items.bundles(items, engine.workers) if engine.local else [[item] for item in items]
+    )
+    names = pipeline | "Work items" >> Distribute(bundles) | ReadParts(output, config.reading())
+    if config.share:
+        return names
+    resolved = names | ResolveDuplicates(output)
+    read_items = pipeline | "Read items" >> Distribute(items)
+    return (read_items, resolved) | FinishParts(output, config.reading())
 
 
 def _draw_records(

@@ -11,9 +11,12 @@ from typing import Any
 
 from rich.console import Console
 
-from beam_pipelines.stages.corpus_parts import finished_parts, total
+from beam_pipelines.stages.corpus_files import (
+    finished_parts,
+    sum_summaries,
+)
 from beam_pipelines.stages.finishing import SUPERSEDED_EARLIER
-from beam_pipelines.stages.output_folder import OutputFolder, sum_heartbeats
+from beam_pipelines.stages.output_folder import SUMMARIES_FOLDER, OutputFolder, sum_heartbeats
 from pmc2vec.cli.console import SECONDS_BETWEEN_LINES, Progress, progress, stderr_console
 from pmc2vec.cli.metrics import progress_metrics
 from pmc2vec.dataset.manifest import Manifest
@@ -88,7 +91,10 @@ class BuildDisplay:
 
     def _watch_files(self) -> None:
         """Counts what is finished, on whatever filesystem: more is not seen of other engines."""
-        made = ("part-*.json", self._output.path("corpus")), ("*.tfrecord", self._output.path())
+        made = (
+            ("part-*.json", self._output.path(SUMMARIES_FOLDER)),
+            ("*.tfrecord", self._output.path()),
+        )
         with progress("build", "files", on=self._console) as shown:
             while not self._stop.wait(SECONDS_BETWEEN_LINES):
                 with contextlib.suppress(UserError):  # A listing may fail now and then.
@@ -112,7 +118,7 @@ class BuildDisplay:
         # A small build may draw all its records between two looks, and be done at the second.
         if self._stop.is_set() and not self._begun(prefix):
             return
-        tokens = total(finished_parts(self._output), self._output).funnel["tokens"]
+        tokens = sum_summaries(finished_parts(self._output), self._output).funnel["tokens"]
         with progress(title, "words", total=tokens * times, on=self._console) as shown:
             self._follow(
                 lambda: shown.update(sum_heartbeats(self._folder, prefix)["words"]), until=until

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from beam_pipelines.inputs.documents import TextUnit
 from beam_pipelines.jats.article_reader import DEFAULT_SECTIONS, SectionName
-from beam_pipelines.stages import duplicates
+from beam_pipelines.stages import companion_files
 from beam_pipelines.stages.corpus_parts import Reading
 from beam_pipelines.stages.shards import Sampling
 from beam_pipelines.text.filters import ArticleFilter, Require, is_blank_keyword
@@ -226,9 +226,9 @@ class BuildConfig:
     def reading(self) -> Reading:
         """Returns how articles are read."""
         marks = {
-            duplicates.RETRACTED: self.retracted,
-            duplicates.MANUSCRIPT: self.manuscripts,
-            duplicates.HISTORICAL_OCR: self.historical_ocr,
+            companion_files.RETRACTED: self.retracted,
+            companion_files.MANUSCRIPT: self.manuscripts,
+            companion_files.HISTORICAL_OCR: self.historical_ocr,
         }
         return Reading(
             filter=ArticleFilter(

@@ -52,37 +52,41 @@ class Distribute(beam.PTransform):
 
 
 @dataclass
-class ResolveDuplicates(beam.PTransform):
-    """Bundles of work items -> what is left out; lifts two functions of `duplicates`."""
+class ReadParts(beam.PTransform):
+    """Bundles of work items -> parts with all copies; lifts `corpus_parts.read_part`."""
 
     output: OutputFolder
+    reading: corpus_parts.Reading
 
     def expand(self, bundles: beam.PCollection) -> beam.PCollection:
-        """Returns a PCollection of how many copies each partition leaves out."""
-        names = (
-            bundles
-            | beam.FlatMap(lambda bundle: [item for item in bundle if item.byte_range.index == 0])
-            | beam.Map(duplicates.write_catalogue, output=self.output)
-        )
-        return (
-            bundles.pipeline
-            | "Partitions" >> Distribute(range(duplicates.ID_PARTITIONS))
-            | beam.Map(duplicates.write_left_out, AsList(names), output=self.output)
-        )
+        """Returns a PCollection of names of parts."""
+        items = bundles | beam.FlatMap(lambda bundle: bundle)
+        return items | beam.Map(corpus_parts.read_part, **_options(self))
 
 
 @dataclass
-class WriteParts(beam.PTransform):
-    """Bundles of work items -> parts of the corpus; lifts `corpus_parts.write_part`."""
+class ResolveDuplicates(beam.PTransform):
+    """Names of parts -> which copies do not count; lifts `duplicates.write_left_out`."""
+
+    output: OutputFolder
+
+    def expand(self, names: beam.PCollection) -> beam.PCollection:
+        """Returns a PCollection of how many copies of each partition do not count."""
+        partitions = names.pipeline | "Partitions" >> Distribute(range(duplicates.ID_PARTITIONS))
+        return partitions | beam.Map(duplicates.write_left_out, AsList(names), **_options(self))
+
+
+@dataclass
+class FinishParts(beam.PTransform):
+    """Work items -> parts without duplicates; lifts `corpus_parts.finish_part`."""
 
     output: OutputFolder
     reading: corpus_parts.Reading
 
     def expand(self, inputs: tuple[beam.PCollection, beam.PCollection]) -> beam.PCollection:
-        """Returns a PCollection of Part, made after the duplicates are resolved."""
-        bundles, resolved = inputs
-        items = bundles | beam.FlatMap(lambda bundle: bundle) | WaitOn(resolved)
-        return items | beam.Map(corpus_parts.write_part, **_options(self))
+        """Returns a PCollection of Part, finished after the duplicates are resolved."""
+        items, resolved = inputs
+        return items | WaitOn(resolved) | beam.Map(corpus_parts.finish_part, **_options(self))
 
 
 @dataclass

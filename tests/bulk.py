@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import tarfile
 from collections.abc import Mapping
@@ -29,8 +30,11 @@ def article(number: int, topic: str, *, paragraphs: int = 6) -> bytes:
 
 
 def write_archive(path: Path, members: Mapping[str, bytes], level: int = 1) -> Path:
-    """Writes a .tar.gz of the members, in their order."""
-    with tarfile.open(path, "w:gz", compresslevel=level) as tar:
+    """Writes a .tar.gz of the members, in their order; the same members make the same bytes."""
+    with (
+        gzip.GzipFile(path, "wb", compresslevel=level, mtime=0) as file,
+        tarfile.open(fileobj=file, mode="w") as tar,
+    ):
         for name, data in members.items():
             info = tarfile.TarInfo(name)
             info.size = len(data)

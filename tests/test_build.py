@@ -16,8 +16,8 @@ from beam_pipelines.inputs.documents import ReadOptions
 from beam_pipelines.inputs.sources import read_documents
 from beam_pipelines.runner import unknown_options
 from beam_pipelines.stages import corpus_files, shards
-from beam_pipelines.stages.corpus_files import Summary, Tokens
-from beam_pipelines.stages.corpus_parts import Part, read_document
+from beam_pipelines.stages.corpus_files import Part, Tokens
+from beam_pipelines.stages.corpus_parts import PartReader
 from pmc2vec.commands.inspect import inspect
 from pmc2vec.dataset import manifest, records, skipgrams, vocabulary
 from pmc2vec.errors import UserError
@@ -54,12 +54,12 @@ def test_the_pipeline_equals_direct_computation(tmp_path):
     """The same pure functions in a loop, over the archives in order, give the same records."""
     options = config(tmp_path, passes=2)
     made = build(options, ALONE)
-    reading, sampling, summary = options.reading(), options.sampling(), Summary()
+    reader, sampling = PartReader(options.reading()), options.sampling()
     articles = [
         found
         for path in sorted((tmp_path / "bulk").iterdir())
         for document in read_documents(path.open("rb"), path.name, ReadOptions())
-        for found in read_document(document, path.name, reading, summary)
+        for found in reader.read_document(document, path.name)
     ]
     counts = Counter(w for found in articles for s in found.sentences for w in s.split(" "))
     words = vocabulary.rank_words(list(counts), np.array(list(counts.values())), min_count=2)
@@ -91,7 +91,7 @@ def test_one_worker_and_two_processes_write_the_same_bytes(tmp_path):
     build(config(tmp_path, "one"), ALONE)
     build(config(tmp_path, "two"), ("--direct_num_workers=2",))
     assert digests(tmp_path / "one") == digests(tmp_path / "two")
-    assert len(digests(tmp_path / "one")) == 6 + 12 + 4 + 3
+    assert len(digests(tmp_path / "one")) == 6 + 15 + 4 + 4
 
 
 def test_another_seed_writes_other_records_of_the_same_corpus(tmp_path):
@@ -197,7 +197,7 @@ def test_a_build_that_was_cut_off_goes_on(tmp_path):
     folder = tmp_path / "data"
     whole = digests(folder)
     (folder / "manifest.json").unlink()
-    (folder / "corpus/part-00001.json").unlink()
+    (folder / "parts/part-00001.json").unlink()
     (folder / "train-00001-of-00003.tfrecord").write_bytes(b"half")
     (folder / "corpus/part-00001.parquet.abc.tmp").write_bytes(b"left over")
     kept = (folder / "corpus/part-00000.parquet").stat().st_mtime_ns
@@ -285,7 +285,7 @@ def test_phrases_become_words_and_the_corpus_stays(tmp_path):
     counted = joined.vocabulary.tokens + joined.vocabulary.dropped_tokens
     assert counted == sum(shard.words for shard in joined.shards) < plain.funnel["tokens"]
     left = {path.parent.name for path in (tmp_path / "joined").rglob("*") if path.is_file()}
-    assert left == {"joined", "corpus", "counts", "known"}
+    assert left == {"joined", "corpus", "counts", "known", "parts"}
 
 
 def test_plain_text_is_input_too(tmp_path):

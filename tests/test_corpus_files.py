@@ -38,6 +38,10 @@ def test_pandas_reads_the_corpus(pattern):
     assert sentences.str.split(" ").str.len().sum() == 4 * (2 + 1 + 6 * (9 + 4 + 3))
 
 
+def test_pandas_reads_the_folder_as_a_whole(pattern):
+    assert sorted(pd.read_parquet(Path(pattern).parent).pmcid) == ["PMC1", "PMC10", "PMC4", "PMC7"]
+
+
 def test_duckdb_reads_the_corpus(pattern):
     asked = f"select pmcid, unnest(sections), unnest(sentences) from '{pattern}'"
     rows = duckdb.sql(asked).fetchall()

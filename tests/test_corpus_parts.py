@@ -7,14 +7,9 @@ import pytest
 
 from beam_pipelines.inputs.work_items import WorkItem
 from beam_pipelines.jats.article_reader import read_articles
-from beam_pipelines.stages import corpus_files, corpus_parts, duplicates
-from beam_pipelines.stages.corpus_parts import (
-    Part,
-    Reading,
-    finished_parts,
-    total,
-    write_part,
-)
+from beam_pipelines.stages import corpus_files, duplicates
+from beam_pipelines.stages.corpus_files import Part, finished_parts, sum_summaries
+from beam_pipelines.stages.corpus_parts import Reading, finish_part, read_part, with_licence_beside
 from beam_pipelines.stages.output_folder import OutputFolder
 from beam_pipelines.text.filters import ArticleFilter
 from tests.bulk import article, write_archive
@@ -31,18 +26,18 @@ MEMBERS = {
 
 
 def written(tmp_path, data=None, reading=READING):
-    for folder in ("catalogue", "corpus", "counts"):
+    for folder in ("catalogue", "corpus", "counts", "known", "parts"):
         (tmp_path / folder).mkdir(exist_ok=True)
     archive = write_archive(tmp_path / "a.tar.gz", MEMBERS, level=0)
     if data is not None:
         archive.write_bytes(data(archive.read_bytes()))
     item = WorkItem(0, ((str(archive), archive.stat().st_size),))
     output = OutputFolder(str(tmp_path), str(tmp_path))
-    listed = [duplicates.write_catalogue(item, output=output)]
+    names = [read_part(item, output=output, reading=reading)]
     for partition in range(duplicates.ID_PARTITIONS):
-        duplicates.write_left_out(partition, listed, output=output)
-    part = write_part(item, output=output, reading=reading)
-    return part, total([part], output)
+        duplicates.write_left_out(partition, names, output=output)
+    part = finish_part(item, output=output, reading=reading)
+    return part, sum_summaries([part], output)
 
 
 def test_a_part_is_the_kept_articles_in_archive_order(tmp_path):
@@ -74,7 +69,7 @@ def test_the_funnel_adds_up_and_rejected_files_are_named(tmp_path):
     assert funnel["read"] == 5 == funnel["kept"] + sum(n for k, n in funnel.items() if ":" in k)
     assert funnel["dropped:no_keyword"] == 1
     assert summary.licences == {"CC BY 4.0": 2}
-    lines = (tmp_path / "corpus/part-00000.rejected.jsonl").read_text().splitlines()
+    lines = (tmp_path / "parts/part-00000.rejected.jsonl").read_text().splitlines()
     rejected = [json.loads(line) for line in lines]
     assert [(r["archive"], r["member"], r["reason"]) for r in rejected] == [
         ("a.tar.gz", "PMC000/PMC3.xml", "broken_xml"),
@@ -86,7 +81,7 @@ def test_a_truncated_archive_gives_what_it_has_and_says_so(tmp_path):
     _, summary = written(tmp_path, data=lambda whole: whole[:4000])
     assert summary.funnel["truncated_archive"] == 1
     assert summary.funnel["kept"] == 1
-    (last,) = (tmp_path / "corpus/part-00000.rejected.jsonl").read_text().splitlines()[-1:]
+    (last,) = (tmp_path / "parts/part-00000.rejected.jsonl").read_text().splitlines()[-1:]
     assert json.loads(last) | {"detail": ""} == {
         "archive": "a.tar.gz",
         "member": "",
@@ -107,7 +102,7 @@ def test_a_finished_part_is_not_made_again_unless_something_changed(tmp_path):
 
 def test_a_part_that_was_cut_off_is_made_again(tmp_path):
     written(tmp_path)
-    (tmp_path / "corpus/part-00000.json").unlink()
+    (tmp_path / "parts/part-00000.json").unlink()
     (tmp_path / "corpus/part-00000.parquet").write_bytes(b"half")
     part, _ = written(tmp_path)
     assert pq.read_table(tmp_path / "corpus/part-00000.parquet").num_rows == 2
@@ -141,9 +136,7 @@ def test_row_groups_hold_few_articles_and_read_back_in_order(monkeypatch):
     ],
 )
 def test_the_filelist_has_the_licence_of_an_article_that_states_no_terms(
-    monkeypatch, stated, in_filelist, licence
+    stated, in_filelist, licence
 ):
     (read,) = read_articles(article(1, "maize"), "m")
-    kept = corpus_files.CorpusArticle(replace(read, licence=stated), "a", "m", [], [])
-    monkeypatch.setattr(corpus_parts.duplicates, "licences", lambda _path: {"m": in_filelist})
-    assert corpus_parts._licensed(kept, "a", "m").article.licence == licence
+    assert with_licence_beside(replace(read, licence=stated), in_filelist).licence == licence

@@ -109,7 +109,7 @@ def test_told_to_end_at_random_moments_it_says_so_in_one_line(built, tmp_path):
     [
         (signal.SIGTERM, "catalogue/*"),
         (signal.SIGTERM, "train-*.tfrecord*"),
-        (signal.SIGINT, "corpus/part-*.json"),
+        (signal.SIGINT, "parts/part-*.json"),
         (signal.SIGKILL, "train-*.tfrecord*"),
     ],
 )
@@ -130,7 +130,7 @@ def test_no_worker_outlives_the_program(built, tmp_path, sent, at):
     built.assert_whole(tmp_path / "data")
 
 
-@pytest.mark.parametrize("at", ["corpus/part-*.json", "train-*.tfrecord*"])
+@pytest.mark.parametrize("at", ["parts/part-*.json", "train-*.tfrecord*"])
 def test_a_worker_that_is_killed_ends_the_build(built, tmp_path, at):
     process = built.start(tmp_path / "data", *BOTH)
     assert wait_for(tmp_path / "data", at, process)
@@ -214,7 +214,7 @@ def test_a_folder_that_cannot_be_written_is_refused(built, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("engine", "at"), [(ALONE, "train-*.tfrecord*"), (BOTH, "corpus/part-*.json")]
+    ("engine", "at"), [(ALONE, "train-*.tfrecord*"), (BOTH, "parts/part-*.json")]
 )
 def test_an_output_that_vanishes_is_told(built, tmp_path, engine, at):
     process = built.start(tmp_path / "data", *engine)

@@ -3,8 +3,10 @@
 import gzip
 import json
 import shutil
+import tarfile
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
 from beam_pipelines.build import build, main
@@ -281,7 +283,51 @@ def test_an_increment_that_was_cut_off_goes_on(months, tmp_path):
     whole = {p.name: p.read_bytes() for p in tmp_path.glob("again/**/*") if p.is_file()}
     (tmp_path / "again/manifest.json").unlink()
     (tmp_path / "again/known/words.parquet").unlink()
-    (tmp_path / "again/corpus/part-00000.json").unlink()
+    (tmp_path / "again/parts/part-00000.json").unlink()
     build(config(months / "bulk", tmp_path / "again", months / "before"), ALONE)
     again = {p.name: p.read_bytes() for p in tmp_path.glob("again/**/*") if p.is_file()}
     assert again == whole
+
+
+def test_another_archive_of_one_name_and_size_is_read(tmp_path):
+    """A tar's size is a multiple of 10,240 bytes, so that one of next month often has the same."""
+    for month, number in (("january", 1), ("february", 2)):
+        (tmp_path / month).mkdir()
+        with tarfile.open(tmp_path / month / "update.tar", "w") as tar:
+            (tmp_path / "article.xml").write_bytes(article(number, "maize"))
+            tar.add(tmp_path / "article.xml", f"x/PMC{number}.xml")
+    one, two = (tmp_path / month / "update.tar" for month in ("january", "february"))
+    assert one.stat().st_size == two.stat().st_size
+    options = {"validation_fraction": 0.0}
+    build(config(one, tmp_path / "first", **options), ALONE)
+    build(config(two, tmp_path / "second", tmp_path / "first", **options), ALONE)
+    assert sources(tmp_path / "second") == ["PMC1/update", "PMC2/update"]
+    with pytest.raises(NothingNewError, match="the input file is known"):
+        build(config(one, tmp_path / "no", tmp_path / "second", **options), ALONE)
+
+
+def test_a_retraction_in_the_json_of_a_known_version_is_seen(tmp_path):
+    for number in (1, 2):
+        (tmp_path / f"in/PMC{number}.1").mkdir(parents=True)
+        (tmp_path / f"in/PMC{number}.1/PMC{number}.1.xml").write_bytes(article(number, "maize"))
+        (tmp_path / f"in/PMC{number}.1/PMC{number}.1.json").write_text("{}")
+    options = {"validation_fraction": 0.0}
+    build(config(tmp_path / "in", tmp_path / "first", **options), ALONE)
+    (tmp_path / "in/PMC2.1/PMC2.1.json").write_text('{"is_retracted": true}')
+    with pytest.raises(NothingNewError, match=r"none of 1 articles is kept \(1 dropped:retr"):
+        build(config(tmp_path / "in", tmp_path / "second", tmp_path / "first", **options), ALONE)
+    rows = (tmp_path / "second/superseded.tsv").read_text().splitlines()[1:]
+    assert [row.split("\t")[0] for row in rows] == ["PMC2"]
+
+
+def test_a_dataset_of_the_version_before_is_one_to_go_on_from(months, tmp_path):
+    """It has no digests of files and no fingerprints of copies."""
+    old = shutil.copytree(months / "before", tmp_path / "old")
+    (old / "known/digests.tsv").unlink()
+    reader = pq.ParquetFile(old / "known/editions.parquet")
+    tables = [reader.read_row_group(n) for n in range(reader.num_row_groups)]
+    with pq.ParquetWriter(old / "known/editions.parquet", tables[0].schema.remove(3)) as writer:
+        for table in tables:
+            writer.write_table(table.drop_columns(["fingerprint"]))
+    made = build(config(months / "bulk", tmp_path / "new", old), ALONE)
+    assert made.funnel == facts(months / "august")["funnel"]

@@ -17,6 +17,7 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Literal
 
 from beam_pipelines.inputs import tar_reader
@@ -86,7 +87,10 @@ class TarArchives:
                 elif member.data is None:
                     yield Damage(member.name, "too_large", f"{member.size:,} bytes")
                 else:
-                    yield _member(member.name, member.data, limit)
+                    document = _member(member.name, member.data, limit)
+                    if isinstance(document, Document):
+                        document = replace(document, modified=member.modified)
+                    yield document
             _read_trailer(stream)
         except EOFError as error:
             yield Damage("", "truncated_archive", str(error))

@@ -49,10 +49,12 @@ class Document:
     Attributes:
         member: its name inside the archive, or the file's own name.
         data: its bytes, decompressed.
+        modified: seconds since 1970, as a tar has it; None where nothing says so.
     """
 
     member: str
     data: bytes
+    modified: float | None = None
 
 
 @dataclass(frozen=True)

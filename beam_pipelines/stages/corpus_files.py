@@ -1,11 +1,15 @@
-"""Corpus shards: kept articles as sentences of tokens, in Parquet; and their words, counted.
+"""Parts of the corpus: the articles that one work item yields, as sentences of tokens.
 
-A part is what one work item (one archive, or a handful of loose files) yields, in three files that
-any Parquet reader opens:
+A part has five files:
 
-    corpus/part-00003.parquet    one row per article: identifiers, provenance, sentences
-    counts/part-00003.parquet    word, count; words spread over PARTITIONS row groups by hash
-    corpus/part-00003.json       its Summary, written last: without it the part is not finished
+    corpus/part-00003.parquet          one row for each article: identifiers, source, sentences
+    counts/part-00003.parquet          word, count; see `word_counts`
+    parts/part-00003.rejected.jsonl    one line for each document that could not be read
+    parts/part-00003.copies.parquet    the articles that it saw; see `duplicates`
+    parts/part-00003.json              its Summary, written last: without it the part is not there
+
+The folder `corpus` holds Parquet and nothing else, so that pandas, pyarrow, DuckDB and `datasets`
+open it as a whole. Version 0.1 wrote the summaries there too; such corpora are still read.
 
 A sentence is its tokens joined by single spaces (a token holds none). `sentences` and `sections`
 are parallel lists: `select unnest(sentences), unnest(sections) from 'corpus/*.parquet'` in DuckDB.
@@ -15,7 +19,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
@@ -24,21 +28,25 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from beam_pipelines.jats.article_reader import Article
+from beam_pipelines.stages.output_folder import SUMMARIES_FOLDER, OutputFolder
+from pmc2vec.storage.files import list_files, read_text
 
-METADATA = (
+METADATA_COLUMNS = (
     "article_id", "pmcid", "version", "pmid", "doi", "title", "journal", "year", "licence",
     "article_type", "language", "archive", "member",
 )  # fmt: skip
-SCHEMA = pa.schema(
+CORPUS_SCHEMA = pa.schema(
     [
-        *((name, pa.string()) for name in METADATA),
-        ("sections", pa.list_(pa.dictionary(pa.int8(), pa.string()))),
+        *((name, pa.string()) for name in METADATA_COLUMNS),
+        ("sections", pa.list_(pa.string())),
         ("sentences", pa.list_(pa.string())),
     ]
 )
 GROUP_ARTICLES = 32
 GROUP_TOKENS = 1 << 18
-"""A row group is closed at so many articles or tokens: a worker holds no more than one."""
+"""A row group ends at so many articles or tokens: a worker holds no more than one in memory."""
+
+_FOLDERS_OF_SUMMARIES = (SUMMARIES_FOLDER, "corpus")
 
 
 @dataclass(frozen=True)
@@ -68,13 +76,17 @@ class Summary:
         funnel: articles read, parsed, rejected by `reason:...`, kept; sentences, tokens.
         licences: kept articles by licence.
         groups: tokens in each row group of the part.
-        origin: digest of the input files and the options that made the part.
+        origin: digest of the input files, the options and the program that made the part.
+        left_out: digest of the duplicates that were taken out again; empty for none.
+        digests: path of each input file that the part begins, to its digest.
     """
 
     funnel: Counter[str] = field(default_factory=Counter)
     licences: Counter[str] = field(default_factory=Counter)
     groups: list[int] = field(default_factory=list)
     origin: str = ""
+    left_out: str = ""
+    digests: dict[str, str] = field(default_factory=dict)
 
     def to_json(self) -> str:
         """Returns the summary as JSON with sorted keys."""
@@ -85,14 +97,20 @@ class Summary:
         """Returns what `to_json` wrote."""
         raw = json.loads(text)
         counters = Counter(raw["funnel"]), Counter(raw["licences"])
-        return Summary(*counters, groups=raw["groups"], origin=raw["origin"])
+        return Summary(
+            *counters,
+            groups=raw["groups"],
+            origin=raw["origin"],
+            left_out=raw.get("left_out", ""),
+            digests=raw.get("digests", {}),
+        )
 
 
 class CorpusWriter:
     """Writes the rows of one part, row group by row group, and sums up what they hold."""
 
     def __init__(self, file: BinaryIO, summary: Summary) -> None:
-        self._writer = pq.ParquetWriter(file, SCHEMA, compression="zstd")
+        self._writer = pq.ParquetWriter(file, CORPUS_SCHEMA, compression="zstd")
         self._summary = summary
         self._articles: list[CorpusArticle] = []
         self._tokens = 0
@@ -121,17 +139,16 @@ class CorpusWriter:
 
 
 def _table(articles: Sequence[CorpusArticle]) -> pa.Table:
-    """Returns a row for each article, as SCHEMA says."""
+    """Returns a row for each article, as CORPUS_SCHEMA says."""
     columns: list[Any] = [
         [getattr(row if name in ("archive", "member") else row.article, name) for row in articles]
-        for name in METADATA
+        for name in METADATA_COLUMNS
     ]
     offsets = np.cumsum([0, *(len(row.sentences) for row in articles)], dtype=np.int32)
     for name in ("sections", "sentences"):
-        kind = SCHEMA.field(name).type
         values = pa.array([value for row in articles for value in getattr(row, name)], pa.string())
-        columns.append(pa.ListArray.from_arrays(offsets, values.cast(kind.value_type)))
-    return pa.table(columns, schema=SCHEMA)
+        columns.append(pa.ListArray.from_arrays(offsets, values))
+    return pa.table(columns, schema=CORPUS_SCHEMA)
 
 
 @dataclass(frozen=True)
@@ -154,3 +171,78 @@ def read_group(reader: pq.ParquetFile, group: int) -> Iterator[Tokens]:
         sentences = batch.column("sentences")
         for row, article_id in enumerate(batch.column("article_id").to_pylist()):
             yield Tokens(article_id, sentences[row].values)
+
+
+def remaining_groups(
+    reader: pq.ParquetFile, rows: Collection[int], summary: Summary
+) -> Iterator[pa.Table]:
+    """Yields the row groups of a part without some rows, and takes those out of its summary."""
+    start = 0
+    groups: list[int] = []
+    for group, tokens in enumerate(summary.groups):
+        table = reader.read_row_group(group)
+        removed = [row - start for row in rows if start <= row < start + table.num_rows]
+        start += table.num_rows
+        left = tokens
+        for row in table.take(removed).select(["licence", "sentences"]).to_pylist():
+            words = sum(sentence.count(" ") + 1 for sentence in row["sentences"])
+            summary.licences[row["licence"] or "unknown"] -= 1
+            summary.funnel.update(kept=-1, sentences=-len(row["sentences"]), tokens=-words)
+            left -= words
+        if len(removed) < table.num_rows:
+            groups.append(left)
+            others = sorted(set(range(table.num_rows)).difference(removed))
+            yield table.take(others) if removed else table
+    summary.groups = groups
+    summary.licences = +summary.licences
+
+
+# --- finished parts ------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Part:
+    """A finished part: its name and the tokens of each of its row groups."""
+
+    name: str
+    groups: tuple[int, ...]
+
+
+def summary_path(output: OutputFolder, part: str) -> str:
+    """Returns where the summary of a part is written."""
+    return output.path(SUMMARIES_FOLDER, f"{part}.json")
+
+
+def read_summary(output: OutputFolder, part: str) -> Summary | None:
+    """Returns the summary of a part, or None while the part is not finished."""
+    for folder in _FOLDERS_OF_SUMMARIES:
+        if text := read_text(output.corpus_path(folder, f"{part}.json")):
+            return Summary.from_json(text)
+    return None
+
+
+def sum_summaries(parts: Iterable[Part], output: OutputFolder) -> Summary:
+    """Returns the sum of the parts' funnels and licences."""
+    whole = Summary()
+    for part in sorted_parts(parts):
+        summary = read_summary(output, part.name) or Summary()
+        whole.funnel.update(summary.funnel)
+        whole.licences.update(summary.licences)
+        whole.digests.update(summary.digests)
+    return whole
+
+
+def sorted_parts(parts: Iterable[Part]) -> list[Part]:
+    """Returns parts by name: an engine gives them in any order."""
+    return sorted(parts, key=lambda part: part.name)
+
+
+def finished_parts(output: OutputFolder) -> list[Part]:
+    """Returns the parts of a corpus on disk, by name."""
+    parts = {}
+    for folder in _FOLDERS_OF_SUMMARIES:
+        for path, _ in list_files(output.corpus_path(folder), "part-*.json"):
+            name = path.rsplit("/", 1)[-1].removesuffix(".json")
+            if (summary := read_summary(output, name)) is not None:
+                parts[name] = Part(name, tuple(summary.groups))
+    return sorted_parts(parts.values())

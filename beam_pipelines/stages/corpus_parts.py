@@ -1,17 +1,25 @@
 """One work item (an archive, or a handful of loose files) -> its part of the corpus.
 
-A pure function of the input files and the options: a retry, another worker or another engine
-writes the same bytes under the same names, and a part that is finished is not made again.
+`read_part` reads and parses everything, keeps what the filter keeps, and lists every copy of an
+article that it saw. When all parts are read and `duplicates` has compared them, `finish_part`
+takes the copies out again that do not count; most parts of a corpus have none.
+
+Both are pure functions of the input files and the options: a retry, another worker or another
+engine writes the same bytes under the same names, and a finished part is not made again.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from beam_pipelines.inputs.documents import (
     MAX_DOCUMENT_BYTES,
@@ -25,14 +33,38 @@ from beam_pipelines.inputs.work_items import WorkItem
 from beam_pipelines.jats import article_reader
 from beam_pipelines.jats.article_reader import Article
 from beam_pipelines.jats.licences import is_vague
-from beam_pipelines.stages import duplicates
-from beam_pipelines.stages.corpus_files import CorpusArticle, CorpusWriter, Summary
-from beam_pipelines.stages.output_folder import REJECTED_NAME, Heartbeat, OutputFolder
+from beam_pipelines.stages import companion_files, duplicates, history
+from beam_pipelines.stages.companion_files import (
+    HISTORICAL_OCR,
+    MANUSCRIPT,
+    NO_FACTS,
+    ArticleFacts,
+)
+from beam_pipelines.stages.corpus_files import (
+    CORPUS_SCHEMA,
+    CorpusArticle,
+    CorpusWriter,
+    Part,
+    Summary,
+    read_summary,
+    remaining_groups,
+    summary_path,
+)
+from beam_pipelines.stages.output_folder import (
+    REJECTED_NAME,
+    SUMMARIES_FOLDER,
+    Heartbeat,
+    OutputFolder,
+)
 from beam_pipelines.stages.word_counts import CountsWriter
 from beam_pipelines.text.filters import NO_KEYWORD, ArticleFilter, may_mention
 from beam_pipelines.text.sentences import split_sentences
 from beam_pipelines.text.tokenizers import NumberHandling, Tokenizer, TokenizerKind, make_tokenizer
-from pmc2vec.storage.files import atomic_file, list_files, open_binary, read_text, write_text
+from pmc2vec import __version__
+from pmc2vec.storage.files import atomic_file, open_binary, write_text
+
+Outcome = CorpusArticle | dict[str, str]
+"""A kept article, or a line of rejected.jsonl."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +77,7 @@ class Reading:
         tokenizer, lowercase, numbers: see `tokenizers.make_tokenizer`.
         max_document_bytes: larger documents are rejected.
         text_unit: what a block of a plain text file is.
-        welcome: marks of editions (see `duplicates.MARKS`) that are no reason to leave them out.
+        welcome: marks of articles (see `companion_files.MARKS`) that are no reason to drop them.
         precheck: whether to pass over articles whose raw text holds no keyword.
     """
 
@@ -56,7 +88,7 @@ class Reading:
     numbers: NumberHandling = "keep"
     max_document_bytes: int = MAX_DOCUMENT_BYTES
     text_unit: TextUnit = "line"
-    welcome: tuple[str, ...] = (duplicates.MANUSCRIPT, duplicates.HISTORICAL_OCR)
+    welcome: tuple[str, ...] = (MANUSCRIPT, HISTORICAL_OCR)
     precheck: bool = True
 
     @property
@@ -74,197 +106,322 @@ class Reading:
         """From sentences to their tokens."""
         return make_tokenizer(self.tokenizer, lowercase=self.lowercase, numbers=self.numbers)
 
-    def cannot_match(self, found: article_reader.ArticleElement) -> bool:
+    def cannot_match(self, element: article_reader.ArticleElement) -> bool:
         """Tells whether the raw text of an article shows that no keyword is in it."""
         keywords = self.filter.keywords
         if not (self.precheck and keywords):
             return False
-        text = article_reader.raw_section_text(found, self.needed)
+        text = article_reader.raw_section_text(element, self.needed)
         return not may_mention(text, keywords, self.filter.require)
 
 
-@dataclass(frozen=True)
-class Part:
-    """A finished part: its name and the tokens of each of its row groups."""
+def read_part(item: WorkItem, *, output: OutputFolder, reading: Reading) -> str:
+    """Reads one work item, writes its part and its copies, and returns the part's name.
 
-    name: str
-    groups: tuple[int, ...]
-
-
-def write_part(item: WorkItem, *, output: OutputFolder, reading: Reading) -> Part:
-    """Reads one work item and writes its part of the corpus; a finished part is left alone.
-
-    Args:
-        item: what to read; its editions stand in the catalogue.
-        output: the dataset.
-        reading: how articles are read.
+    A part that is there is left alone.
     """
-    left_out = duplicates.read_left_out(item.catalogue, welcome=reading.welcome, output=output)
-    summary_path = output.path("corpus", f"{item.name}.json")
-    origin = hashlib.sha256(
-        repr((item.files, item.byte_range, reading, sorted(left_out.items()))).encode()
-    ).hexdigest()
-    done = read_text(summary_path)
-    if done is not None and json.loads(done)["origin"] == origin:
-        return Part(item.name, tuple(Summary.from_json(done).groups))
-    summary = Summary(origin=origin)
+    _read_once(item, output=output, reading=reading)
+    return item.name
+
+
+def _read_once(item: WorkItem, *, output: OutputFolder, reading: Reading) -> Summary:
+    summary = read_summary(output, item.name)
+    if summary is None or summary.origin != _origin(item, reading):
+        summary = _read_and_write(item, output=output, reading=reading)
+    return summary
+
+
+def _origin(item: WorkItem, reading: Reading) -> str:
+    """Returns a digest of all that a part depends on; a new version reads parts again."""
+    what = (__version__, item.files, item.byte_range, reading)
+    return hashlib.sha256(repr(what).encode()).hexdigest()
+
+
+def _read_and_write(item: WorkItem, *, output: OutputFolder, reading: Reading) -> Summary:
+    reader = PartReader(reading, duplicates.read_known(_listed_ids(item), output))
+    reader.summary.origin = _origin(item, reading)
+    if item.byte_range.index == 0:
+        reader.summary.digests = {path: history.input_digest(path) for path, _ in item.files}
     with ExitStack() as stack:
         files = (
-            stack.enter_context(atomic_file(output.path(*names)))
-            for names in (
-                ("corpus", f"{item.name}.parquet"),
-                ("counts", f"{item.name}.parquet"),
-                ("corpus", f"{item.name}.{REJECTED_NAME}"),
+            stack.enter_context(atomic_file(output.path(folder, f"{item.name}.{suffix}")))
+            for folder, suffix in (
+                ("corpus", "parquet"), ("counts", "parquet"), (SUMMARIES_FOLDER, REJECTED_NAME),
             )
-        )
-        writer = stack.enter_context(closing(CorpusWriter(next(files), summary)))
+        )  # fmt: skip
+        writer = stack.enter_context(closing(CorpusWriter(next(files), reader.summary)))
         counter = stack.enter_context(closing(CountsWriter(next(files))))
         rejected = next(files)
         heartbeat = output.heartbeat(f"corpus-{item.index:05d}")
-        for found in _read(item, reading, left_out, summary, heartbeat):
-            if found is None:
+        for outcome in reader.read(item, heartbeat):
+            if outcome is None:
                 writer.end_group()
-            elif isinstance(found, CorpusArticle):
-                writer.write(found)
-                counter.count_sentences(found.sentences)
+            elif isinstance(outcome, CorpusArticle):
+                writer.write(outcome)
+                counter.count_sentences(outcome.sentences)
             else:
-                rejected.write(json.dumps(found, ensure_ascii=False).encode() + b"\n")
-    write_text(summary_path, summary.to_json())
+                rejected.write(json.dumps(outcome, ensure_ascii=False).encode() + b"\n")
+    duplicates.write_copies(item.name, reader.copies, output=output)
+    write_text(summary_path(output, item.name), reader.summary.to_json())
+    return reader.summary
+
+
+def _listed_ids(item: WorkItem) -> pa.Array | pa.ChunkedArray:
+    """Returns the ids that are known before anything is read: of filelists and file names."""
+    path = item.files[0][0]
+    if is_archive(path):
+        return companion_files.read_filelist(path).ids()
+    return pa.array([duplicates.named_article(path) for path, _ in item.files], pa.string())
+
+
+def finish_part(item: WorkItem, *, output: OutputFolder, reading: Reading) -> Part:
+    """Takes the copies that do not count out of a part that was read, and returns the part.
+
+    Args:
+        item: of the part.
+        output: the dataset; all its parts are read, and the duplicates resolved.
+        reading: how articles are read.
+    """
+    rows = duplicates.read_left_out(item.name, output=output)
+    left = [row for row in rows if row["reason"] not in reading.welcome]
+    digest = hashlib.sha256(repr(left).encode()).hexdigest() if left else ""
+    # A worker that died while it wrote the part again has left an empty summary: read it once more.
+    summary = _read_once(item, output=output, reading=reading)
+    if summary.left_out != digest:
+        if summary.left_out:  # Other copies were taken out: they may count now.
+            summary = _read_and_write(item, output=output, reading=reading)
+        _take_out(item.name, left, summary, output=output)
+        summary.left_out = digest
+        write_text(summary_path(output, item.name), summary.to_json())
     return Part(item.name, tuple(summary.groups))
 
 
-def _read(
-    item: WorkItem,
-    reading: Reading,
-    left_out: Mapping[str, str],
-    summary: Summary,
-    heartbeat: Heartbeat,
-) -> Iterator[CorpusArticle | dict[str, str] | None]:
-    """Yields kept articles, what was rejected, and None where a row group must begin.
-
-    Counts everything in `summary`.
-    """
-    before = 0
-    for path, size in item.files:
-        archive = path.rsplit("/", 1)[-1]
-        with open_binary(path) as file:
-            source, stream = open_source(file, path)
-            contents: Iterator[Document | Article | Damage | None] = source.documents(
-                stream, archive, reading.options
-            )
-            if source.is_archive:
-                contents = item.byte_range.select(contents, file.tell, size)
-            for document in contents:
-                if document is None:
-                    yield None
-                    continue
-                if isinstance(document, Article):  # Of plain text, which has no versions.
-                    yield from _kept(document, archive, archive, reading, summary)
-                    heartbeat.beat(_beats(summary, before + file.tell()))
-                    continue
-                place = document.member if is_archive(path) else path
-                if reason := left_out.get(place):
-                    summary.funnel.update({"read": 1, f"dropped:{reason}": 1})
-                else:
-                    for kept in read_document(document, archive, reading, summary):
-                        yield _licensed(kept, path, place)
-                heartbeat.beat(
-                    _beats(summary, before + item.byte_range.bytes_read(file.tell(), size))
-                )
-        before += size
-    heartbeat.beat(_beats(summary, item.size), last=True)
-
-
-def _licensed(
-    found: CorpusArticle | dict[str, str], path: str, place: str
-) -> CorpusArticle | dict[str, str]:
-    """Returns the article with its licence in the filelist, where its XML states no terms."""
-    if isinstance(found, dict) or not is_vague(found.article.licence):
-        return found
-    licence = duplicates.licences(path).get(place) or found.article.licence
-    return replace(found, article=replace(found.article, licence=licence))
-
-
-def _beats(summary: Summary, size: int) -> dict[str, int]:
-    return {"bytes": size} | {name: summary.funnel[name] for name in ("read", "kept", "xml_bytes")}
-
-
-def read_document(
-    document: Document | Damage, archive: str, reading: Reading, summary: Summary
-) -> Iterator[CorpusArticle | dict[str, str]]:
-    """Yields the kept articles of one document, or why it was rejected.
-
-    Adds to the funnel such that `read` is `kept` plus every reason; a damaged archive, which is
-    no article, is counted apart.
-    """
-    funnel = summary.funnel
-    place = {"archive": archive, "member": document.member}
-    if isinstance(document, Damage):
-        is_article = bool(document.member)
-        funnel["read"] += is_article
-        funnel[f"rejected:{document.reason}" if is_article else document.reason] += 1
-        yield place | {"reason": document.reason, "detail": document.detail}
-        return
-    funnel["xml_bytes"] += len(document.data)
-    try:
-        found = article_reader.find_articles(document.data, document.member)
-    except article_reader.RejectedError as error:
-        funnel.update({"read": 1, f"rejected:{error.reason}": 1})
-        yield place | {"reason": error.reason, "detail": error.detail}
-        return
-    for element in found:
-        if reading.cannot_match(element):
-            funnel.update({"read": 1, f"dropped:{NO_KEYWORD}": 1})
+def _take_out(
+    part: str, left: Sequence[dict[str, Any]], summary: Summary, *, output: OutputFolder
+) -> None:
+    """Writes a part without some of its copies."""
+    removed = {row["row"] for row in left if row["reason"] != duplicates.OLDER_VERSION}
+    for row in left:
+        if row["reason"] == duplicates.OLDER_VERSION:
+            summary.funnel[duplicates.OLDER_VERSION] += row["row"] >= 0
             continue
+        summary.funnel[f"dropped:{row['reason']}"] += 1
+        if row["row"] < 0:
+            summary.funnel[row["outcome"]] -= 1
+    if removed - {-1}:
+        # The files are replaced one after another: until all are, the part counts as not there,
+        # and a build that is killed here reads it again.
+        write_text(summary_path(output, part), Summary().to_json())
+        _rewrite(part, removed, summary, output=output)
+    summary.funnel = +summary.funnel
+
+
+def _rewrite(part: str, removed: set[int], summary: Summary, *, output: OutputFolder) -> None:
+    path, counts = (
+        output.path("corpus", f"{part}.parquet"),
+        output.path("counts", f"{part}.parquet"),
+    )
+    with ExitStack() as stack:
+        reader = pq.ParquetFile(stack.enter_context(open_binary(path)))
+        file, counts_file = (stack.enter_context(atomic_file(name)) for name in (path, counts))
+        writer = stack.enter_context(pq.ParquetWriter(file, CORPUS_SCHEMA, compression="zstd"))
+        counter = stack.enter_context(closing(CountsWriter(counts_file)))
+        for table in remaining_groups(reader, removed, summary):
+            writer.write_table(table)
+            counter.count_sentences(table["sentences"].combine_chunks().flatten().to_pylist())
+
+
+# --- documents -----------------------------------------------------------------------------------
+
+
+class PartReader:
+    """Reads documents, counts what becomes of them, and lists the articles among them.
+
+    Attributes:
+        summary: the funnel, such that `read` is `kept` plus every reason. A damaged archive, which
+            is no article, is counted apart.
+        copies: every article with an id of PubMed Central, in order.
+    """
+
+    def __init__(
+        self, reading: Reading, known: duplicates.KnownCopies = duplicates.NOTHING_KNOWN
+    ) -> None:
+        self.summary = Summary()
+        self.copies: list[duplicates.Copy] = []
+        self._reading, self._known = reading, known
+        self._rows = 0
+
+    def read(self, item: WorkItem, heartbeat: Heartbeat) -> Iterator[Outcome | None]:
+        """Yields what a work item holds, and None where a row group must begin."""
+        done = 0
+        for path, size in item.files:
+            name = path.rsplit("/", 1)[-1]
+            with open_binary(path) as file:
+                source, stream = open_source(file, path)
+                contents: Iterator[Document | Article | Damage | None] = source.documents(
+                    stream, name, self._reading.options
+                )
+                if source.is_archive:
+                    contents = item.byte_range.select(contents, file.tell, size)
+                for content in contents:
+                    if content is None:
+                        yield None
+                        continue
+                    if isinstance(content, Article):  # Of plain text, which has no copies.
+                        yield from self._read_text(content, name)
+                    else:
+                        yield from self.read_document(content, name, path)
+                    in_range = item.byte_range.bytes_read(file.tell(), size)
+                    heartbeat.beat(self._numbers(done + in_range))
+            done += size
+        heartbeat.beat(self._numbers(item.size), last=True)
+
+    def _numbers(self, size: int) -> dict[str, int]:
+        funnel = self.summary.funnel
+        return {"bytes": size} | {name: funnel[name] for name in ("read", "kept", "xml_bytes")}
+
+    def _read_text(self, article: Article, name: str) -> Iterator[CorpusArticle]:
+        reason = self._reading.filter.drop_reason(article)
+        if not reason:
+            yield self._keep(article, name, name)
+        self._count(f"dropped:{reason}" if reason else None)
+
+    def read_document(
+        self, document: Document | Damage, archive: str, path: str = ""
+    ) -> Iterator[Outcome]:
+        """Yields the kept articles of one document, or why it was rejected.
+
+        Args:
+            document: from an archive or a loose file.
+            archive: name of the input file.
+            path: of the input file, for what stands beside it.
+        """
+        place = {"archive": archive, "member": document.member}
+        facts, problem = _facts_beside(path, document.member)
+        if problem:
+            yield place | {"reason": "unreadable_metadata", "detail": problem}
+        named = path if not is_archive(path) else document.member
+        pmcid = facts.pmcid or duplicates.named_article(named)
+        if isinstance(document, Damage):
+            yield self._damage(document, archive)
+            self._list_unreadable(pmcid, named, archive, facts)
+            return
+        self.summary.funnel["xml_bytes"] += len(document.data)
+        date = facts.date or duplicates.member_date(document.modified)
+        place_rank = duplicates.rank(pmcid, named, xml_version="", date=date, archive=archive)
+        if pmcid and self._known.supersede(pmcid, place_rank, facts, document.data):
+            self._count(f"dropped:{duplicates.SUPERSEDED}")
+            return
+        try:
+            elements = article_reader.find_articles(document.data, document.member)
+        except article_reader.RejectedError as error:
+            self._count(f"rejected:{error.reason}")
+            yield place | {"reason": error.reason, "detail": error.detail}
+            self._list_unreadable(pmcid, named, archive, replace(facts, date=date))
+            return
+        alone = len(elements) == 1
+        for element in elements:
+            article, outcome = self._read_article(element, facts)
+            listed = article.pmcid or (pmcid if alone else "")
+            if alone and pmcid and article.pmcid and article.pmcid != pmcid:
+                detail = f"its name or filelist says {pmcid}, its XML {article.pmcid}"
+                yield place | {"reason": "other_id", "detail": detail}
+            if listed:
+                rank = duplicates.rank(
+                    listed, named, xml_version=article.version, date=date, archive=archive
+                )
+                fingerprint = duplicates.fingerprint(document.data) if alone else ""
+                self._list(listed, rank, facts.marks, fingerprint, outcome)
+            if outcome is None:
+                yield self._keep(article, archive, document.member)
+            self._count(outcome)
+
+    def _read_article(
+        self, element: article_reader.ArticleElement, facts: ArticleFacts
+    ) -> tuple[Article, str | None]:
+        """Returns the article and why it is dropped; its text is read only if it may be kept."""
+        reading = self._reading
+        unwelcome = [
+            mark for mark in facts.marks.split(",") if mark and mark not in reading.welcome
+        ]
+        if unwelcome:
+            return article_reader.read_article(element, ()), f"dropped:{unwelcome[-1]}"
+        if reading.cannot_match(element):
+            return article_reader.read_article(element, ()), f"dropped:{NO_KEYWORD}"
         article = article_reader.read_article(element, reading.needed)
-        yield from _kept(article, archive, document.member, reading, summary)
+        article = with_licence_beside(article, facts.licence)
+        reason = reading.filter.drop_reason(article)
+        return article, f"dropped:{reason}" if reason else None
+
+    def _damage(self, damage: Damage, archive: str) -> dict[str, str]:
+        if damage.member:
+            self._count(f"rejected:{damage.reason}")
+        else:
+            self.summary.funnel[damage.reason] += 1
+        place = {"archive": archive, "member": damage.member}
+        return place | {"reason": damage.reason, "detail": damage.detail}
+
+    def _list_unreadable(self, pmcid: str, path: str, archive: str, facts: ArticleFacts) -> None:
+        if pmcid:
+            rank = duplicates.rank(pmcid, path, xml_version="", date=facts.date, archive=archive)
+            self._list(pmcid, rank, facts.marks, "", "", readable=False)
+
+    def _list(
+        self,
+        pmcid: str,
+        rank: str,
+        marks: str,
+        fingerprint: str,
+        outcome: str | None,
+        *,
+        readable: bool = True,
+    ) -> None:
+        row = self._rows if outcome is None else -1
+        self.copies.append(
+            duplicates.Copy(
+                pmcid, rank, marks, fingerprint, len(self.copies), readable, row, outcome or ""
+            )
+        )
+
+    def _keep(self, article: Article, archive: str, member: str) -> CorpusArticle:
+        self._rows += 1
+        return tokenize_article(article, archive, member, self._reading)
+
+    def _count(self, outcome: str | None) -> None:
+        """Counts an article; the writer counts the kept ones."""
+        self.summary.funnel["read"] += 1
+        if outcome is not None:
+            self.summary.funnel[outcome] += 1
 
 
-def _kept(
-    article: Article, archive: str, member: str, reading: Reading, summary: Summary
-) -> Iterator[CorpusArticle]:
-    summary.funnel["read"] += 1
-    if reason := reading.filter.drop_reason(article):
-        summary.funnel[f"dropped:{reason}"] += 1
-    else:
-        yield tokenized(article, archive, member, reading)
+def _facts_beside(path: str, member: str) -> tuple[ArticleFacts, str]:
+    """Returns what stands beside an input file of an article, and why that cannot be read."""
+    if is_archive(path):
+        return companion_files.read_filelist(path).facts(member), ""
+    try:
+        return (companion_files.read_metadata(path) if path else NO_FACTS), ""
+    except ValueError as error:
+        return NO_FACTS, str(error)
 
 
-def tokenized(article: Article, archive: str, member: str, reading: Reading) -> CorpusArticle:
+def with_licence_beside(article: Article, licence: str) -> Article:
+    """Returns the article with the licence that stands beside it, where its XML states no terms."""
+    if licence and is_vague(article.licence):
+        return replace(article, licence=licence)
+    return article
+
+
+def tokenize_article(
+    article: Article, archive: str, member: str, reading: Reading
+) -> CorpusArticle:
     """Returns an article's sentences as tokens; sentences without a token are left out."""
-    found = [
+    sentences = [
         (section.name, sentence)
         for section in article.sections
         if section.name in reading.sections
         for block in section.blocks
         for sentence in split_sentences(block)
     ]
-    tokens = reading.tokenize([sentence for _, sentence in found])
-    kept = [(name, words) for (name, _), words in zip(found, tokens, strict=True) if words]
+    tokens = reading.tokenize([sentence for _, sentence in sentences])
+    kept = [(name, words) for (name, _), words in zip(sentences, tokens, strict=True) if words]
     return CorpusArticle(article, archive, member, [n for n, _ in kept], [w for _, w in kept])
-
-
-def sorted_parts(parts: Iterable[Part]) -> list[Part]:
-    """Returns parts by name: an engine gives them in any order."""
-    return sorted(parts, key=lambda part: part.name)
-
-
-def total(parts: Iterable[Part], output: OutputFolder) -> Summary:
-    """Returns the sum of the parts' summaries."""
-    whole = Summary()
-    for part in sorted_parts(parts):
-        summary = Summary.from_json(
-            read_text(output.corpus_path("corpus", f"{part.name}.json")) or "{}"
-        )
-        whole.funnel.update(summary.funnel)
-        whole.licences.update(summary.licences)
-    return whole
-
-
-def finished_parts(output: OutputFolder) -> list[Part]:
-    """Returns the parts of a corpus on disk, by name."""
-    parts = []
-    for path, _ in list_files(output.corpus_path("corpus"), "part-*.json"):
-        name = path.rsplit("/", 1)[-1].removesuffix(".json")
-        parts.append(Part(name, tuple(Summary.from_json(read_text(path) or "{}").groups)))
-    return sorted_parts(parts)

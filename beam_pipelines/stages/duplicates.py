@@ -1,256 +1,312 @@
-"""Which copy of an article counts: the newest, and none of one that was retracted.
+"""Which copy of an article counts: the newest that could be read (docs/decisions/0013).
 
-An article stands in a baseline, again in an increment, or in several versions. Its editions are
-known without reading it: from the filelist beside a bulk archive, from member names, and from the
-JSON beside an article version. They go through files, spread by a hash of the article's id, so
-that one worker compares all editions of an article and holds no others.
+An article stands in a baseline, again in an increment, or in several versions. Each part of the
+corpus lists the copies that it has read. The lists are spread by a hash of the article's id, so
+that one worker compares all copies of an article and holds no others:
 
-    catalogue/part-00003.parquet   the editions in one work item; row group i is partition i
-    catalogue/left-00017.parquet   of one partition: what is left out, and why
+    parts/part-00003.copies.parquet   the copies in one part; row group i is partition i
+    catalogue/left-00017.parquet      of one partition: the copies that do not count, and why
 
-Newest: the higher version (`PMC123.2`), then the later date, then the later archive name. What an
-earlier dataset knows (`--since`) is a part of its own, whose editions lose only to a higher version
-or a later date: a new archive repeats most articles as they were.
+Newest: the higher version (`PMC123.2`), then the later date, then the later archive name, then the
+later place. A copy of an earlier dataset (`--since`) is beaten only by a higher version, a later
+date, other bytes or other marks: a new archive repeats most articles as they were.
 """
 
 from __future__ import annotations
 
-import csv
-import io
-import json
+import re
 import zlib
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import astuple, dataclass, fields
 from datetime import UTC, datetime
-from functools import lru_cache
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from beam_pipelines.inputs.sources import article_version, is_archive, open_source, stem
-from beam_pipelines.inputs.work_items import WorkItem
+from beam_pipelines.inputs.sources import article_version, stem
 from beam_pipelines.stages import history
-from beam_pipelines.stages.output_folder import OutputFolder
-from pmc2vec.storage.files import atomic_file, join, open_binary, read_text
+from beam_pipelines.stages.companion_files import RETRACTED, ArticleFacts
+from beam_pipelines.stages.output_folder import SUMMARIES_FOLDER, OutputFolder
+from pmc2vec.storage.files import atomic_file, open_binary
 
 ID_PARTITIONS = 32
+"""Row groups of a list of copies: the articles of one are in the memory of a worker at once."""
+
 SUPERSEDED = "superseded"
-RETRACTED = "retracted"
-MANUSCRIPT = "manuscript"
-HISTORICAL_OCR = "historical_ocr"
-MARKS = (RETRACTED, MANUSCRIPT, HISTORICAL_OCR)
-"""What an edition may be marked as, outside its XML, that a filter asks about."""
+OLDER_VERSION = "older_version"
+"""Mark of a copy that counts although a newer one exists, which could not be read."""
 
-
-_KNOWN = "known"
-"""Name of the part that an edition of an earlier dataset belongs to; its member is the pmcid."""
-
+_KNOWN_PART = "known"
+"""Name of the part that a copy of an earlier dataset belongs to."""
 _AFTER_ARCHIVES = "\U0010ffff"
+"""Sorts after the name of every archive."""
 
-_FILELIST = ("Article File", "AccessionID", "LastUpdated (YYYY-MM-DD HH:MM:SS)", "Retracted")
-SCHEMA = pa.schema(
-    [("pmcid", pa.string()), ("rank", pa.string()), ("marks", pa.string()),
-     ("part", pa.string()), ("member", pa.string())]
-)  # fmt: skip
-LEFT_SCHEMA = pa.schema([("part", pa.string()), ("member", pa.string()), ("reason", pa.string())])
+_NAMED_ARTICLE = re.compile(r"(PMC\d+)(?:\.\d+)?")
 
 
 @dataclass(frozen=True)
-class Edition:
+class Copy:
     """One copy of an article.
 
     Attributes:
-        pmcid: whose.
+        pmcid: whose copy.
         rank: the greater is the newer; compared as text.
-        marks: those of MARKS that its filelist or JSON gives it, with commas.
-        member: name inside the archive, or the path of a loose file.
+        marks: see `companion_files.ArticleFacts`.
+        fingerprint: of its bytes; empty for an article in a file of several.
+        position: number of the copy in its part.
+        readable: whether it was read as an article with this id.
+        row: in the part, or -1 where it is not kept.
+        outcome: name in the funnel where it is not kept, such as `dropped:no_keyword`.
     """
 
     pmcid: str
     rank: str
     marks: str
-    member: str
+    fingerprint: str
+    position: int
+    readable: bool
+    row: int
+    outcome: str
 
 
-def rank(version: int, date: str, archive: str) -> str:
-    """Returns what orders editions of one article."""
-    return f"{version:06d} {date}\t{archive}"
+_ARROW_TYPES = {"str": pa.string(), "int": pa.int32(), "bool": pa.bool_()}
+COPIES_SCHEMA = pa.schema(
+    [*((f.name, _ARROW_TYPES[str(f.type)]) for f in fields(Copy)), ("part", pa.string())]
+)
+LEFT_SCHEMA = pa.schema(
+    [("part", pa.string()), ("pmcid", pa.string()), ("row", pa.int32()),
+     ("outcome", pa.string()), ("reason", pa.string())]
+)  # fmt: skip
+KNOWN_SCHEMA = pa.schema(
+    [(name, pa.string()) for name in ("pmcid", "rank", "marks", "fingerprint")]
+)
 
 
-def from_filelist(text: str, archive: str) -> Iterator[Edition]:
-    """Yields the editions that a bulk archive's filelist names; other columns are not looked at."""
-    for row in csv.DictReader(io.StringIO(text)):
-        member, pmcid, date, retracted = (row.get(name) or "" for name in _FILELIST)
-        if member and pmcid:
-            version = article_version(member)
-            place = rank(version[1] if version else 0, date, archive)
-            yield Edition(pmcid, place, RETRACTED if retracted.lower() == "yes" else "", member)
+def named_article(path: str) -> str:
+    """Returns the id where the name of a file says nothing but it, else an empty string.
 
-
-def from_headers(headers: Iterable[tuple[str, float]], archive: str) -> Iterator[Edition]:
-    """Yields the editions that (member name, modification time) of an archive's members name."""
-    for member, time in headers:
-        if found := article_version(member):
-            date = datetime.fromtimestamp(time, UTC).isoformat(" ", "seconds")
-            yield Edition(found[0], rank(found[1], date, archive), "", member)
-
-
-def from_version(path: str, metadata: str | None) -> Edition | None:
-    """Returns the edition that a loose file is, with the JSON that stands beside it or None."""
-    if not (found := article_version(path)):
-        return None
-    known = _parsed(metadata)
-    marks = ",".join(mark for mark in MARKS if known.get(f"is_{mark}"))
-    return Edition(found[0], rank(found[1], "", path), marks, path)
-
-
-def _parsed(metadata: str | None) -> dict[str, Any]:
-    """Returns the JSON beside an article; what is no JSON says nothing."""
-    try:
-        known = json.loads(metadata or "{}")
-    except json.JSONDecodeError:
-        return {}
-    return known if isinstance(known, dict) else {}
-
-
-# --- files -------------------------------------------------------------------------------------
-
-
-def catalogue(path: str) -> Iterator[Edition]:
-    """Yields the editions in one input file, reading no article."""
-    archive = path.rsplit("/", 1)[-1]
-    if not is_archive(path):
-        if article_version(path) and (edition := from_version(path, _metadata(path))):
-            yield edition
-    elif (listed := _filelist(path)) is not None:
-        yield from from_filelist(listed, archive)
-    else:
-        with open_binary(path) as file:
-            source, stream = open_source(file, path)
-            yield from from_headers(source.list_articles(stream), archive)
-
-
-@lru_cache(maxsize=1)
-def licences(path: str) -> Mapping[str, str]:
-    """Returns the licences that stand beside an input file, for articles that do not say.
-
-    Returns:
-        Member to licence, from an archive's filelist; or the path itself to it, from JSON.
+    >>> named_article("J/PMC123.nxml"), named_article("PMC7.2.xml"), named_article("PMC7/main.nxml")
+    ('PMC123', 'PMC7', '')
     """
-    if not is_archive(path):
-        return {path: str(_parsed(_metadata(path)).get("license_code") or "")}
-    rows = csv.DictReader(io.StringIO(_filelist(path) or ""))
-    return {row[_FILELIST[0]]: row.get("License") or "" for row in rows if row.get(_FILELIST[0])}
+    match = _NAMED_ARTICLE.fullmatch(stem(path.rpartition("/")[2]))
+    return match[1] if match else ""
 
 
-def _filelist(path: str) -> str | None:
-    return read_text(stem(path) + ".filelist.csv", errors="replace")
+def rank(pmcid: str, path: str, *, xml_version: str, date: str, archive: str) -> str:
+    """Returns what orders the copies of one article.
+
+    Args:
+        pmcid: whose copy.
+        path: its member name; its version counts where it names this article.
+        xml_version: counts where the path says none.
+        date: from the filelist, or of the member in the archive.
+        archive: name of the input file.
+    """
+    named = article_version(path)
+    version = named[1] if named and named[0] == pmcid else 0
+    if not version:
+        digits = re.match(r"\d{1,6}", xml_version)
+        version = int(digits[0]) if digits else 0
+    return f"{min(version, 999_999):06d} {date}\t{archive}"
 
 
-def _metadata(path: str) -> str | None:
-    folder, _, name = path.rpartition("/")
-    above = folder.rpartition("/")[0]
-    metadata = f"{stem(name)}.json"
-    places = (join(folder, metadata), join(above, "metadata", metadata))
-    return next(
-        (text for place in places if (text := read_text(place, errors="replace")) is not None), None
-    )
+def member_date(modified: float | None) -> str:
+    """Returns the time of a member of an archive as text; empty for what is no time."""
+    if modified is None:
+        return ""
+    try:
+        return datetime.fromtimestamp(modified, UTC).isoformat(" ", "seconds")
+    except (ValueError, OverflowError, OSError):
+        return ""
 
 
-def write_catalogue(item: WorkItem, *, output: OutputFolder) -> str:
-    """Writes the copies in one work item; returns the name of its part."""
-    part = item.catalogue
-    partitions: list[list[dict[str, object]]] = [[] for _ in range(ID_PARTITIONS)]
-    for path, _ in item.files:
-        for edition in catalogue(path):
-            row = asdict(edition) | {"part": part}
-            partitions[zlib.crc32(edition.pmcid.encode()) % ID_PARTITIONS].append(row)
+def fingerprint(data: bytes) -> str:
+    """Returns what two copies have in common if their bytes are the same.
+
+    Not a digest against forgery: a checksum and a length cost a tenth of SHA-256, and tell one
+    delivery of an article from the next.
+    """
+    return f"{zlib.crc32(data):08x}-{len(data)}"
+
+
+# --- what the earlier dataset knows --------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class KnownCopies:
+    """The newest copies of some articles in the earlier datasets.
+
+    Attributes:
+        rows: id to version and date, marks, and fingerprint.
+    """
+
+    rows: Mapping[str, tuple[str, str, str]]
+
+    def supersede(self, pmcid: str, rank: str, facts: ArticleFacts, data: bytes) -> bool:
+        """Tells whether a known copy supersedes this one, which then need not be parsed."""
+        if (row := self.rows.get(pmcid)) is None:
+            return False
+        known_rank, marks, known_print = row
+        version_and_date = rank.partition("\t")[0]
+        if version_and_date != known_rank:
+            return version_and_date < known_rank
+        return facts.marks == marks and known_print in ("", fingerprint(data))
+
+
+NOTHING_KNOWN = KnownCopies({})
+
+
+def read_known(ids: pa.Array | pa.ChunkedArray, output: OutputFolder) -> KnownCopies:
+    """Returns the known copies of some articles."""
+    rows: dict[str, tuple[str, str, str]] = {}
+    if output.since is not None and len(ids):
+        wanted = pc.unique(ids)
+        for partition in range(ID_PARTITIONS):
+            for table in _known_table(partition, output):
+                for row in table.filter(pc.is_in(table["pmcid"], wanted)).to_pylist():
+                    version_and_date = row["rank"].partition("\t")[0]
+                    rows[row["pmcid"]] = (version_and_date, row["marks"], row["fingerprint"])
+    return KnownCopies(rows)
+
+
+def _known_table(partition: int, output: OutputFolder) -> Iterator[pa.Table]:
+    for table in history.read_partition(history.EDITIONS, partition, output=output):
+        columns = {name: table[name] for name in KNOWN_SCHEMA.names if name in table.schema.names}
+        # Datasets of version 0.1 have no fingerprints.
+        columns.setdefault("fingerprint", pa.array([""] * table.num_rows, pa.string()))
+        yield pa.table(columns, KNOWN_SCHEMA).filter(pc.field("pmcid") != "")
+
+
+# --- files ---------------------------------------------------------------------------------------
+
+_NO_COPY = astuple(Copy("", "", "", "", 0, False, -1, ""))
+
+
+def write_copies(part: str, copies: Iterable[Copy], *, output: OutputFolder) -> None:
+    """Writes the copies of one part, a row group for each partition."""
+    partitions: list[list[tuple[Any, ...]]] = [[] for _ in range(ID_PARTITIONS)]
+    for copy in copies:
+        partitions[zlib.crc32(copy.pmcid.encode()) % ID_PARTITIONS].append(astuple(copy))
     with (
-        atomic_file(output.path("catalogue", f"{part}.parquet")) as file,
-        pq.ParquetWriter(file, SCHEMA, compression="zstd") as writer,
+        atomic_file(_copies_path(part, output)) as file,
+        pq.ParquetWriter(file, COPIES_SCHEMA, compression="zstd") as writer,
     ):
         for rows in partitions:
-            # An empty row group would not be written, and the next would take its place.
-            writer.write_table(pa.Table.from_pylist(rows or [_NOTHING], SCHEMA))
-    return part
+            # Parquet has no empty row group: the next would take its place.
+            columns = zip(*(rows or [_NO_COPY]), strict=True)
+            arrays = [pa.array(c, f.type) for c, f in zip(columns, COPIES_SCHEMA, strict=False)]
+            parts = pa.array([part] * len(arrays[0]), pa.string())
+            writer.write_table(pa.Table.from_arrays([*arrays, parts], schema=COPIES_SCHEMA))
 
 
-_NOTHING: dict[str, object] = {"pmcid": "", "rank": "", "marks": "", "part": "", "member": ""}
+def _copies_path(part: str, output: OutputFolder) -> str:
+    return output.path(SUMMARIES_FOLDER, f"{part}.copies.parquet")
 
 
 def write_left_out(partition: int, parts: Iterable[str], *, output: OutputFolder) -> int:
-    """Writes what is left out of one partition; returns how many editions."""
-    tables = [SCHEMA.empty_table(), *history.before(history.EDITIONS, partition, output=output)]
+    """Writes which copies of one partition do not count; returns how many."""
+    tables = [COPIES_SCHEMA.empty_table()]
     for part in sorted(parts):
-        with open_binary(output.path("catalogue", f"{part}.parquet")) as file:
+        with open_binary(_copies_path(part, output)) as file:
             tables.append(pq.ParquetFile(file).read_row_group(partition))
-    editions = pa.concat_tables(tables)
-    history.write(history.EDITIONS, partition, newest(editions), output=output)
-    left = left_out(editions)
+    known = [row for table in _known_table(partition, output) for row in table.to_pylist()]
+    copies = [row for row in pa.concat_tables(tables).to_pylist() if row["pmcid"]]
+    newest, left = resolve(copies, known)
+    history.write_partition(
+        history.EDITIONS, partition, pa.Table.from_pylist(newest, KNOWN_SCHEMA), output=output
+    )
     with atomic_file(output.path("catalogue", f"left-{partition:05d}.parquet")) as file:
-        pq.write_table(left, file)
-    return int(left.num_rows)
+        pq.write_table(pa.Table.from_pylist(left, LEFT_SCHEMA), file)
+    return len(left)
 
 
-def left_out(editions: pa.Table) -> pa.Table:
-    """Returns part, member and reason of editions: older ones, and the marks of the newest."""
-    ordered, last = _by_article(editions)
-    rows = zip(last, *(ordered[n].to_pylist() for n in ("marks", "part", "member")), strict=True)
-    left = [
-        {"part": part, "member": member, "reason": reason}
-        for is_last, marks, part, member in rows
-        for reason in ([SUPERSEDED] if not is_last else filter(None, marks.split(",")))
+def resolve(
+    copies: Iterable[Mapping[str, Any]], known: Iterable[Mapping[str, Any]] = ()
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Compares the copies of some articles.
+
+    Args:
+        copies: rows as in COPIES_SCHEMA.
+        known: rows as in KNOWN_SCHEMA, of the earlier dataset.
+
+    Returns:
+        The newest copy of each article, as in KNOWN_SCHEMA, and what does not count, as in
+        LEFT_SCHEMA: `superseded` copies, and one that counts for want of a newer one that can be
+        read, as `older_version` or, where the newer is marked so, as `retracted`.
+    """
+    earlier = [_known_copy(row) for row in known]
+    order = itemgetter("pmcid", "rank", "part", "position")
+    newest: list[dict[str, Any]] = []
+    left: list[dict[str, Any]] = []
+    by_id = groupby(sorted([*earlier, *copies], key=order), key=itemgetter("pmcid"))
+    for pmcid, group in by_id:
+        ordered = _known_first(list(group))
+        readable = [copy for copy in ordered if copy["readable"]]
+        if not readable:
+            continue
+        winner = readable[-1]
+        left += (_left(copy, SUPERSEDED) for copy in readable[:-1])
+        version_and_date = _version_and_date(winner)
+        newer = [
+            c for c in ordered if not c["readable"] and _version_and_date(c) > version_and_date
+        ]
+        if newer and winner["part"] != _KNOWN_PART:
+            retracted = RETRACTED in newer[-1]["marks"].split(",")
+            left.append(_left(winner, RETRACTED if retracted else OLDER_VERSION))
+        newest.append(
+            {"pmcid": pmcid, "rank": f"{version_and_date}\t{_AFTER_ARCHIVES}",
+             "marks": winner["marks"], "fingerprint": winner["fingerprint"]}
+        )  # fmt: skip
+    return newest, left
+
+
+def _known_copy(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {**row, "part": _KNOWN_PART, "position": 0, "readable": True, "row": -1, "outcome": ""}
+
+
+def _known_first(copies: list[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Puts a known copy before others of its version and date that differ from it."""
+    at = next((n for n, copy in enumerate(copies) if copy["part"] == _KNOWN_PART), None)
+    if at is None:
+        return copies
+    known = copies[at]
+    same = [c for c in copies[:at] if _version_and_date(c) == _version_and_date(known)]
+    changed = [
+        copy
+        for copy in same
+        if copy["readable"]
+        and (
+            copy["marks"] != known["marks"]
+            or (known["fingerprint"] and copy["fingerprint"] not in ("", known["fingerprint"]))
+        )
     ]
-    return pa.Table.from_pylist(left, LEFT_SCHEMA)
+    if not changed:
+        return copies
+    first = at - len(same)
+    return [*copies[:first], known, *same, *copies[at + 1 :]]
 
 
-def newest(editions: pa.Table) -> pa.Table:
-    """Returns the newest edition of each article, as a later increment is to know it."""
-    ordered, last = _by_article(editions)
-    kept = ordered.filter(pa.array(last, pa.bool_()))
-    ranks = (rank.partition("\t")[0] for rank in kept["rank"].to_pylist())
-    columns = {
-        "pmcid": kept["pmcid"],
-        "rank": [f"{rank}\t{_AFTER_ARCHIVES}" for rank in ranks],
-        "marks": kept["marks"],
-        "part": [_KNOWN] * kept.num_rows,
-        "member": kept["pmcid"],
-    }
-    return pa.table(columns, SCHEMA)
+def _version_and_date(copy: Mapping[str, Any]) -> str:
+    return str(copy["rank"]).partition("\t")[0]
 
 
-def _by_article(editions: pa.Table) -> tuple[pa.Table, list[bool]]:
-    """Returns the editions by article, older ones first, and whether each is its article's last."""
-    editions = editions.filter(pc.field("pmcid") != "")
-    order = [("pmcid", "ascending"), ("rank", "ascending"), ("member", "ascending")]
-    ordered = editions.sort_by(order)
-    ids = ordered["pmcid"].to_pylist()
-    return ordered, [i + 1 == len(ids) or ids[i] != ids[i + 1] for i in range(len(ids))]
+def _left(copy: Mapping[str, Any], reason: str) -> dict[str, Any]:
+    return {name: copy[name] for name in ("part", "pmcid", "row", "outcome")} | {"reason": reason}
+
+
+def read_left_out(part: str, *, output: OutputFolder) -> list[dict[str, Any]]:
+    """Returns the rows of LEFT_SCHEMA that belong to one part, by article."""
+    rows: list[dict[str, Any]] = []
+    for partition in range(ID_PARTITIONS):
+        with open_binary(output.path("catalogue", f"left-{partition:05d}.parquet")) as file:
+            rows += pq.read_table(file).filter(pc.field("part") == part).to_pylist()
+    return rows
 
 
 def read_superseded(output: OutputFolder) -> set[str]:
-    """Returns the ids of articles of earlier datasets of which there is a newer edition here.
-
-    The known edition of an article whose marks leave it out is the newest, and so is none of them.
-    """
-    left = read_left_out(_KNOWN, welcome=MARKS, output=output)
-    return {pmcid for pmcid, reason in left.items() if reason == SUPERSEDED}
-
-
-def read_left_out(part: str, *, welcome: Collection[str], output: OutputFolder) -> dict[str, str]:
-    """Returns member -> reason of what one work item leaves out.
-
-    Args:
-        part: name of the work item.
-        welcome: those of MARKS that are no reason to leave an edition out.
-        output: the dataset.
-    """
-    left: dict[str, str] = {}
-    for partition in range(ID_PARTITIONS):
-        with open_binary(output.path("catalogue", f"left-{partition:05d}.parquet")) as file:
-            mine = pq.read_table(file).filter(pc.field("part") == part)
-        found = zip(mine["member"].to_pylist(), mine["reason"].to_pylist(), strict=True)
-        left.update((member, reason) for member, reason in found if reason not in welcome)
-    return left
+    """Returns the ids of articles of earlier datasets of which there is a newer copy here."""
+    return {row["pmcid"] for row in read_left_out(_KNOWN_PART, output=output)}

@@ -19,10 +19,15 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from beam_pipelines.stages import duplicates, history
-from beam_pipelines.stages.corpus_parts import Part, sorted_parts, total
+from beam_pipelines.stages.corpus_files import (
+    Part,
+    sorted_parts,
+    sum_summaries,
+)
 from beam_pipelines.stages.output_folder import (
     REJECTED_NAME,
     SOURCES_NAME,
+    SUMMARIES_FOLDER,
     SUPERSEDED_NAME,
     OutputFolder,
 )
@@ -76,14 +81,14 @@ def write_corpus(
     code_version: str,
 ) -> int:
     """Writes what stands beside the corpus and then corpus.json; returns the articles kept."""
-    summary = total(parts, output)
+    summary = sum_summaries(parts, output)
     ordered = sorted_parts(parts)
     with atomic_file(output.path(REJECTED_NAME)) as rejected:
         for part in ordered:
-            lines = read_text(output.path("corpus", f"{part.name}.{REJECTED_NAME}")) or ""
+            lines = read_text(output.path(SUMMARIES_FOLDER, f"{part.name}.{REJECTED_NAME}")) or ""
             rejected.write(lines.encode())
     _write_sources(ordered, output)
-    history.write_inputs(inputs, output=output)
+    history.write_inputs(inputs, summary.digests, output=output)
     if output.since is not None:
         summary.funnel[SUPERSEDED_EARLIER] = _write_superseded(output.since, output)
     facts = {
@@ -189,7 +194,7 @@ def write_manifest(
         code_version=code_version,
         since=_since(output.since) if output.since else None,
     )
-    history.gather(output)
+    history.gather_partitions(output)
     for pattern in ("counts/merged-*", "pairs-*/*", "phrased/*", "catalogue/*"):
         remove_files(output.folder, pattern)
     write_text(output.path(MANIFEST_NAME), manifest.to_json())

@@ -1,25 +1,31 @@
 """What a dataset knows of everything read up to it, so that an increment need not read it again.
 
-    known/duplicates.parquet   the newest edition of each article; row group i is partition i
+    known/editions.parquet   the newest copy of each article; row group i is partition i
     known/words.parquet      word, count: of every word, also of rare ones; likewise
     known/inputs.tsv         size and path of every input file
+    known/digests.tsv        digest, size and path of every input file; version 0.1 wrote none
 
-Each covers the dataset and all those that it was built since, so that the last one is enough: the
-earlier ones may be deleted. The tables are by-products of merges that a build makes anyway, a
-partition at a time; `gather` puts the partitions into one file when all are written.
+Each file covers the dataset and all those that it was built since. So an increment needs the last
+dataset alone, and the earlier ones may be deleted. The tables are by-products of merges that a
+build makes anyway, one partition at a time; `gather_partitions` puts the partitions into one file.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from beam_pipelines.inputs.sources import is_archive
+from beam_pipelines.stages.companion_files import companion_path
 from beam_pipelines.stages.output_folder import OutputFolder
 from pmc2vec.storage.files import (
     atomic_file,
+    file_metadata,
+    is_remote,
     join,
     list_files,
     open_binary,
@@ -28,36 +34,37 @@ from pmc2vec.storage.files import (
     write_text,
 )
 
-FOLDER = "known"
+KNOWN_FOLDER = "known"
 EDITIONS = "editions"
 WORDS = "words"
-INPUTS = "inputs.tsv"
+INPUTS_NAME = "inputs.tsv"
+DIGESTS_NAME = "digests.tsv"
 
 InputFiles = tuple[tuple[str, int], ...]
 """Path and size in bytes of each input file."""
 
 
-def before(kind: str, partition: int, *, output: OutputFolder) -> Iterator[pa.Table]:
+def read_partition(kind: str, partition: int, *, output: OutputFolder) -> Iterator[pa.Table]:
     """Yields the one table that the earlier dataset has of a partition; nothing without one."""
     if output.since is not None:
-        with open_binary(join(output.since, FOLDER, f"{kind}.parquet")) as file:
+        with open_binary(join(output.since, KNOWN_FOLDER, f"{kind}.parquet")) as file:
             yield pq.ParquetFile(file).read_row_group(partition)
 
 
-def write(kind: str, partition: int, table: pa.Table, *, output: OutputFolder) -> None:
+def write_partition(kind: str, partition: int, table: pa.Table, *, output: OutputFolder) -> None:
     """Writes one partition of what is known now."""
-    with atomic_file(output.path(FOLDER, f"{kind}-{partition:05d}.parquet")) as file:
+    with atomic_file(output.path(KNOWN_FOLDER, f"{kind}-{partition:05d}.parquet")) as file:
         pq.write_table(table, file)
 
 
-def gather(output: OutputFolder) -> None:
+def gather_partitions(output: OutputFolder) -> None:
     """Puts the partitions of each table into one file, a row group each."""
     for kind in (EDITIONS, WORDS):
-        folder, partitions = output.path(FOLDER), f"{kind}-*.parquet"
+        folder, partitions = output.path(KNOWN_FOLDER), f"{kind}-*.parquet"
         if not (paths := [path for path, _ in list_files(folder, partitions)]):
-            continue  # Of a corpus that stands elsewhere no editions were compared.
+            continue  # With --corpus no copies were compared.
         with ExitStack() as stack:
-            file = stack.enter_context(atomic_file(output.path(FOLDER, f"{kind}.parquet")))
+            file = stack.enter_context(atomic_file(output.path(KNOWN_FOLDER, f"{kind}.parquet")))
             writer = None
             for path in paths:
                 with open_binary(path) as source:
@@ -65,26 +72,64 @@ def gather(output: OutputFolder) -> None:
                 if writer is None:
                     writer = pq.ParquetWriter(file, table.schema, compression="zstd")
                     stack.enter_context(writer)
-                # An empty row group would not be written, and the next would take its place.
-                rows = table if table.num_rows else _nothing(table.schema)
+                # Parquet has no empty row group: the next would take its place.
+                rows = table if table.num_rows else _placeholder(table.schema)
                 writer.write_table(rows, row_group_size=rows.num_rows)
         remove_files(folder, partitions)
 
 
-def _nothing(schema: pa.Schema) -> pa.Table:
-    empty = {name: "" if schema.field(name).type == pa.string() else 0 for name in schema.names}
-    return pa.Table.from_pylist([empty], schema)
+def _placeholder(schema: pa.Schema) -> pa.Table:
+    row = {name: "" if schema.field(name).type == pa.string() else 0 for name in schema.names}
+    return pa.Table.from_pylist([row], schema)
 
 
-def write_inputs(inputs: Iterable[tuple[str, int]], *, output: OutputFolder) -> None:
+# --- input files ---------------------------------------------------------------------------------
+
+
+def input_digest(path: str) -> str:
+    """Returns a digest of an input file and of what stands beside it.
+
+    In a bucket it is the ETag, of archives alone and empty for other files: to ask for each of
+    millions of article versions would take hours.
+    """
+    if is_remote(path):
+        metadata = file_metadata(path) if is_archive(path) else None
+        return (metadata and metadata.etag) or ""
+    digest = hashlib.sha256()
+    for name in filter(None, (path, companion_path(path))):
+        with open_binary(name) as file:
+            while chunk := file.read(1 << 20):
+                digest.update(chunk)
+        digest.update(b"\0")
+    return digest.hexdigest()
+
+
+def write_inputs(
+    inputs: Iterable[tuple[str, int]], digests: Mapping[str, str], *, output: OutputFolder
+) -> None:
     """Writes the input files of this dataset, after those of the earlier one."""
-    every = [*(read_inputs(output.since) if output.since else ()), *inputs]
-    text = "".join(f"{size}\t{path}\n" for path, size in every)
-    write_text(output.path(FOLDER, INPUTS), text)
+    files = tuple(inputs)
+    earlier = read_inputs(output.since) if output.since else ()
+    earlier_digests = read_digests(output.since) if output.since else ()
+    text = "".join(f"{size}\t{path}\n" for path, size in (*earlier, *files))
+    write_text(output.path(KNOWN_FOLDER, INPUTS_NAME), text)
+    rows = (*earlier_digests, *((path, size, digests.get(path, "")) for path, size in files))
+    text = "".join(f"{digest}\t{size}\t{path}\n" for path, size, digest in rows)
+    write_text(output.path(KNOWN_FOLDER, DIGESTS_NAME), text)
 
 
 def read_inputs(dataset: str) -> InputFiles:
     """Returns every input file that a dataset knows."""
-    text = read_text(join(dataset, FOLDER, INPUTS)) or ""
-    rows = (line.split("\t", 1) for line in text.removesuffix("\n").split("\n") if line)
-    return tuple((path, int(size)) for size, path in rows)
+    return tuple((path, int(size)) for size, path in _rows(dataset, INPUTS_NAME, 2))
+
+
+def read_digests(dataset: str) -> tuple[tuple[str, int, str], ...]:
+    """Returns (path, size, digest) of the input files that a dataset knows the digests of."""
+    rows = _rows(dataset, DIGESTS_NAME, 3)
+    return tuple((path, int(size), digest) for digest, size, path in rows)
+
+
+def _rows(dataset: str, name: str, columns: int) -> Iterator[list[str]]:
+    text = read_text(join(dataset, KNOWN_FOLDER, name)) or ""
+    lines = text.removesuffix("\n").split("\n")
+    return (line.split("\t", columns - 1) for line in lines if line)

@@ -3,11 +3,12 @@
     since = open_since("december", config)
     since.new_files(inputs)
 
-An input file is known by its name and its size. The name is the base name where that tells it from
-all others (archives, and files named after an article), so that a folder may be moved or mounted
-elsewhere; the whole path for the others (`PMC7112410/main.nxml`, `novel.txt`). Of an article's
-version (`PMC123.2.xml`) the name alone tells: it changes with the text, and inventories know no
-size.
+An input file is known if a file of the same name and size was read and had the same digest, which
+covers what stands beside it: archives of other content often have one name and one size, and a
+retraction comes as another JSON beside the same article. The name is the base name where that tells
+a file from all others (archives, and files named after an article), so that a folder may be moved
+or mounted elsewhere; else it is the whole path (`PMC7112410/main.nxml`, `novel.txt`). The size of
+an article version (`PMC123.2.xml`) does not count, since inventories do not say it.
 """
 
 from __future__ import annotations
@@ -37,10 +38,12 @@ class Since:
     Attributes:
         folder: of the dataset.
         inputs: the input files that it knows.
+        digests: (path, size, digest) of those whose digest it knows.
     """
 
     folder: str
     inputs: history.InputFiles
+    digests: tuple[tuple[str, int, str], ...] = ()
 
     def new_files(self, inputs: history.InputFiles) -> history.InputFiles:
         """Returns the input files that the dataset does not know.
@@ -48,12 +51,21 @@ class Since:
         Raises:
             NothingNewError: it knows all of them.
         """
-        read = {_identity(*file) for file in self.inputs}
-        found = tuple(file for file in inputs if _identity(*file) not in read)
-        if not found:
+        digests: dict[tuple[str, int], set[str]] = {}
+        for path, size, digest in self.digests:
+            digests.setdefault(_identity(path, size), set()).add(digest)
+        names = {_identity(*file) for file in self.inputs}
+
+        def is_known(file: tuple[str, int]) -> bool:
+            identity = _identity(*file)
+            known = digests.get(identity, {""})
+            return identity in names and ("" in known or history.input_digest(file[0]) in known)
+
+        new = tuple(file for file in inputs if not is_known(file))
+        if not new:
             files = "the input file is" if len(inputs) == 1 else f"all {len(inputs):,} files are"
             raise NothingNewError(f"nothing new since {self.folder}: {files} known there")
-        return found
+        return new
 
 
 def open_since(folder: str, config: Mapping[str, Any]) -> Since:
@@ -64,17 +76,17 @@ def open_since(folder: str, config: Mapping[str, Any]) -> Since:
         config: the options of the increment, as they are recorded.
 
     Raises:
-        UserError: it is not finished, knows nothing of editions, or was built with other options.
+        UserError: it is not finished, knows no input files, or was built with other options.
     """
     where = join(folder, MANIFEST_NAME)
     text = read_text(where)
     if text is None:
         raise UserError(f"--since {folder}: no {MANIFEST_NAME}, so there is no finished dataset")
     then = completed(parse_manifest(text, where).config)
-    if read_text(join(folder, history.FOLDER, history.INPUTS)) is None:
+    if read_text(join(folder, history.KNOWN_FOLDER, history.INPUTS_NAME)) is None:
         raise UserError(
-            f"--since {folder}: has no {history.FOLDER}/{history.INPUTS} to go on from (made with "
-            "--corpus, or by an earlier version); build it again with --input"
+            f"--since {folder}: has no {history.KNOWN_FOLDER}/{history.INPUTS_NAME} to go on from "
+            "(made with --corpus, or by an earlier version); build it again with --input"
         )
     may_change = options_that(BuildConfig, "may_change")
     differ = [
@@ -87,7 +99,7 @@ def open_since(folder: str, config: Mapping[str, Any]) -> Since:
             f"--since {folder}: was built with {'; '.join(differ)}; give the same, "
             "or build a whole dataset without --since"
         )
-    return Since(folder, history.read_inputs(folder))
+    return Since(folder, history.read_inputs(folder), history.read_digests(folder))
 
 
 def copy_phrases(since: str, passes: int, output: OutputFolder) -> None:

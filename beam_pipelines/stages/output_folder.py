@@ -24,6 +24,8 @@ from pmc2vec.storage.object_stores import use_storage_options
 REJECTED_NAME = "rejected.jsonl"
 SOURCES_NAME = "SOURCES.tsv"
 SUPERSEDED_NAME = "superseded.tsv"
+SUMMARIES_FOLDER = "parts"
+"""What is known of each part of the corpus, apart from its text."""
 
 HEARTBEAT_SECONDS = 0.5
 """Least time between two writes of one worker: twice as often as the display looks."""

@@ -24,7 +24,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from beam_pipelines.stages import corpus_files, phrases
-from beam_pipelines.stages.corpus_parts import Part, sorted_parts
+from beam_pipelines.stages.corpus_files import Part, sorted_parts
 from beam_pipelines.stages.output_folder import Heartbeat, OutputFolder
 from beam_pipelines.stages.phrases import Phrases, join_passes
 from pmc2vec.dataset import records, skipgrams, vocabulary
