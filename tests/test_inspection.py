@@ -9,10 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pmc2vec.commands.dataset_report import check_record, dataset_facts
 from pmc2vec.commands.inspect import inspect, main
+from pmc2vec.commands.inspection import check_record, dataset_facts, workdir_facts
 from pmc2vec.commands.main import main as pmc2vec_main
-from pmc2vec.commands.workdir_report import workdir_facts
 from pmc2vec.dataset.records import (
     Record,
     RecordShape,

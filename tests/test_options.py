@@ -10,7 +10,7 @@ from typing import Literal
 import pytest
 import tyro
 
-from pmc2vec.cli.options import gist, parse
+from pmc2vec.cli.options import check_minimums, gist, option, options_that, parse
 
 
 @dataclass(frozen=True)
@@ -222,3 +222,71 @@ def test_a_usage_error_is_as_plain_on_any_terminal(
 
 def test_gist_of_what_it_does_not_understand_is_its_text() -> None:
     assert gist("Something else\nwent wrong.\n") == "something else went wrong"
+
+
+@dataclass(frozen=True)
+class Facts:
+    """The options of another program that does not exist."""
+
+    output: Path
+    """The folder to write."""
+    batch_size: int | None = option(None, minimum=1, default_text="2048, or 512 for sgd")
+    """Tokens in a step,
+    rounded to whole records."""
+    cores: int = option(2, rare=True, may_change=True)
+    """Cores to use."""
+    words: tuple[str, ...] = ()
+    """Words to show."""
+    fast: bool = True
+    """Be quick."""
+
+    def __post_init__(self) -> None:
+        check_minimums(self)
+
+
+def facts_parsed(*words: str) -> Facts:
+    return parse(Facts, words, prog="pmc2vec try", description="", examples=["pmc2vec try"])
+
+
+def test_help_leaves_rare_options_to_help_all_and_names_the_resolved_default(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    shown = {}
+    for word in ("--help", "--help_all"):
+        with pytest.raises(SystemExit) as stop:
+            facts_parsed(word)
+        assert not stop.value.code
+        shown[word] = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    text = "Tokens in a step, rounded to whole records. (default: 2048, or 512 for sgd)"
+    assert all(text in told for told in shown.values())
+    assert "--cores" not in shown["--help"]
+    assert "pmc2vec try --help_all shows 1 rare options more" in shown["--help"]
+    assert "--cores INT Cores to use. (default: 2)" in shown["--help_all"]
+    assert facts_parsed("--output", "o", "--cores", "3") == Facts(Path("o"), cores=3)
+
+
+def test_facts_are_found_by_name_and_minimums_are_held(capsys: pytest.CaptureFixture[str]) -> None:
+    assert options_that(Facts, "may_change") == ("cores",)
+    with pytest.raises(SystemExit):
+        facts_parsed("--output", "o", "--batch_size", "0")
+    assert "--batch_size 0: must be at least 1" in capsys.readouterr().err
+
+
+def test_options_in_a_file_are_overridden_by_the_command_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "options.toml"
+    path.write_text('output = "o"\ncores = 3\nwords = ["a b", "c"]\nfast = false\n')
+    for words in (["--options_file", str(path)], [f"--options_file={path}"]):
+        assert facts_parsed(*words) == Facts(Path("o"), cores=3, words=("a b", "c"), fast=False)
+    assert facts_parsed(f"--options_file={path}", "--fast", "--cores=4") == Facts(
+        Path("o"), cores=4, words=("a b", "c")
+    )
+    path.write_text("coers = 3\n")
+    for bad in (path, tmp_path / "none.toml"):
+        with pytest.raises(SystemExit) as stop:
+            facts_parsed("--options_file", str(bad))
+        assert stop.value.code == 2
+    told = capsys.readouterr().err
+    assert f"--options_file {path}: there is no option coers" in told
+    assert "none.toml: cannot be read" in told

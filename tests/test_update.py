@@ -11,8 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from pmc2vec.commands.releases import Releases
-from pmc2vec.commands.update import UpdateConfig, main, sections
+from pmc2vec.commands.update import Releases, UpdateConfig, main, sections
 from pmc2vec.errors import UserError
 from pmc2vec.vectors.keyed_vectors import Vectors
 from tests.bulk import add

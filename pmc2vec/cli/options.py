@@ -259,9 +259,12 @@ def _split_options_file(word: str) -> list[str]:
 def _help_facts(config_class: type[DataclassInstance], *, hide_rare: bool) -> Iterator[None]:
     """Gives tyro, which reads annotations, the facts of the options that matter for the help."""
     annotations, texts = config_class.__annotations__, _help_texts(config_class)
+    required = {f.name for f in fields(config_class) if f.default is f.default_factory is MISSING}
     before, hints = dict(annotations), get_type_hints(config_class, include_extras=True)
     for name, facts in option_facts(config_class).items():
         default = None if facts.default_text is None else f"(default: {facts.default_text})"
+        if name in required:  # tyro would show an empty default for a positional tuple.
+            default = "(required)"
         argument = tyro.conf.arg(help=texts.get(name), help_behavior_hint=default)
         annotations[name] = Annotated[hints[name], argument]
         if facts.rare and hide_rare:

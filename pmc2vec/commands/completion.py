@@ -4,7 +4,9 @@
     source <(pmc2vec completion zsh)           in ~/.zshrc, after compinit
     pmc2vec completion fish | source           in ~/.config/fish/config.fish
 
-The script holds the options of this version, so that completing starts no Python.
+The script holds the options of this version, so that completing starts no Python. It is not tyro's
+own (`--tyro-print-completion`), which completes one program: ours are fifteen, and importing all of
+them under one parser would load Beam and TensorFlow.
 """
 
 from __future__ import annotations
@@ -42,7 +44,8 @@ _pmc2vec() {{
 {options}
   esac
   if [[ $word == -* ]]; then
-    COMPREPLY=($(compgen -W "$options --help --quiet --verbose" -- "$word"))
+    options+=" --help --help_all --quiet --verbose --json --options_file"
+    COMPREPLY=($(compgen -W "$options" -- "$word"))
   else
     COMPREPLY=($(compgen -f -- "$word"))
   fi

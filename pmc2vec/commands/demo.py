@@ -35,16 +35,16 @@ PROG = "pmc2vec demo"
 class DemoConfig:
     """Options of `pmc2vec demo`."""
 
-    output: Path | None = None
-    """Folder to keep everything in; by default a new one under the temporary folder."""
+    output: Path | None = options.option(None, default_text="a new temporary folder")
+    """Folder for all results."""
     articles: int = 1500
-    """Articles to make up."""
+    """Articles to generate."""
     epochs: int = 3
     """Passes over the corpus."""
     vector_size: int = 64
     """Dimensions of a vector."""
     seed: int = 1
-    """Of everything random."""
+    """Random seed of the articles, the dataset and the training."""
 
 
 def demo(config: DemoConfig, console: Console) -> Recovery:

@@ -1,6 +1,6 @@
 """`pmc2vec inspect`: what a dataset or a workdir holds, checked, for a person or as JSON.
 
-The facts come from `dataset_report` and `workdir_report`; here they become tables. What is
+The facts come from `inspection`; here they become tables. What is
 unfinished or damaged ends with one line on stderr and status 1.
 """
 
@@ -20,18 +20,12 @@ from tyro.conf import Positional
 
 from pmc2vec.cli.console import verbosity
 from pmc2vec.cli.options import parse
-from pmc2vec.commands.dataset_report import corpus_facts, dataset_facts
-from pmc2vec.commands.workdir_report import (
-    CHECKPOINTS,
-    CONFIG,
-    PROVENANCE,
-    unfinished,
-    workdir_facts,
-)
+from pmc2vec.commands.inspection import corpus_facts, dataset_facts, unfinished, workdir_facts
 from pmc2vec.dataset import manifest, vocabulary
 from pmc2vec.dataset.records import SPLITS
 from pmc2vec.errors import UserError
 from pmc2vec.vectors.formats.workdir_files import VECTORS_TSV
+from trainer.workdir import CHECKPOINTS_NAME, CONFIG_NAME, PROVENANCE_NAME
 
 _DATASET = (
     manifest.MANIFEST_NAME,
@@ -39,7 +33,7 @@ _DATASET = (
     "corpus",
     *(f"{split}-*" for split in SPLITS),
 )
-_WORKDIR = (CONFIG, CHECKPOINTS, VECTORS_TSV, PROVENANCE)
+_WORKDIR = (CONFIG_NAME, CHECKPOINTS_NAME, VECTORS_TSV, PROVENANCE_NAME)
 
 _NEGATIVES = 5  # of a pair's, shown
 
@@ -60,7 +54,7 @@ class InspectConfig:
     """A dataset of `pmc2vec build`, or a workdir of `pmc2vec train`."""
 
     deep: bool = False
-    """Read everything: each record's CRC, ids and windows, each shard's digest and sums."""
+    """Read every record and vector too: check CRCs, ids, windows, digests and counts."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -98,8 +92,8 @@ def inspect(folder: Path, *, deep: bool = False) -> dict[str, Any]:
     if any((folder / name).exists() for name in _WORKDIR):
         return workdir_facts(folder, deep=deep)
     raise UserError(
-        f"{folder}: neither a dataset (no {manifest.MANIFEST_NAME}) nor a workdir (no {CONFIG}); "
-        "give a folder that `pmc2vec build` or `pmc2vec train` wrote"
+        f"{folder}: neither a dataset (no {manifest.MANIFEST_NAME}) nor a workdir "
+        f"(no {CONFIG_NAME}); give a folder that `pmc2vec build` or `pmc2vec train` wrote"
     )
 
 

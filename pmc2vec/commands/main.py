@@ -147,8 +147,9 @@ def overview() -> str:
             "examples:",
             *(f"  {example}" for example in EXAMPLES),
             "",
-            "pmc2vec <command> --help lists the options of a command. Each takes two more:",
-            "--quiet (no progress) and --verbose (what engines say, where an error comes from).",
+            "pmc2vec <command> --help lists the usual options of a command, --help_all all.",
+            "Each command also takes --quiet (no progress), --verbose (logs of the engines,",
+            "tracebacks) and --options_file FILE (options in TOML).",
         ]
     )
 

@@ -82,19 +82,19 @@ class SampleConfig:
     """What to make, and where."""
 
     output: Path
-    """Folder to make: empty, new, or made by an earlier run, which it replaces."""
+    """Folder for the archives: new, empty, or of an earlier run, which is replaced."""
     articles: int = 1500
-    """Articles in all archives together."""
+    """Articles in total."""
     archives: int = 4
-    """Archives to spread them over."""
-    words_per_article: int = 1200
-    """Words of running text in an article, on average."""
-    off_subject: float = 0.3
-    """Share of articles on other subjects, which a keyword filter drops."""
-    broken: float = 0.01
-    """Share of members that no parser can read."""
+    """Archives to divide the articles among."""
+    words_per_article: int = options.option(1200, rare=True)
+    """Average number of words in the text of an article."""
+    off_subject: float = options.option(0.3, rare=True)
+    """Share of articles on other subjects, which do not contain the keywords."""
+    broken: float = options.option(0.01, rare=True)
+    """Share of archive members that are not well-formed."""
     seed: int = 1
-    """Another seed, other articles; the planted truth stays."""
+    """Random seed of the articles; the ground truth does not depend on it."""
 
     def problem(self) -> str | None:
         """Returns what is wrong with the options, or None."""

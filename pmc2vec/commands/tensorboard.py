@@ -32,11 +32,11 @@ class TensorboardConfig:
     workdir: Path
     """A workdir of `pmc2vec train`, or a folder of several."""
 
-    port: int | None = None
-    """Port to listen on, 0 for any that is free; by default 6006, or the next that is free."""
+    port: int | None = options.option(None, default_text="6006, or the next free port")
+    """Port to listen on; 0 for any free port."""
 
     host: str = "localhost"
-    """Address to listen on; 0.0.0.0 shows it to whoever can reach this machine."""
+    """Address to listen on; 0.0.0.0 lets every machine that reaches this one connect."""
 
     def __post_init__(self) -> None:
         """Raises ValueError where there is no such port."""

@@ -4,16 +4,25 @@
 
 The first release is built from all input and trained from the start. Each later one is built from
 the input files that no release has read (`build --since`), and its training starts from the
-vectors of the one before (`train --init_from`). It is published when all of it is there. Killed at
-any moment, the same command goes on: `build` and `train` do, and `releases` tells where.
+vectors of the one before (`train --init_from`).
+
+    service/releases/0003/   a workdir as `train` leaves it, with its dataset in dataset/
+    service/current          a link to the last release that is complete
+
+The link is the only state. It is replaced in one rename when the new release is complete, so that
+readers always see a whole one. Killed at any moment, the same command continues: `build` and
+`train` continue theirs.
 """  # noqa: E501  # A command is there to be copied.
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
 import logging
+import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,8 +31,9 @@ from pmc2vec.cli import exit_codes, options
 from pmc2vec.cli.console import FLAGS, verbosity
 from pmc2vec.cli.logging_setup import LogFormat
 from pmc2vec.cli.metrics import serve_metrics
+from pmc2vec.cli.options import option
 from pmc2vec.cli.signals import stop_request
-from pmc2vec.commands.releases import CURRENT, Releases
+from pmc2vec.errors import UserError
 
 if TYPE_CHECKING:
     from beam_pipelines.config import BuildConfig
@@ -35,6 +45,10 @@ logger = logging.getLogger(__name__)
 
 PROG = "pmc2vec update"
 DATASET = "dataset"
+CURRENT = "current"
+FOLDER = "releases"
+LOCK = ".lock"
+_REMOVED = ".removed-"
 SECTIONS = ("--build", "--train", "--")
 """After these words stand the options of another program."""
 
@@ -44,15 +58,15 @@ class UpdateConfig:
     """Options of `pmc2vec update`; after --build stand those of build, after --train of train."""
 
     input: tuple[str, ...]
-    """Archives, files, folders and globs, old and new: what no release has read is read."""
+    """Archives, files, folders and globs, old and new; only what no release has read is read."""
     root: Path
-    """Folder of the releases, on this machine; ROOT/current is the last one."""
+    """Local folder of the releases; ROOT/current is a link to the newest."""
     keep: int = 3
-    """Last releases that are kept."""
-    metrics_port: int | None = None
-    """Tell Prometheus how far it is, at http://...:PORT/metrics; and /healthz, whether it moves."""
-    log_format: LogFormat = "text"
-    """What is said on stderr: lines of text, or of JSON."""
+    """Newest releases to keep."""
+    metrics_port: int | None = option(None, rare=True)
+    """Port for Prometheus: http://HOST:PORT/metrics; /healthz tells whether there is progress."""
+    log_format: LogFormat = option("text", rare=True)
+    """Format of the lines on stderr."""
 
     def __post_init__(self) -> None:
         """Raises ValueError for options that cannot mean anything."""
@@ -156,6 +170,73 @@ def _built(config: BuildConfig, beam_flags: Sequence[str], *, quiet: bool) -> Ma
         if isinstance(error, NothingNewError):
             raise
     return build(replace(config, overwrite=True), beam_flags, quiet=quiet)
+
+
+# --- releases ----------------------------------------------------------------------------------
+
+
+class Releases:
+    """The releases in a folder.
+
+    Attributes:
+        root: the folder, absolute: `train` and `build` record paths in it.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root.resolve()
+
+    def folder(self, number: int) -> Path:
+        """Returns where a release is, or will be."""
+        return self.root / FOLDER / f"{number:04d}"
+
+    @contextlib.contextmanager
+    def claimed(self) -> Iterator[None]:
+        """Makes the folder and holds it against a second update while the work inside runs.
+
+        Raises:
+            UserError: another process is at it, or it holds something else.
+        """
+        if self.root.is_dir() and not (self.root / FOLDER).is_dir() and any(self.root.iterdir()):
+            raise UserError(f"{self.root}: not empty and no root of releases; give another --root")
+        (self.root / FOLDER).mkdir(parents=True, exist_ok=True)
+        with (self.root / LOCK).open("w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise UserError(
+                    f"{self.root}: another update is running here; wait for it, or stop it"
+                ) from error
+            yield
+
+    def current(self) -> int:
+        """Returns the number of the release that is read; 0 before the first.
+
+        Raises:
+            UserError: the link leads nowhere.
+        """
+        link = self.root / CURRENT
+        if not link.is_symlink():
+            return 0
+        name = link.readlink().name
+        if not name.isdigit() or not self.folder(int(name)).is_dir():
+            raise UserError(f"{link}: leads to {link.readlink()}, which is no release; mend it")
+        return int(name)
+
+    def publish(self, number: int) -> None:
+        """Makes a finished release the one that is read."""
+        link = self.root / f".{CURRENT}"
+        link.unlink(missing_ok=True)
+        link.symlink_to(self.folder(number).relative_to(self.root))
+        link.replace(self.root / CURRENT)
+
+    def remove_before(self, number: int) -> None:
+        """Removes the releases before one; what an earlier removal left, too."""
+        for folder in sorted((self.root / FOLDER).iterdir()):
+            if folder.name.isdigit() and int(folder.name) < number:
+                # Renamed first: what has a number is a whole release.
+                folder.rename(folder.with_name(f"{_REMOVED}{folder.name}"))
+        for folder in (self.root / FOLDER).glob(f"{_REMOVED}*"):
+            shutil.rmtree(folder)
 
 
 # --- the command -------------------------------------------------------------------------------

@@ -1,14 +1,16 @@
-"""What a dataset holds, checked against its manifest: the facts behind `pmc2vec inspect`.
+"""What a dataset or a workdir holds, after a check: the facts that `pmc2vec inspect` shows.
 
-The quick check compares names, sizes and the vocabulary; the deep one reads every record with the
-NumPy reader of `records`, so that what it accepts is what a trainer is given. Facts are plain
-dictionaries, ready for JSON. The first fault found is a UserError that names the file.
+Facts are plain dictionaries, ready for JSON. The first fault is a UserError that names the file. A
+quick check of a dataset compares names, sizes and the vocabulary with the manifest; a deep one
+reads every record with the NumPy reader that the trainer uses too. A workdir is finished when the
+vectors and, written last, provenance.json are there; it is read without TensorFlow.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -33,12 +35,27 @@ from pmc2vec.dataset.records import (
 from pmc2vec.dataset.skipgrams import count_pairs, explicit_pairs
 from pmc2vec.dataset.vocabulary import Vocabulary
 from pmc2vec.errors import UserError
+from pmc2vec.vectors.formats.workdir_files import (
+    METADATA_TSV,
+    VECTORS_NPY,
+    VECTORS_TSV,
+    read_metadata,
+)
+from pmc2vec.vectors.keyed_vectors import Vectors
+from trainer.workdir import CHECKPOINTS_NAME, CONFIG_NAME, PROVENANCE_NAME
+
+# The text that TensorFlow keeps beside its checkpoints, one field of it.
+_STATE = "checkpoint"
+_NEWEST = re.compile(r'^model_checkpoint_path: "(.+)"$', re.MULTILINE)
 
 AGAIN = "build the dataset again"
 
 SHOWN_WORDS = 10
 SHOWN_TOKENS = 40
 SHOWN_PAIRS = 6
+
+
+# --- a dataset ---------------------------------------------------------------------------------
 
 
 def dataset_facts(folder: Path, *, deep: bool = False) -> dict[str, Any]:
@@ -275,3 +292,93 @@ def example(folder: Path, manifest: Manifest, vocabulary: Vocabulary) -> dict[st
                 ],
             }
     return None
+
+
+# --- a workdir ---------------------------------------------------------------------------------
+
+
+def workdir_facts(folder: Path, *, deep: bool = False) -> dict[str, Any]:
+    """Returns what a workdir holds.
+
+    Args:
+        folder: the workdir.
+        deep: read every vector too.
+
+    Raises:
+        UserError: a file is damaged, or does not fit another; names it.
+    """
+    provenance = _json(folder / PROVENANCE_NAME)
+    return {
+        "kind": "workdir",
+        "folder": str(folder),
+        "finished": provenance is not None and (folder / VECTORS_TSV).is_file(),
+        "config": _json(folder / CONFIG_NAME),
+        "checkpoints": checkpoints(folder),
+        "vectors": vectors_facts(folder, deep=deep),
+        "provenance": provenance,
+    }
+
+
+def unfinished(folder: Path) -> str:
+    """Returns the line about a workdir whose training has not ended."""
+    return (
+        f"{folder}: training is not finished; "
+        f"`pmc2vec train --workdir {folder}` with the same options goes on"
+    )
+
+
+def checkpoints(folder: Path) -> dict[str, str]:
+    """Returns the newest checkpoint of each folder of checkpoints, by folder.
+
+    Raises:
+        UserError: a folder names a checkpoint that is not there.
+    """
+    found = {}
+    for state in sorted((folder / CHECKPOINTS_NAME).rglob(_STATE)):
+        newest = _NEWEST.search(state.read_text(encoding="utf-8"))
+        if newest is None or not state.with_name(f"{Path(newest[1]).name}.index").is_file():
+            named = newest[1] if newest else "none"
+            raise UserError(
+                f"{state}: names the checkpoint {named}, which is not there; "
+                "train again in a new workdir"
+            )
+        found[str(state.parent.relative_to(folder))] = Path(newest[1]).name
+    return found
+
+
+def vectors_facts(folder: Path, *, deep: bool) -> dict[str, Any] | None:
+    """Returns the shape of the vectors and their most frequent words; None where there are none."""
+    path = folder / VECTORS_TSV
+    if not path.is_file():
+        return None
+    if deep:
+        vectors = Vectors.load(path)
+        norms = vectors.norms
+        _check_copy(folder / VECTORS_NPY, vectors)
+        words, size = vectors.words, vectors.vector_size
+        extra = {"norms": {"least": float(norms.min()), "greatest": float(norms.max())}}
+    else:
+        words, _ = read_metadata(folder / METADATA_TSV)
+        with path.open("rb") as file:
+            size = file.readline().count(b"\t") + 1
+        extra = {}
+    return {"words": len(words), "vector_size": size, "most_frequent": words[:10], **extra}
+
+
+def _check_copy(path: Path, vectors: Vectors) -> None:
+    """Raises UserError where the copy for quick loading holds other numbers than the table."""
+    if path.is_file() and not np.array_equal(Vectors.load(path).matrix, vectors.matrix):
+        raise UserError(
+            f"{path}: not the numbers of {VECTORS_TSV}; `pmc2vec export --workdir {path.parent} "
+            "--format tsv` writes both again"
+        )
+
+
+def _json(path: Path) -> Any:
+    """Returns what a JSON file holds; None where there is no file."""
+    if not path.is_file():
+        return None
+    try:
+        return json.loads(path.read_bytes())
+    except ValueError as error:
+        raise UserError(f"{path}: not JSON ({error}); train again in a new workdir") from error
