@@ -68,12 +68,12 @@ def _nothing(pattern: str) -> UserError:
 
 def _drop_text_beside_xml(files: dict[str, InputFile]) -> None:
     """Removes `PMC1.1.txt` where `PMC1.1.xml` is among the files: it is the same article."""
+    texts = [path for path in files if _holds(path) == "text"]
+    if not texts:  # As usual: the stems of millions of article versions are not needed.
+        return
     articles = {stem(path) for path in files if _holds(path) == "xml"}
-    _drop(
-        files,
-        [path for path in files if _holds(path) == "text" and stem(path) in articles],
-        "text beside XML of the same name",
-    )
+    beside = [path for path in texts if stem(path) in articles]
+    _drop(files, beside, "text beside XML of the same name")
 
 
 def _drop_text_without_suffix(files: dict[str, InputFile]) -> None:
