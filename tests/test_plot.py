@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pmc2vec.commands.plot import TITLES, main, projected, shown
+from pmc2vec.commands.plot import TITLES, main, project, words_to_draw
 from pmc2vec.errors import UserError
 from pmc2vec.vectors.keyed_vectors import Vectors
 
@@ -46,20 +46,20 @@ def test_a_png_is_a_picture(run, tmp_path):
 
 def test_neighbours_are_shown_once_after_the_words_asked_for(run):
     vectors = Vectors.load(run)
-    assert shown(vectors, ["melanoma", "lymphoma"], 0) == ["melanoma", "lymphoma"]
-    assert shown(vectors, ["melanoma", "insulin"], 2) == [
+    assert words_to_draw(vectors, ["melanoma", "lymphoma"], 0) == ["melanoma", "lymphoma"]
+    assert words_to_draw(vectors, ["melanoma", "insulin"], 2) == [
         "melanoma", "insulin", "lymphoma", "glioma", "glucagon", "β-catenin",
     ]  # fmt: skip
 
 
 def test_pca_puts_what_is_alike_together():
-    places = projected(np.array(ROWS, np.float32), "pca")
+    places = project(np.array(ROWS, np.float32), "pca")
     spread = np.linalg.norm(places[:, None] - places[None], axis=2)
     assert spread[0, 1] < 0.2 * spread[0, 3]  # melanoma, lymphoma; melanoma, insulin
     assert spread[3, 4] < 0.2 * spread[0, 3]
     # Two directions of four points on a plane keep every distance.
     plane = np.array([[1, 0, 0], [0, 1, 0], [-1, 0, 0], [0, -1, 0]], np.float32)
-    kept = projected(plane, "pca")
+    kept = project(plane, "pca")
     assert np.linalg.norm(kept[0] - kept[1]) == pytest.approx(2**0.5)
     assert np.linalg.norm(kept[0] - kept[2]) == pytest.approx(2)
 

@@ -1,7 +1,7 @@
 """`pmc2vec evaluate`: how well vectors agree with people, on word pairs and on analogies.
 
-Figures are those of gensim's `evaluate_word_pairs` and `evaluate_word_analogies`, whose conventions
-are the defaults here.
+Scores are those of gensim's `evaluate_word_pairs` and `evaluate_word_analogies`, whose defaults are
+the defaults here.
 """
 
 from __future__ import annotations
@@ -38,22 +38,22 @@ class EvaluateConfig:
     """A workdir, or a file of word vectors."""
 
     restrict_vocab: int | None = 300_000
-    """Know only so many words, from the first, which are the most frequent."""
+    """Use only the most frequent words, so many."""
 
     case_insensitive: bool = True
     """Compare words in upper case."""
 
     dummy4unknown: bool = False
-    """Count unknown words as cosine 0, or a wrong answer, and do not leave them out."""
+    """Count a pair or an analogy with an unknown word, as cosine 0 or a wrong answer."""
 
     phrases: bool = False
-    """An entry of several words that is unknown is the mean of their vectors."""
+    """Take the mean of the words' vectors for an unknown entry of several words."""
 
     method: AnalogyMethod = "3cosadd"
     """How to answer analogies; see `pmc2vec analogy`."""
 
     def __post_init__(self) -> None:
-        """Raises ValueError where there is nothing to compare with."""
+        """Raises ValueError where no file is given."""
         if not self.files:
             raise ValueError("no file of word pairs or analogies is given; name one or several")
         if self.restrict_vocab is not None and self.restrict_vocab < 1:
@@ -64,7 +64,7 @@ Sections = list[AnalogySection]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs `pmc2vec evaluate` and returns its exit status."""
+    """Runs `pmc2vec evaluate` and returns its exit code."""
     config = parse(
         EvaluateConfig,
         argv,
@@ -77,23 +77,25 @@ def main(argv: Sequence[str] | None = None) -> int:
         ],
         json_result=True,
     )
-    for path in config.files:  # Damaged files are told before the vectors are loaded.
+    for path in config.files:  # So that a damaged file ends the program before vectors are loaded.
         read_analogies(path) if is_analogy_file(path) else read_pairs(path)
     vectors = Vectors.load(config.vectors)
     scores = {path: _score(vectors, path, config) for path in config.files}
     if verbosity.json:
-        print_json({str(path): _facts(score) for path, score in scores.items()})
+        print_json({str(path): _score_as_json(score) for path, score in scores.items()})
         return 0
     pairs = {path: score for path, score in scores.items() if isinstance(score, WordPairScore)}
-    answered = {path: score for path, score in scores.items() if isinstance(score, list)}
+    analogies = {path: score for path, score in scores.items() if isinstance(score, list)}
     if pairs:
         header = ("file", "spearman", "95% interval", "pearson", "95% interval", "covered")
         print_table(header, [_pair_row(path, score) for path, score in pairs.items()])
-        _advise(pairs, config)
-    if pairs and answered:
+        _suggest_phrases(pairs, config)
+    if pairs and analogies:
         print()
-    if answered:
-        table = [row for path, sections in answered.items() for row in _rows(path, sections)]
+    if analogies:
+        table = [
+            row for path, sections in analogies.items() for row in _section_rows(path, sections)
+        ]
         print_table(("file", "section", "accuracy", "correct", "asked"), table, grouped=True)
     return 0
 
@@ -131,7 +133,7 @@ def _interval(ends: tuple[float, float]) -> str:
     return f"{ends[0]:.3f} to {ends[1]:.3f}"
 
 
-def _rows(path: Path, sections: Sections) -> list[tuple[str, ...]]:
+def _section_rows(path: Path, sections: Sections) -> list[tuple[str, ...]]:
     return [
         (
             str(path),
@@ -144,7 +146,7 @@ def _rows(path: Path, sections: Sections) -> list[tuple[str, ...]]:
     ]
 
 
-def _facts(score: WordPairScore | Sections) -> dict[str, Any]:
+def _score_as_json(score: WordPairScore | Sections) -> dict[str, Any]:
     """Returns a score for JSON."""
     if isinstance(score, WordPairScore):
         return {
@@ -169,8 +171,8 @@ def _facts(score: WordPairScore | Sections) -> dict[str, Any]:
     }
 
 
-def _advise(pairs: dict[Path, WordPairScore], config: EvaluateConfig) -> None:
-    """Says on stderr where entries of several words were left out, and what would take them."""
+def _suggest_phrases(pairs: dict[Path, WordPairScore], config: EvaluateConfig) -> None:
+    """Prints on stderr where entries of several words were left out, and which option uses them."""
     for path, score in pairs.items():
         several = sum(" " in a or " " in b for a, b, _ in read_pairs(path))
         if several and score.covered < score.total and not config.phrases:

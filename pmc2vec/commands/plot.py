@@ -1,7 +1,7 @@
 """`pmc2vec plot`: words on a plane, near each other where their vectors are.
 
 Unit vectors are projected, so that distance on the picture stands for cosine. The same command
-gives the same picture: PCA has no chance in it, t-SNE a fixed seed.
+gives the same picture: PCA draws no random numbers, and t-SNE has a fixed seed.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ ProjectionMethod = Literal["pca", "tsne"]
 SUFFIXES = (".png", ".svg")
 TITLES: dict[ProjectionMethod, str] = {"pca": "PCA", "tsne": "t-SNE"}
 
-_INCHES = (10.0, 8.0)
+_SIZE_INCHES = (10.0, 8.0)
 _DOTS_PER_INCH = 150
-_ASKED, _OTHER = "#0b4f6c", "#8a8f98"
+_QUERY_COLOUR, _NEIGHBOUR_COLOUR = "#0b4f6c", "#8a8f98"
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class PlotConfig:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs `pmc2vec plot` and returns its exit status; prints the picture's path."""
+    """Runs `pmc2vec plot` and returns its exit code; prints the picture's path."""
     config = parse(
         PlotConfig,
         argv,
@@ -72,18 +72,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         ],
     )
     vectors = Vectors.load(config.vectors)
-    words = shown(vectors, config.words, config.neighbours)
-    places = projected(vectors[words], config.method)
-    draw(config.output, words, places, asked=set(config.words), title=TITLES[config.method])
+    words = words_to_draw(vectors, config.words, config.neighbours)
+    places = project(vectors[words], config.method)
+    draw(config.output, words, places, query=set(config.words), title=TITLES[config.method])
     print(config.output)
     return 0
 
 
-def shown(vectors: Vectors, asked: Sequence[str], neighbours: int) -> list[str]:
-    """Returns the words to draw, each once: those asked for, then the neighbours of each."""
-    words = dict.fromkeys(asked)
+def words_to_draw(vectors: Vectors, query: Sequence[str], neighbours: int) -> list[str]:
+    """Returns the words to draw, each once: those of the query, then the neighbours of each."""
+    words = dict.fromkeys(query)
     if neighbours:
-        for word in asked:
+        for word in query:
             words.update(
                 dict.fromkeys(near for near, _ in vectors.most_similar(word, topn=neighbours))
             )
@@ -92,8 +92,8 @@ def shown(vectors: Vectors, asked: Sequence[str], neighbours: int) -> list[str]:
     return list(words)
 
 
-def projected(matrix: NDArray[np.float32], method: ProjectionMethod) -> NDArray[np.float64]:
-    """Returns a place on the plane, [n, 2], for each row of [n, D].
+def project(matrix: NDArray[np.float32], method: ProjectionMethod) -> NDArray[np.float64]:
+    """Returns the place of each row of [n, D] on the plane, [n, 2].
 
     Raises:
         UserError: t-SNE needs scikit-learn, which is not installed.
@@ -102,7 +102,8 @@ def projected(matrix: NDArray[np.float32], method: ProjectionMethod) -> NDArray[
     rows /= np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), np.finfo(np.float64).tiny)
     if method == "tsne":
         manifold = import_optional("sklearn.manifold", extra="plot", purpose="--method tsne")
-        # As many neighbours as van der Maaten and Hinton advise, or what so few words allow.
+        # 30 is in the middle of what van der Maaten and Hinton (2008) advise; it must be below the
+        # number of words.
         tsne = manifold.TSNE(
             perplexity=min(30.0, (len(rows) - 1) / 3), init="pca", random_state=0, metric="cosine"
         )
@@ -111,7 +112,7 @@ def projected(matrix: NDArray[np.float32], method: ProjectionMethod) -> NDArray[
     left, scales, _ = np.linalg.svd(centred, full_matrices=False)
     places = np.zeros((len(rows), 2))
     places[:, : len(scales)] = (left * scales)[:, :2]
-    # A direction and its opposite are as good: the farthest word is to the right, and above.
+    # PCA leaves the sign of a direction open; so the farthest word goes to the right, and up.
     signs = np.sign(places[np.abs(places).argmax(axis=0), [0, 1]])
     return places * np.where(signs < 0, -1.0, 1.0)
 
@@ -121,7 +122,7 @@ def draw(
     words: Sequence[str],
     places: NDArray[np.float64],
     *,
-    asked: set[str],
+    query: set[str],
     title: str,
 ) -> None:
     """Writes the picture, in the format that the path's suffix names.
@@ -130,25 +131,25 @@ def draw(
         path: file, .png or .svg.
         words: n words.
         places: [n, 2] of each.
-        asked: those drawn in colour; the others are grey.
-        title: above the picture.
+        query: words drawn in colour; the others are grey.
+        title: name of the projection.
 
     Raises:
         UserError: matplotlib is not installed.
     """
     matplotlib = import_optional("matplotlib", extra="plot", purpose="pmc2vec plot")
     figures = import_optional("matplotlib.figure", extra="plot", purpose="pmc2vec plot")
-    # Letters stay letters in an SVG, and its names do not change from one run to the next.
+    # Text in an SVG stays text, and its ids do not change from one run to the next.
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "pmc2vec"}):
-        figure = figures.Figure(figsize=_INCHES, layout="constrained")
+        figure = figures.Figure(figsize=_SIZE_INCHES, layout="constrained")
         axes = figure.add_subplot()
         for word, (x, y) in zip(words, places.tolist(), strict=True):
-            colour = _ASKED if word in asked else _OTHER
-            axes.plot(x, y, "o", color=colour, markersize=6 if word in asked else 3)
-            # As it is: "$" would begin a formula.
+            colour = _QUERY_COLOUR if word in query else _NEIGHBOUR_COLOUR
+            axes.plot(x, y, "o", color=colour, markersize=6 if word in query else 3)
+            # parse_math: else "$" in a word would begin a formula.
             axes.annotate(
                 word, (x, y), xytext=(5, 3), textcoords="offset points", color=colour,
-                fontsize=11 if word in asked else 8, parse_math=False,
+                fontsize=11 if word in query else 8, parse_math=False,
             )  # fmt: skip
         axes.set_title(f"{len(words)} words, {title} of unit vectors", fontsize=10)
         axes.margins(0.12)
