@@ -339,6 +339,23 @@ def test_evaluation_is_a_row_for_each_file_of_pairs(run, tmp_path, capsys):
     }
 
 
+def test_several_sets_of_pairs_have_a_mean(run, tmp_path, capsys):
+    one, two = tmp_path / "one.tsv", tmp_path / "two.tsv"
+    one.write_text("man\tfather\t9\nman\tmother\t2\nman\twoman\t1\n")
+    two.write_text("man\tfather\t1\nman\tmother\t2\nman\twoman\t9\n")
+    assert main([str(one), str(two), "--vectors", run]) == 0
+    last = capsys.readouterr().out.splitlines()[-1].split("\t")
+    assert (last[0], last[1], last[2]) == ("mean of 2", "0.000", "")
+
+
+def test_a_word_with_itself_is_1_whatever_its_length():
+    rows = np.random.default_rng(1).standard_normal((200, 7)).astype(np.float32)
+    words = [f"w{number}" for number in range(200)]
+    pairs = [(word, word, 1.0) for word in words] + [("w0", "w1", 0.0)]
+    # All pairs but the last share a rank: the cosines are all 1, and not nearly 1.
+    assert Vectors(words, rows).evaluate_word_pairs(pairs).spearman == pytest.approx(1, abs=1e-12)
+
+
 def test_evaluation_is_a_row_for_each_section_of_analogies(run, tmp_path, capsys):
     path = tmp_path / "questions.txt"
     path.write_text(": sex\nman woman father mother\nman woman father table\n: other\na b c d\n")

@@ -6,10 +6,12 @@ the defaults here.
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from tyro.conf import Positional
@@ -88,7 +90,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     analogies = {path: score for path, score in scores.items() if isinstance(score, list)}
     if pairs:
         header = ("file", "spearman", "95% interval", "pearson", "95% interval", "covered")
-        print_table(header, [_pair_row(path, score) for path, score in pairs.items()])
+        rows = [_pair_row(path, score) for path, score in pairs.items()]
+        print_table(header, [*rows, *_mean_row(list(pairs.values()))])
         _suggest_phrases(pairs, config)
     if pairs and analogies:
         print()
@@ -127,6 +130,18 @@ def _pair_row(path: Path, score: WordPairScore) -> tuple[str, ...]:
         _interval(score.pearson_interval),
         f"{score.covered}/{score.total}",
     )
+
+
+def _mean_row(scores: list[WordPairScore]) -> list[tuple[str, ...]]:
+    """Returns the row with the means over sets that have a correlation; none for a single set."""
+    scores = [score for score in scores if not math.isnan(score.spearman)]
+    if len(scores) < 2:
+        return []
+    spearman, pearson = (
+        f"{fmean(values):.3f}"
+        for values in ([s.spearman for s in scores], [s.pearson for s in scores])
+    )
+    return [(f"mean of {len(scores)}", spearman, "", pearson, "", "")]
 
 
 def _interval(ends: tuple[float, float]) -> str:

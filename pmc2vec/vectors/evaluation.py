@@ -135,7 +135,13 @@ def evaluate_word_pairs(
 
 
 def cosine(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
-    """Returns the cosine of two vectors, [D]; 0 where one is zero."""
+    """Returns the cosine of two vectors, [D]; 0 where one is zero, and 1 where they are the same.
+
+    Rounding would give 0.9999999999999999 for some words with themselves and 1 for others, and so
+    different ranks.
+    """
+    if a.any() and np.array_equal(a, b):
+        return 1.0
     return float(a @ b) / (float(np.linalg.norm(a) * np.linalg.norm(b)) or 1.0)
 
 

@@ -55,10 +55,11 @@ class Vectors:
         """Returns the vectors in a workdir or a file.
 
         Args:
-            path: a workdir; or a file: `.tsv` with metadata.tsv beside it, `.npy` with words.txt or
-                metadata.tsv beside it (memory-mapped), `.bin` in the word2vec binary format, `.kv`
-                saved by gensim, `.parquet`, anything else in the word2vec text format or GloVe's.
-                The word2vec formats and GloVe's may be compressed, `.gz`.
+            path: a workdir; or a file, whose content says what it is: word2vec's text or binary
+                format or GloVe's, which may be compressed (gzip, bzip2, xz, zstd, zip); gensim's
+                KeyedVectors; Parquet; a table of numbers with metadata.tsv beside it; NumPy's
+                format with words.txt or metadata.tsv beside it (memory-mapped). docs/formats.md
+                lists them.
 
         Raises:
             UserError: it is not there, is damaged or of another format; names the file.

@@ -74,6 +74,11 @@ def read_gensim(path: Path) -> VectorTable:
         raise UserError(f"{path}: not saved by gensim ({error!r}); save it again") from error
 
 
+def is_pickle(head: bytes) -> bool:
+    """Returns whether a file that begins with `head` is a pickle of protocol 2 or later."""
+    return head[:1] == b"\x80" and head[1:2] in {b"\2", b"\3", b"\4", b"\5"}
+
+
 def _keyed_vectors(path: Path, unpickled: object) -> VectorTable:
     fields = unpickled.fields if isinstance(unpickled, _Record) else {}
     words = fields.get("index_to_key", fields.get("index2word"))  # gensim 4, gensim 3.
@@ -187,6 +192,12 @@ class _InertUnpickler(pickle.Unpickler):
 
     def find_class(self, module: str, name: str) -> Callable[..., Any]:
         """Returns what stands for a name in the pickle."""
+        if module.startswith("gensim.models.") and module != "gensim.models.keyedvectors":
+            raise UserError(
+                f"{self._path}: asks for {module}.{name}: a whole model of gensim, not its "
+                "vectors; load it with gensim and save the vectors alone: "
+                'model.wv.save("vectors.kv")'
+            )
         if (module, name) not in _ALLOWED_NAMES:
             raise UserError(
                 f"{self._path}: asks for {module}.{name}, which no KeyedVectors needs; nothing of "
@@ -207,5 +218,6 @@ GENSIM_FORMAT = VectorFormat(
     other_programs='`KeyedVectors.load("vectors.kv")`',
     write=_write_format,
     read=read_gensim,
+    recognises=is_pickle,
     suffixes=(".kv",),
 )

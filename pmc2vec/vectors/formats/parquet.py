@@ -86,5 +86,6 @@ PARQUET_FORMAT = VectorFormat(
     other_programs='`pyarrow.parquet.read_table("vectors.parquet")`',
     write=_write_format,
     read=read_parquet,
+    recognises=lambda head: head.startswith(b"PAR1"),
     suffixes=(".parquet",),
 )

@@ -6,18 +6,27 @@ To add a format, write a module with a `VectorFormat` and add it to `FORMATS`; t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from logging import getLogger
 from pathlib import Path
 from types import MappingProxyType
 
+import numpy as np
+
 from pmc2vec.errors import UserError
 from pmc2vec.vectors.formats import gensim, parquet, tensorflow, word2vec, workdir_files
+from pmc2vec.vectors.formats.decompression import compression, open_decompressed
 from pmc2vec.vectors.formats.vector_table import (
     FormatFiles,
     VectorFormat,
     VectorTable,
     WriteOptions,
 )
+
+logger = getLogger(__name__)
+
+_HEAD_BYTES = 1 << 16  # Enough for a header and a row of 5,000 numbers.
+_FASTTEXT_MAGIC = (793712314).to_bytes(4, "little")  # FASTTEXT_FILEFORMAT_MAGIC_INT32
 
 FORMATS: Mapping[str, VectorFormat] = MappingProxyType(
     {
@@ -41,8 +50,7 @@ FORMATS: Mapping[str, VectorFormat] = MappingProxyType(
 def read_vectors(path: Path) -> VectorTable:
     """Returns the words and vectors of a workdir or a file; see `Vectors.load`.
 
-    The suffix of the file says which reader is called. A file whose suffix no format claims is
-    text, in word2vec's format or GloVe's.
+    The content of a file says what it is. Rows that are not finite are left out, with a warning.
 
     Raises:
         UserError: it is not there, is damaged or of another format; names the file.
@@ -51,11 +59,47 @@ def read_vectors(path: Path) -> VectorTable:
         return workdir_files.read_workdir(path)
     if not path.is_file():
         raise UserError(f"{path}: no such file; {workdir_files.WHAT_TO_GIVE}")
-    suffix = Path(path.name.removesuffix(".gz")).suffix
-    for vector_format in FORMATS.values():
-        if vector_format.read is not None and suffix in vector_format.suffixes:
-            return vector_format.read(path)
-    return word2vec.read_text(path)
+    with open_decompressed(path) as file:
+        head = file.read(_HEAD_BYTES)
+    if head.startswith(_FASTTEXT_MAGIC):
+        raise UserError(
+            f"{path}: a fastText model, which makes vectors of parts of words; give the .vec that "
+            "fastText writes beside it"
+        )
+    table = _reader(path, head)(path)
+    return table if isinstance(table.matrix, np.memmap) else _finite_rows(path, table)
+
+
+def _reader(path: Path, head: bytes) -> Callable[[Path], VectorTable]:
+    """Returns the reader that recognises the content of a file, else that of its suffix."""
+    suffixes = {suffix.lower() for suffix in path.suffixes}
+    by_content = [entry for entry in FORMATS.values() if entry.recognises(head)]
+    by_suffix = [entry for entry in FORMATS.values() if suffixes & set(entry.suffixes)]
+    for entry in (*by_content, *by_suffix):
+        if entry.read is not None and (entry.compressed or compression(path) is None):
+            return entry.read
+    return word2vec.read_text  # Its error says what was expected.
+
+
+def _finite_rows(path: Path, table: VectorTable) -> VectorTable:
+    """Returns the table without rows that hold NaN or infinity; logs their words."""
+    # In float64 the sum of float32s is finite exactly where all of them are.
+    rows = np.flatnonzero(~np.isfinite(table.matrix.sum(axis=1, dtype=np.float64)))
+    if not len(rows):
+        return table
+    words = [table.words[row] for row in rows.tolist()]
+    logger.warning(
+        "%s: the vectors of %d words are not finite and are left out: %s",
+        path, len(words), ", ".join(map(repr, words[:5])),
+    )  # fmt: skip
+    if len(rows) == len(table.words):
+        raise UserError(f"{path}: no vector in it is finite; get or export the vectors again")
+    left_out = set(rows.tolist())
+    return VectorTable(
+        [word for row, word in enumerate(table.words) if row not in left_out],
+        np.delete(table.matrix, rows, axis=0),
+        None if table.counts is None else np.delete(table.counts, rows),
+    )
 
 
 def export_vectors(
@@ -87,7 +131,7 @@ def markdown_table() -> str:
         (
             f"`{vector_format.name}`",
             vector_format.files,
-            "no" if vector_format.read is None else "yes, .gz too" * vector_format.gzip or "yes",
+            _readable(vector_format),
             vector_format.other_programs,
         )
         for vector_format in FORMATS.values()
@@ -96,3 +140,9 @@ def markdown_table() -> str:
     return "".join(f"| {' | '.join(row)} |\n" for row in (header, *rows)).replace(
         "\n", "\n|---|---|---|---|\n", 1
     )
+
+
+def _readable(vector_format: VectorFormat) -> str:
+    if vector_format.read is None:
+        return "no"
+    return "yes, compressed too" if vector_format.compressed else "yes"

@@ -7,18 +7,24 @@ is a quote, an escape or a missing value: `"`, `nan` and `null` are words.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
+from logging import getLogger
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 from pyarrow import csv
 
 from pmc2vec.errors import UserError
 from pmc2vec.machine import available_cores
+from pmc2vec.vectors.formats.decompression import compression, open_decompressed
 from pmc2vec.vectors.formats.vector_table import Matrix
+
+logger = getLogger(__name__)
 
 # Numbers that are turned into text at once: about 3 MB of it.
 CHUNK_NUMBERS = 1 << 18
@@ -78,6 +84,7 @@ def read_rows(
     vector_size: int,
     *,
     rows: int | None = None,
+    more_rows: bool = False,
     delimiter: str = "\t",
     word_first: bool = False,
     delimiter_last: bool = False,
@@ -86,12 +93,13 @@ def read_rows(
     """Returns the words (none unless `word_first`) and the [rows, D] numbers of a text file.
 
     Args:
-        path: the file; compressed where its name ends in `.gz`.
+        path: the file, which may be compressed.
         vector_size: numbers in a row, D.
         rows: rows that it must have; None takes all.
+        more_rows: more than `rows` are taken too, with a warning.
         delimiter: between two columns.
-        word_first: a word comes first in each row. Where `rows` is None it may hold delimiters, as
-            a few words of GloVe's largest file do.
+        word_first: a word comes first in each row. It may hold delimiters, as a few words of
+            GloVe's largest file do, and bytes that are not UTF-8, which are replaced.
         delimiter_last: each row ends with a delimiter, as word2vec.c writes it.
         skip_lines: lines before the first row.
 
@@ -100,26 +108,71 @@ def read_rows(
     """
     # A delimiter at the end of a row makes one more, empty column.
     names = [*["word"] * word_first, *map(str, range(vector_size)), *["end"] * delimiter_last]
-    wide_rows = _WideRows(delimiter, vector_size) if word_first and rows is None else None
-    words: list[str] = []
-    parts: list[Matrix] = []
     try:
-        for batch in _record_batches(path, names, delimiter, skip_lines, wide_rows):
-            columns = [column.to_numpy(zero_copy_only=False) for column in batch.columns]
-            if word_first:
-                words += columns.pop(0).tolist()
-            parts.append(np.stack(columns, axis=1))
+        try:
+            words, matrix = _read_columns(path, names, delimiter, skip_lines)
+        except pa.ArrowInvalid:
+            if not word_first or delimiter_last:
+                raise
+            # Odd words are rare and take three times as long, so only a second reading looks
+            # for them.
+            words, matrix = _read_odd_words(path, names, delimiter, skip_lines)
     except (pa.ArrowInvalid, OSError) as error:
         raise UserError(
             f"{path}: {' '.join(str(error)[:160].split())}; get or export the vectors again"
         ) from error
-    count = sum(map(len, parts))
-    if rows not in (None, count):
-        raise UserError(f"{path}: {count} rows for {rows} words; get or export the vectors again")
-    matrix = np.concatenate(parts) if parts else np.empty((0, vector_size), np.float32)
-    if wide_rows and wide_rows.lines:
-        return wide_rows.insert_into(path, words, matrix)
+    if rows is not None and len(matrix) > rows and more_rows:
+        logger.warning(
+            "%s: line 1 says %d words, but there are %d; all are read", path, rows, len(matrix)
+        )
+    elif rows not in (None, len(matrix)):
+        raise UserError(
+            f"{path}: {len(matrix)} rows for {rows} words; get or export the vectors again"
+        )
     return words, matrix
+
+
+def _read_columns(
+    path: Path, names: Sequence[str], delimiter: str, skip_lines: int
+) -> tuple[list[str], Matrix]:
+    words: list[str] = []
+    parts: list[Matrix] = []
+    for columns in _column_batches(path, names, delimiter, skip_lines, None):
+        if names[0] == "word":
+            words += columns.pop(0).tolist()
+        parts.append(np.stack(columns, axis=1))
+    return words, _concatenated(parts, names)
+
+
+def _read_odd_words(
+    path: Path, names: Sequence[str], delimiter: str, skip_lines: int
+) -> tuple[list[str], Matrix]:
+    """Returns what `_read_columns` does, of a file whose words hold delimiters or bad UTF-8."""
+    vector_size = len(names) - 1
+    wide_rows = _WideRows(delimiter, vector_size, skip_lines)
+    raw_words: list[bytes] = []
+    parts: list[Matrix] = []
+    for columns in _column_batches(path, names, delimiter, skip_lines, wide_rows):
+        raw_words += columns.pop(0).tolist()
+        parts.append(np.stack(columns, axis=1))
+    words = [word.decode(errors="replace") for word in raw_words]
+    warn_of_replaced_bytes(path, words)
+    return wide_rows.insert_into(path, words, _concatenated(parts, names))
+
+
+def warn_of_replaced_bytes(path: Path, words: Sequence[str]) -> None:
+    """Logs which words held bytes that are not UTF-8, by the character that replaces them."""
+    damaged = [word for word in words if "\ufffd" in word]
+    if damaged:
+        logger.warning(
+            "%s: %d words hold bytes that are not UTF-8, replaced by \ufffd: %s",
+            path, len(damaged), ", ".join(damaged[:3]),
+        )  # fmt: skip
+
+
+def _concatenated(parts: Sequence[Matrix], names: Sequence[str]) -> Matrix:
+    vector_size = sum(name not in {"word", "end"} for name in names)
+    return np.concatenate(parts) if parts else np.empty((0, vector_size), np.float32)
 
 
 class _WideRows:
@@ -129,9 +182,10 @@ class _WideRows:
         lines: the line number, from 1, and the text of each.
     """
 
-    def __init__(self, delimiter: str, vector_size: int) -> None:
+    def __init__(self, delimiter: str, vector_size: int, skip_lines: int) -> None:
         self._delimiter = delimiter
         self._vector_size = vector_size
+        self._skip_lines = skip_lines
         self.lines: list[tuple[int, str]] = []
 
     def __call__(self, row: Any) -> str:
@@ -143,10 +197,12 @@ class _WideRows:
 
     def insert_into(self, path: Path, words: list[str], matrix: Matrix) -> tuple[list[str], Matrix]:
         """Returns the words and numbers with these rows in their places."""
+        if not self.lines:
+            return words, matrix
         rows = []
         for line_number, text in self.lines:
             word, *numbers = text.rstrip("\r\n").rsplit(self._delimiter, self._vector_size)
-            words.insert(line_number - 1, word)
+            words.insert(line_number - 1 - self._skip_lines, word)
             try:
                 rows.append(np.array(numbers, np.float32))
             except ValueError as error:
@@ -154,31 +210,51 @@ class _WideRows:
                     f"{path}: line {line_number}: {error}; get the vectors again"
                 ) from error
         # np.insert counts places in the matrix as it was before, without the rows inserted above.
-        places = [line_number - 1 - above for above, (line_number, _) in enumerate(self.lines)]
+        places = [
+            line_number - 1 - self._skip_lines - above
+            for above, (line_number, _) in enumerate(self.lines)
+        ]
         return words, np.insert(matrix, places, np.stack(rows), axis=0)
 
 
-def _record_batches(
-    path: Path, names: Sequence[str], delimiter: str, skip_lines: int, wide_rows: _WideRows | None
-) -> Iterable[pa.RecordBatch]:
-    """Returns the rows of a text file as batches of columns, without the column `end`."""
-    types = {name: pa.string() if name == "word" else pa.float32() for name in names}
-    batches: Iterable[pa.RecordBatch] = csv.open_csv(
-        path,
-        csv.ReadOptions(
-            column_names=names,
-            skip_rows=skip_lines,
-            block_size=BLOCK_BYTES,
-            # With several threads Arrow gives a row that it cannot read no line number.
-            use_threads=wide_rows is None,
-        ),
-        csv.ParseOptions(
-            delimiter=delimiter, quote_char=False, escape_char=False, invalid_row_handler=wide_rows
-        ),
-        csv.ConvertOptions(
-            column_types=types,
-            include_columns=[name for name in names if name != "end"],
-            null_values=[],
-        ),
-    )
-    return batches
+def _column_batches(
+    path: Path,
+    names: Sequence[str],
+    delimiter: str,
+    skip_lines: int,
+    wide_rows: _WideRows | None,
+) -> Iterator[list[NDArray[Any]]]:
+    """Yields the columns of some rows at a time, without the column `end`.
+
+    With `wide_rows`, words are bytes.
+    """
+    word_type = pa.string() if wide_rows is None else pa.binary()
+    types = {name: word_type if name == "word" else pa.float32() for name in names}
+    with ExitStack() as stack:
+        source: Any = pa.OSFile(str(path))  # Not a name: Arrow would go by its suffix.
+        if compression(path) is not None:
+            source = pa.PythonFile(stack.enter_context(open_decompressed(path)), "r")
+        batches = csv.open_csv(
+            source,
+            csv.ReadOptions(
+                column_names=names,
+                skip_rows=skip_lines,
+                block_size=BLOCK_BYTES,
+                # With several threads Arrow gives a row that it cannot read no line number.
+                use_threads=wide_rows is None,
+            ),
+            csv.ParseOptions(
+                delimiter=delimiter,
+                quote_char=False,
+                escape_char=False,
+                invalid_row_handler=wide_rows,
+            ),
+            csv.ConvertOptions(
+                column_types=types,
+                include_columns=[name for name in names if name != "end"],
+                null_values=[],
+                check_utf8=wide_rows is None,
+            ),
+        )
+        for batch in batches:
+            yield [column.to_numpy(zero_copy_only=False) for column in batch.columns]

@@ -76,8 +76,10 @@ class VectorFormat:
         other_programs: how other programs read them, Markdown.
         write: writes a table to a path named `file_name`.
         read: returns the table of a file; None where we cannot read it.
-        suffixes: endings of the names of files that `read` is for.
-        gzip: whether `read` takes compressed files, whose names end in `.gz` too.
+        recognises: whether `read` is for a file whose content, decompressed, begins so.
+        suffixes: of files that `read` is for where no format recognises the content, so that its
+            error says what is wrong with it.
+        compressed: whether `read` takes compressed files.
     """
 
     name: str
@@ -86,8 +88,9 @@ class VectorFormat:
     other_programs: str
     write: Callable[[Path, VectorTable, WriteOptions], FormatFiles]
     read: Callable[[Path], VectorTable] | None = None
+    recognises: Callable[[bytes], bool] = lambda _: False
     suffixes: tuple[str, ...] = ()
-    gzip: bool = False
+    compressed: bool = False
 
 
 def row_norms(table: VectorTable) -> Matrix:
@@ -146,7 +149,8 @@ def decode_utf8(path: Path, data: bytes) -> str:
 def read_lines(path: Path) -> list[str]:
     """Returns the lines of a file.
 
-    Only a newline ends a line, unlike in `str.splitlines`: a word may hold U+2028 and its like.
+    Only LF and CRLF end a line, unlike in `str.splitlines`: a word may hold U+2028 and its like. A
+    byte order mark at the beginning is not part of the first line.
 
     Raises:
         UserError: there is no such file, it is empty, or not UTF-8.
@@ -157,4 +161,5 @@ def read_lines(path: Path) -> list[str]:
         raise UserError(f"{path}: no such file; it belongs to the vectors beside it") from error
     if not data:
         raise UserError(f"{path}: empty; export the vectors again")
-    return decode_utf8(path, data).removesuffix("\n").split("\n")
+    text = decode_utf8(path, data).removeprefix("\ufeff").removesuffix("\n")
+    return [line.removesuffix("\r") for line in text.split("\n")]

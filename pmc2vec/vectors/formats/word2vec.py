@@ -4,18 +4,14 @@
     the 0.25 -1
     of 0.125 3
 
-All three separate columns by spaces, so a word with a space cannot be written. A file whose name
-ends in `.gz` is decompressed while it is read.
+All three separate columns by spaces, so a word with a space cannot be written. Files may be
+compressed, and may begin with a byte order mark.
 """
 
 from __future__ import annotations
 
-import gzip
-import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
-from io import BufferedReader
 from itertools import islice
+from logging import getLogger
 from pathlib import Path
 from statistics import mode
 
@@ -24,6 +20,7 @@ import numpy as np
 from pmc2vec.errors import UserError
 from pmc2vec.storage.local_files import atomic_local_file
 from pmc2vec.vectors.formats import text_tables
+from pmc2vec.vectors.formats.decompression import compression, open_decompressed
 from pmc2vec.vectors.formats.vector_table import (
     ASCII_SPACE,
     FormatFiles,
@@ -32,11 +29,15 @@ from pmc2vec.vectors.formats.vector_table import (
     VectorTable,
     WriteOptions,
     check_words,
-    decode_utf8,
 )
 
+logger = getLogger(__name__)
+
 _SAMPLE_LINES = 10
-_MAX_GZIP_RATIO = 1100  # Deflate makes at most 1032 bytes of one.
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+# Bytes that are made of one: Deflate makes 1032 at most, and other programs more of zeros only.
+_MAX_COMPRESSION = 1100
 
 
 def write_text(path: Path, table: VectorTable) -> None:
@@ -69,14 +70,16 @@ def read_text(path: Path) -> VectorTable:
     Raises:
         UserError: it is neither, or is damaged; names the file.
     """
-    with _opened(path) as file:
+    with open_decompressed(path) as file:
         header, *sample = islice(file, _SAMPLE_LINES)
+    header = header.removeprefix(_BYTE_ORDER_MARK)
     if _is_shape(header):
         rows, vector_size = _shape(path, header)
         words, matrix = text_tables.read_rows(
             path,
             vector_size,
             rows=rows,
+            more_rows=True,
             delimiter=" ",
             word_first=True,
             # word2vec.c ends each row with a space, other programs do not.
@@ -89,8 +92,8 @@ def read_text(path: Path) -> VectorTable:
     if vector_size < 1 or not _is_number(header.split()[-1]):
         raise UserError(
             f"{path}: line 1 is neither the number of words and of dimensions, as in word2vec's "
-            f"text format, nor a word and numbers, as in GloVe's, but {header[:40]!r}; "
-            "the binary format is expected in files named .bin or .bin.gz"
+            f"text format, nor a word and numbers, as in GloVe's, but {printable(header)}; "
+            "give a file of word vectors"
         )
     return VectorTable(*text_tables.read_rows(path, vector_size, delimiter=" ", word_first=True))
 
@@ -101,8 +104,8 @@ def read_binary(path: Path) -> VectorTable:
     Raises:
         UserError: it is no such file, or is damaged; names it.
     """
-    with _opened(path) as file:
-        rows, vector_size = _shape(path, file.readline())
+    with open_decompressed(path) as file:
+        rows, vector_size = _shape(path, file.readline().removeprefix(_BYTE_ORDER_MARK))
         words: list[str] = []
         matrix = np.empty((rows, vector_size), np.float32)
         row_bytes = 4 * vector_size
@@ -117,22 +120,17 @@ def read_binary(path: Path) -> VectorTable:
                         f"{path}: ends inside word {row + 1} of {rows}; it was cut short"
                     )
             # word2vec.c ends each row with a newline, gensim does not.
-            words.append(decode_utf8(path, buffer[position:space].lstrip(b"\n")))
+            words.append(buffer[position:space].lstrip(b"\n").decode(errors="replace"))
             matrix[row] = np.frombuffer(buffer, "<f4", count=vector_size, offset=space + 1)
             position = space + 1 + row_bytes
+        if buffer[position:].strip() or file.read(16).strip():
+            logger.warning(
+                "%s: line 1 says %d words; what comes after them is not read",
+                path,
+                rows,
+            )
+    text_tables.warn_of_replaced_bytes(path, words)
     return VectorTable(words, matrix)
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[gzip.GzipFile | BufferedReader]:
-    """Yields the file, decompressed where its name ends in `.gz`."""
-    try:
-        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
-            if not file.peek(1):
-                raise UserError(f"{path}: empty; get or export the vectors again")
-            yield file
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise UserError(f"{path}: damaged gzip file ({error}); get it again") from error
 
 
 def _header(matrix: Matrix) -> bytes:
@@ -142,6 +140,40 @@ def _header(matrix: Matrix) -> bytes:
 def _is_shape(line: bytes) -> bool:
     fields = line.split()
     return len(fields) == 2 and all(field.isdigit() for field in fields)
+
+
+def is_text_file(head: bytes) -> bool:
+    """Returns whether a file that begins with `head` is in word2vec's text format or GloVe's."""
+    header, _, rest = head.removeprefix(_BYTE_ORDER_MARK).partition(b"\n")
+    if _is_shape(header):
+        return not is_binary_file(head)
+    fields = header.split()
+    return len(fields) > 1 and _is_number(fields[-1]) and b"\t" not in header and b"\0" not in rest
+
+
+def is_binary_file(head: bytes) -> bool:
+    """Returns whether a file that begins with `head` is in the word2vec binary format."""
+    header, _, rest = head.removeprefix(_BYTE_ORDER_MARK).partition(b"\n")
+    if not _is_shape(header):
+        return False
+    # After a word, text has nothing but numbers to the end of the line; four bytes of a float32
+    # are hardly ever all digits.
+    numbers = rest.partition(b" ")[2].partition(b"\n")[0].split()
+    vector_size = int(header.split()[1])
+    return len(numbers) < vector_size or not all(map(_is_number, numbers[-vector_size:]))
+
+
+def printable(line: bytes) -> str:
+    """Returns the start of a line for a message, without what a terminal would not show.
+
+    >>> printable(b"once upon a time"), printable(bytes(3))
+    ("'once upon a time'", 'bytes that are not text')
+    """
+    text = line[:40].decode(errors="replace").rstrip()
+    if len(line) > 40:
+        text = text.rstrip("\ufffd")  # A character that was cut.
+    readable = text and text.isprintable() and "\ufffd" not in text
+    return repr(text) if readable else "bytes that are not text"
 
 
 def _is_number(field: bytes) -> bool:
@@ -156,12 +188,12 @@ def _shape(path: Path, line: bytes) -> tuple[int, int]:
     if not _is_shape(line) or b"0" in line.split():
         raise UserError(
             f"{path}: line 1 is not the number of words and of dimensions, as in the word2vec "
-            f"formats, but {line[:40]!r}"
+            f"formats, but {printable(line)}"
         )
     rows, vector_size = map(int, line.split())
     # Checked before memory for so many numbers is asked for. A number and what ends it take at
     # least two bytes of text.
-    max_bytes = path.stat().st_size * (_MAX_GZIP_RATIO if path.suffix == ".gz" else 1)
+    max_bytes = path.stat().st_size * (1 if compression(path) is None else _MAX_COMPRESSION)
     if max_bytes < 2 * rows * vector_size:
         raise UserError(
             f"{path}: too short for {rows} words of {vector_size} numbers; it was cut short"
@@ -194,8 +226,9 @@ TEXT_FORMAT = VectorFormat(
     other_programs='`KeyedVectors.load_word2vec_format("vectors.txt")`',
     write=_write_text_format,
     read=read_text,
-    suffixes=(".txt",),
-    gzip=True,
+    recognises=is_text_file,
+    suffixes=(".txt", ".vec"),
+    compressed=True,
 )
 
 BINARY_FORMAT = VectorFormat(
@@ -205,8 +238,9 @@ BINARY_FORMAT = VectorFormat(
     other_programs='`KeyedVectors.load_word2vec_format("vectors.bin", binary=True)`',
     write=_write_binary_format,
     read=read_binary,
+    recognises=is_binary_file,
     suffixes=(".bin",),
-    gzip=True,
+    compressed=True,
 )
 
 GLOVE_FORMAT = VectorFormat(
@@ -216,6 +250,6 @@ GLOVE_FORMAT = VectorFormat(
     other_programs='`KeyedVectors.load_word2vec_format("glove.txt", no_header=True)`',
     write=_write_glove_format,
     read=read_text,
-    suffixes=(),
-    gzip=True,
+    recognises=is_text_file,
+    compressed=True,
 )

@@ -260,6 +260,14 @@ def _matching_npy(folder: Path, rows: int) -> Matrix | None:
 # --- the formats -------------------------------------------------------------------------------
 
 
+def _is_number_table(head: bytes) -> bool:
+    fields = head.partition(b"\n")[0].split(b"\t")
+    try:
+        return len(fields) > 1 and len([float(field) for field in fields]) > 1
+    except ValueError:
+        return False
+
+
 def _write_tsv_format(path: Path, table: VectorTable, _: WriteOptions) -> FormatFiles:
     write_vectors(path.parent, table.words, table.counts, table.matrix)
     names = (VECTORS_TSV, METADATA_TSV, VECTORS_NPY, PROJECTOR_CONFIG)
@@ -280,6 +288,7 @@ TSV_FORMAT = VectorFormat(
     other_programs='TensorBoard\'s projector; `pandas.read_csv(..., sep="\\t", header=None)`',
     write=_write_tsv_format,
     read=read_tsv,
+    recognises=_is_number_table,
     suffixes=(".tsv",),
 )
 
@@ -290,5 +299,6 @@ NUMPY_FORMAT = VectorFormat(
     other_programs='`numpy.load("vectors.npy", mmap_mode="r")`',
     write=_write_numpy_format,
     read=read_npy,
+    recognises=lambda head: head.startswith(b"\x93NUMPY"),
     suffixes=(".npy",),
 )
