@@ -26,7 +26,7 @@ from typing import Any
 import apache_beam as beam
 
 from beam_pipelines.build_progress import BuildDisplay, corpus_table, funnel_table
-from beam_pipelines.config import BuildConfig, completed
+from beam_pipelines.config import BuildConfig, with_current_defaults
 from beam_pipelines.inputs import inventories, listing, work_items
 from beam_pipelines.runner import Engine, configure_beam_logging, run_pipeline, unknown_options
 from beam_pipelines.stages import history, increments
@@ -217,7 +217,7 @@ def _input_files(config: BuildConfig, output: OutputFolder) -> history.InputFile
         listed = listing.input_files(config.input)
     inputs = tuple((file.path, file.size) for file in listed)
     if config.since:
-        return open_since(config.since, config.recorded()).new_files(inputs)
+        return open_since(config.since, config.recorded_options()).new_files(inputs)
     return inputs
 
 
@@ -234,7 +234,7 @@ def _pipeline(
         items = work_items.work_items(inputs, config.slices)
         names = [item.name for item in items]
         parts = _read_parts(pipeline, config, engine, output, items)
-        corpus = parts | WriteCorpus(output, config.recorded(), inputs, __version__)
+        corpus = parts | WriteCorpus(output, config.recorded_options(), inputs, __version__)
     if config.stop_after != "corpus":
         _draw_records(config, output, parts=parts, corpus=corpus, names=names)
     return pipeline
@@ -249,7 +249,7 @@ def _read_parts(
 ) -> beam.PCollection:
     """Adds the steps from input files to finished parts, or of a share to parts that are read."""
     if config.share:
-        number, count = config.place()
+        number, count = config.share_position()
         items = items[number::count]
     # The local engine divides elements before it knows what they cost, so it gets one bundle for
     # each worker; other engines hand out one item after another.
@@ -286,7 +286,7 @@ def _draw_records(
     )
     shards = (parts, vocabulary_file) | WriteShards(output, sampling)
     _ = (corpus, vocabulary_file, shards) | WriteManifest(
-        output, sampling, config.recorded(), __version__
+        output, sampling, config.recorded_options(), __version__
     )
 
 
@@ -301,7 +301,7 @@ def _prepare_folder(config: BuildConfig, output: OutputFolder, inputs: history.I
     """
     started = output.path(STARTED_NAME)
     now: dict[str, Any] = {
-        "config": config.recorded() | {"slices": config.slices},
+        "config": config.recorded_options() | {"slices": config.slices},
         "inputs": [list(entry) for entry in inputs],
     }
     others = [path for path, _ in files.list_files(config.output)]
@@ -327,7 +327,7 @@ def _folders(config: BuildConfig) -> list[str]:
 
 
 def _refuse_other_build(earlier: dict[str, Any], now: dict[str, Any], folder: str) -> None:
-    then, options = completed(earlier["config"]), now["config"]
+    then, options = with_current_defaults(earlier["config"]), now["config"]
     if then == options and earlier["inputs"] == now["inputs"]:
         return
     differences = [

@@ -166,7 +166,7 @@ class BuildConfig:
         if any(map(is_blank_keyword, self.keywords)):
             raise ValueError("--keywords: an empty keyword, which every article mentions")
         parse_storage_options(self.storage_option)
-        self.place()
+        self.share_position()
         self.shape()
 
     def _check_source(self) -> None:
@@ -183,7 +183,7 @@ class BuildConfig:
         if self.corpus and self.stop_after:
             raise ValueError("--stop_after corpus has nothing to do with --corpus")
 
-    def place(self) -> tuple[int, int]:
+    def share_position(self) -> tuple[int, int]:
         """Returns the number of this share and how many there are; all of it is 0 of 1.
 
         Raises:
@@ -261,13 +261,13 @@ class BuildConfig:
             phrases=self.phrases,
         )
 
-    def recorded(self) -> dict[str, Any]:
+    def recorded_options(self) -> dict[str, Any]:
         """Returns the options that say what is in the dataset, as JSON knows them."""
         values = asdict(self) | {"keywords": self.all_keywords()}
         recorded = {name: values[name] for name in options_that(BuildConfig, "recorded")}
         return {k: list(v) if isinstance(v, tuple) else v for k, v in recorded.items()}
 
 
-def completed(recorded: Mapping[str, Any]) -> dict[str, Any]:
+def with_current_defaults(recorded: Mapping[str, Any]) -> dict[str, Any]:
     """Returns options that a dataset recorded, with the defaults of those that came up since."""
-    return {**BuildConfig(output="later", input=("later",)).recorded(), **recorded}
+    return {**BuildConfig(output="later", input=("later",)).recorded_options(), **recorded}

@@ -134,7 +134,7 @@ def test_a_module_of_ours_that_is_missing_is_a_fault() -> None:
 
 @pytest.mark.parametrize("name", main.COMMANDS)
 def test_every_command_is_there(name: str) -> None:
-    assert callable(main.load(name))
+    assert callable(main.load_command(name))
 
 
 @pytest.mark.parametrize("name", main.COMMANDS)
@@ -300,12 +300,12 @@ def seen(terminal: int, awaited: str) -> str:
     return shown
 
 
-# --- manners -----------------------------------------------------------------------------------
+# --- verbosity -----------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("manners")
+    folder = tmp_path_factory.mktemp("verbosity")
     (folder / "mine.txt").write_text(
         "the king saw the queen and loved the queen of the night\n" * 99
     )

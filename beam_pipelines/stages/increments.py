@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from beam_pipelines.config import BuildConfig, completed
+from beam_pipelines.config import BuildConfig, with_current_defaults
 from beam_pipelines.inputs.sources import article_version, is_archive
 from beam_pipelines.stages import history, phrases
 from beam_pipelines.stages.output_folder import OutputFolder
@@ -82,7 +82,7 @@ def open_since(folder: str, config: Mapping[str, Any]) -> Since:
     text = read_text(where)
     if text is None:
         raise UserError(f"--since {folder}: no {MANIFEST_NAME}, so there is no finished dataset")
-    then = completed(parse_manifest(text, where).config)
+    then = with_current_defaults(parse_manifest(text, where).config)
     if read_text(join(folder, history.KNOWN_FOLDER, history.INPUTS_NAME)) is None:
         raise UserError(
             f"--since {folder}: has no {history.KNOWN_FOLDER}/{history.INPUTS_NAME} to go on from "

@@ -1,4 +1,4 @@
-"""The console script: `pmc2vec <command> [options]`, a table of commands and nothing more.
+"""The console script: `pmc2vec <command> [options]`, a table of commands.
 
 A command's module is imported when the command is run and not before, so `pmc2vec build --help`
 loads no TensorFlow and `pmc2vec train` no Beam. Each module's `main(argv) -> int` has its own
@@ -154,10 +154,10 @@ def overview() -> str:
     )
 
 
-def unknown(name: str) -> str:
+def unknown_command(name: str) -> str:
     """Returns the line about a command that does not exist.
 
-    >>> unknown("trian")
+    >>> unknown_command("trian")
     "pmc2vec: error: no command 'trian'; did you mean 'train'? (pmc2vec --help lists them)"
     """
     close = get_close_matches(name, COMMANDS, n=1)
@@ -165,7 +165,7 @@ def unknown(name: str) -> str:
     return f"pmc2vec: error: no command {name!r}{hint} (pmc2vec --help lists them)"
 
 
-def load(name: str) -> Callable[[Sequence[str]], int]:
+def load_command(name: str) -> Callable[[Sequence[str]], int]:
     """Returns the program of the command `name`, imported now.
 
     Raises:
@@ -195,8 +195,8 @@ def _dispatch(words: Sequence[str]) -> int:
         print(f"pmc2vec {__version__}")
         return 0
     if name not in COMMANDS:
-        print(unknown(name), file=sys.stderr)
+        print(unknown_command(name), file=sys.stderr)
         return USAGE_ERROR
     # TensorFlow reads it when it is loaded: its start-up notes are no news to anyone.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    return load(name)(rest)
+    return load_command(name)(rest)
