@@ -2,7 +2,9 @@
 
 * `biomedical`: a token is a run of letters and digits, held together by single hyphens and
   apostrophes, and between digits by points and commas; pluses at its end belong to it. So `il-2`,
-  `tnf-α`, `5-fluorouracil`, `crohn's`, `0.05` and `cd8+` are one token each.
+  `tnf-α`, `5-fluorouracil`, `crohn's`, `0.05` and `cd8+` are one token each. Names with other marks
+  in them (`5'-utr`, `p53-/-`, `c.35delg`, `hla-drb1*04:01`, `c57bl/6j`, `10^6`) stay whole by the
+  table `_NAME_MARKS`; `.05` becomes `0.05`; links, e-mail addresses and DOIs are left out.
 * `tutorial`: what Keras' TextVectorization gives with the standardization of the TensorFlow
   word2vec tutorial: ASCII letters in lower case, ASCII punctuation gone, split at ASCII spaces.
 * `whitespace`: split at spaces, for text that is tokens already.
@@ -35,7 +37,7 @@ Tokenizer = Callable[[Sequence[str]], list[str]]
 
 NUMBER_TOKEN = "<number>"  # noqa: S105  # not a password
 """The token that stands for every number when they are folded."""
-_NUMBER = re.compile(r"[-+]?\d++(?:[.,-]\d++)*+")
+_NUMBER = re.compile(r"[-+]?\d++(?:[.,-]\d++)*+(?:\^[-+]?\d++)?")
 
 
 def make_tokenizer(
@@ -75,17 +77,24 @@ def _fold_numbers(line: str) -> str:
 
 # --- normalization -------------------------------------------------------------------------------
 
-_DASHES = "\u2010\u2011\u2012\u2013\u2014\u2015\u2043\u2212\ufe58\ufe63\uff0d"
-_SPACES = "\u00a0\u1680\u202f\u205f\u3000" + "".join(map(chr, range(0x2000, 0x200B)))
-_APOSTROPHES = "\u2018\u2019\u02bc\u2032"
-# Soft hyphen, zero-width characters, and the signs of trade marks.
-_INVISIBLE = "\u00ad\u200b\u200c\u200d\u2060\ufeff\u00ae\u2122"
+_DASHES = "\u2010\u2011\u2012\u2013\u2043\u2212\ufe63\uff0d"
+# The last four are em dashes and the horizontal bar, which stand between clauses.
+_SPACES = (
+    "\u00a0\u1680\u202f\u205f\u3000" + "".join(map(chr, range(0x2000, 0x200B)))
+    + "\u2014\u2015\ufe31\ufe58"
+)  # fmt: skip
+# Acute accent and prime are used as the others are.
+_APOSTROPHES = "\u2018\u2019\u02bc\u2032\u00b4"
+# Soft hyphen, zero-width characters, variation selectors, and the signs of trade marks.
+_INVISIBLE = "\u00ad\u034f\u200b\u200c\u200d\u2060\ufe0e\ufe0f\ufeff\u00ae\u2122"
 _REPLACEMENTS = {
     **dict.fromkeys(_DASHES, "-"),
     **dict.fromkeys(_SPACES, " "),
     **dict.fromkeys(_APOSTROPHES, "'"),
     **dict.fromkeys(_INVISIBLE, ""),
+    "\u2206": "\u0394",  # the sign of increment is typed for the Greek letter
 }
+_MIDDLE_DOT = re.compile("[\u00b7\u2022\u2027\u2219\u22c5](?<=[0-9].)(?=[0-9])")
 _REPLACED = re.compile("[" + "".join(_REPLACEMENTS) + "]")
 # Normalization sorts the combining marks of a letter, in time quadratic in their number. Thirty is
 # the limit of Unicode's Stream-Safe Text Format (UAX #15); more marks or symbols are cut off.
@@ -96,14 +105,16 @@ def normalize_text(text: str) -> str:
     """Returns the text in NFKC with one kind of hyphen, apostrophe and space.
 
     Invisible characters and trade marks go before NFKC, so that `Matrigel™` does not become
-    `MatrigelTM`. Greek stays Greek; the micro sign becomes mu.
+    `MatrigelTM`. Greek stays Greek; the micro sign becomes mu. An em dash is a space. A middle dot
+    between digits is a decimal point.
     """
     if text.isascii():
         return text
+    text = _MIDDLE_DOT.sub(".", text)
     text = _MANY_SYMBOLS.sub(r"\1", _REPLACED.sub(_replacement, text))
     if unicodedata.is_normalized("NFKC", text):
         return text
-    # NFKC makes some of the characters again: U+FE31 becomes an em dash.
+    # NFKC makes some of the characters again: U+2033 becomes two primes.
     return _REPLACED.sub(_replacement, unicodedata.normalize("NFKC", text))
 
 
@@ -113,12 +124,116 @@ def _replacement(match: re.Match[str]) -> str:
 
 # --- the biomedical tokenizer --------------------------------------------------------------------
 
+_ALNUM = r"A-Za-z0-9\x80-\xff"  # in UTF-8: letters, digits and, by then, nothing else beyond ASCII
+# (mark, what is before it, what is after it): where a mark belongs to a name. Everywhere else it
+# separates tokens, except as the next table says. `(?<!...)` refuses a longer word.
+_NAME_MARKS = (
+    ("'", r"[0-9]", r"[-,][0-9A-Za-z\x80-\xff]"),  # 5'-utr, 4',6-diamidino-2-phenylindole
+    ("'", r"-[2-5]", rf"(?![{_ALNUM}])"),  # gattaca-3'
+    ("'", rf"(?<![{_ALNUM}.,])[2-5]", r" (?:utrs?|ends?|untranslated|flanking|terminal|region)\b"),
+    ("'", r",[nosp]", r"-"),  # n,n'-, o,p'-ddt
+    (",", r"[0-9]'", r"[0-9]"),
+    (",", r"[\xce\xcf][\x80-\xbf]", r"[0-9]"),  # 1-α,25-dihydroxy
+    (",", rf"(?<![{_ALNUM}])[nosp]", r"[nosp]['-]"),  # n,n-dimethylformamide
+    ("*", r"[a-z]", r"[0-9]{2,3}:[0-9]{2}"),  # hla-a*02:01
+    ("*", r"[a-z][0-9]", rf"[0-9]{{1,3}}(?:(?![{_ALNUM}])|:[0-9]{{2}})"),  # cyp2d6*4
+    ("*", r"[a-z][0-9]{2}", rf"[0-9]{{1,2}}(?![{_ALNUM}])"),  # cyp2c19*17
+    (":", r"\*[0-9]{2}", r"[0-9]{2}"),
+    (":", r"\*[0-9]{3}", r"[0-9]{2}"),
+    (":", r"\*[0-9]{2}:[0-9]{2}", r"[0-9]{2}"),
+    (
+        ".",
+        rf"(?<![{_ALNUM}])[cgmnr]",
+        r"[-*]?[0-9]{1,9}(?:[+-][0-9]{1,6})?(?:[acgt]>|del|dup|ins|_)",
+    ),
+    (".", rf"(?<![{_ALNUM}])p", r"(?:[a-z]{3}[0-9]|[a-z][0-9]{1,5}[a-z*])"),  # p.val600glu, p.v600e
+    ("_", r"[0-9]", r"[0-9]{1,9}(?:del|dup|ins|inv)"),  # c.76_78del
+    (">", r"[0-9][acgt]", rf"[acgt](?![{_ALNUM}])"),  # c.76a>t
+    ("+", r"[0-9]", r"[0-9]{1,6}(?:[acgt]>|_|del|dup|ins)"),  # c.88+2t>g
+    ("-", r"[a-z0-9]", rf"/[-+](?![{_ALNUM}])"),  # p53-/-, p53-/+
+    ("+", r"[a-z0-9]", rf"/[-+](?![{_ALNUM}])"),
+    ("/", r"[a-z0-9][-+]", rf"[-+](?![{_ALNUM}])"),
+    ("-", r"[a-z0-9][-+]/", rf"(?![{_ALNUM}])"),
+    ("+", r"[a-z0-9][-+]/", rf"(?![{_ALNUM}])"),
+    ("/", r"c57bl", r"(?:6|10)"),  # names of strains
+    ("/", r"balb", r"c"),
+    ("/", r"dba", r"[12]"),
+    ("/", r"c3h", r"he"),
+    ("/", r"fvb", r"n"),
+    ("/", r"129", r"sv"),
+    ("/", r"nod", r"(?:scid|ltj|shi)"),
+    ("^", rf"(?<![{_ALNUM}.,])10", rf"[-+]?[0-9]{{1,3}}(?![{_ALNUM}])"),  # 10^6, 10^-3
+    ("-", r"10\^", r"[0-9]"),
+    ("+", r"10\^", r"[0-9]"),
+)
+
+
+def _name_mark_patterns() -> list[tuple[bytes, re.Pattern[bytes]]]:
+    """Returns (mark, where it belongs to a name); a pattern that begins with a byte is fast."""
+    branches: dict[str, list[str]] = {}
+    for mark, before, after in _NAME_MARKS:
+        escaped = re.escape(mark)
+        branch = f"(?={after})"
+        if before.startswith("(?<!"):  # a lookbehind has one width: two of them
+            refused, _, allowed = before.rpartition(")")
+            branch += f"{refused}{'.' * (2 if allowed == '10' else 1)}{escaped})"
+        else:
+            allowed = before
+        branches.setdefault(escaped, []).append(f"{branch}(?<={allowed}{escaped})")
+    return [
+        (
+            mark.replace("\\", "").encode(),
+            re.compile(f"{mark}(?:{'|'.join(each)})".encode("latin-1"), re.IGNORECASE),
+        )
+        for mark, each in branches.items()
+    ]
+
+
+_NAME_MARK_PATTERNS = _name_mark_patterns()
+# A mark of a name is a control character while the tokens are made. Real ones become spaces.
+_MARKS = bytes(sorted({ord(mark) for mark, _, _ in _NAME_MARKS}))
+_CODES = bytes(range(14, 14 + len(_MARKS)))
+_TO_CODES = bytes.maketrans(_MARKS, _CODES)
+_TO_MARKS = bytes.maketrans(_CODES, _MARKS)
+_CLEANED = bytes.maketrans(_CODES, b" " * len(_CODES))
+_CLEANED_LOWER = bytes(
+    byte + 32 if chr(byte) in string.ascii_uppercase else byte for byte in _CLEANED
+)
+
+_CELL_MARKER = re.compile(
+    rf"\+(?<=[{_ALNUM}]\+)(?=cd[0-9]|[a-z]{{2,5}}[0-9]{{0,3}}[-+](?![{_ALNUM}/]))".encode(
+        "latin-1"
+    ),
+    re.IGNORECASE,
+)
+_BARE_DECIMAL = re.compile(rb"\.(?<![^\s=<>~(\[+-]\.)(?=[0-9])")
+_LINK = re.compile(rb"(?:https?|HTTPS?|ftp)://\S++")
+_WWW_LINK = re.compile(rb"www\.\S++")
+_E_MAIL = re.compile(rb"(?<![\w.+-])[\w.+-]++@[\w-]++(?:\.[\w-]++)++")
+_DOI = re.compile(rb"10\.[0-9]{4,9}/\S++")
+_DOI_WITH_LABEL = re.compile(rb"(?:\bdoi:? ?)?+" + _DOI.pattern, re.IGNORECASE)
+
+_COMBINING = "".join(
+    chr(code) for code in range(0x300, 0x10000) if unicodedata.category(chr(code))[0] == "M"
+)
+_COMBINING_MARK = re.compile(f"[{_COMBINING}]")
+_NON_ASCII_SYMBOLS = re.compile(r"[^\w\x00-\x7f\ue000]+")
+# With the marks a class is searched one range after another: only for text that has some.
+_SYMBOLS_BUT_MARKS = re.compile(rf"[^\w\x00-\x7f\ue000{_COMBINING}]+")
+# A mark belongs to the letter before it; this one has none, but another ASCII character.
+_LONE_MARKS = re.compile(rf"[{_COMBINING}](?<![^\x00-/:-@\[-`{{-\x7f].)[{_COMBINING}]*+")
+_POWER_OF_TEN = re.compile(
+    r"10(?<![0-9.,]..)(?=[\u207a\u207b]?[\u2070\u00b9\u00b2\u00b3\u2074-\u2079])"
+)
+# Stands for the minus sign of `HER2−` while the tokens are made.
+_KEPT_MINUS = "\ue000"
+_CELL_MINUS = re.compile(r"[\u2212\u207b](?<=[A-Za-z0-9].)(?![\w/])")
+
 _PLUSES = re.compile(rb"\++")
-_NON_ASCII_SYMBOLS = re.compile(r"[^\w\x00-\x7f]+")
 # The kinds of a byte of UTF-8 are flags, so that `&` says what two neighbours have in common.
 _LETTER, _DIGIT, _HYPHEN, _POINT, _LINE_BREAK = 1, 2, 4, 8, 16
 _KINDS = bytes(
-    _LETTER * (byte > 127 or chr(byte).isalnum())
+    _LETTER * (byte > 127 or chr(byte).isalnum() or byte in _CODES)
     | _DIGIT * (chr(byte) in "0123456789")
     | _HYPHEN * (chr(byte) in "-'")
     | _POINT * (chr(byte) in ".,")
@@ -152,23 +267,55 @@ def tokenize_sentences(sentences: Sequence[str], *, lowercase: bool = True) -> l
         sentence if sentence.isascii() else _without_symbols(sentence, lowercase)
         for sentence in sentences
     )
-    data = "\n".join(ascii_or_letters).encode()
-    if lowercase:
-        data = data.lower()
+    data = _protect_names("\n".join(ascii_or_letters).encode(), lowercase)
     kinds = np.frombuffer(data.translate(_KINDS), np.uint8)
     in_token = _token_bytes(kinds)
     if b"+" in data:
         _mark_pluses(data, kinds, in_token)
     spaced = np.where(in_token, np.frombuffer(data, np.uint8), np.uint8(ord(" ")))
     in_token[1:] |= in_token[:-1]  # of several spaces, the first stays
-    lines = spaced[in_token].tobytes().decode().split("\n")
+    lines = spaced[in_token].tobytes().translate(_TO_MARKS).decode().split("\n")
     return [line.strip(" ") for line in lines]
 
 
 def _without_symbols(sentence: str, lowercase: bool) -> str:
-    """Returns a sentence in which every character beyond ASCII is a letter or a digit."""
-    text = normalize_text(sentence)
-    return _NON_ASCII_SYMBOLS.sub(" ", text.lower() if lowercase else text)
+    """Returns a sentence in which every character beyond ASCII is part of a word."""
+    sentence = _CELL_MINUS.sub(_KEPT_MINUS, sentence.replace(_KEPT_MINUS, " "))
+    text = normalize_text(_POWER_OF_TEN.sub("10^", sentence))
+    if lowercase:
+        text = text.lower().replace("i\u0307", "i")  # of a Turkish capital I with a dot
+    if _COMBINING_MARK.search(text) is None:
+        return _NON_ASCII_SYMBOLS.sub(" ", text)
+    return _LONE_MARKS.sub(" ", _SYMBOLS_BUT_MARKS.sub(" ", text))
+
+
+def _protect_names(data: bytes, lowercase: bool) -> bytes:
+    """Returns the text without addresses, with a control character for each mark of a name."""
+    data = data.translate(_CLEANED_LOWER if lowercase else _CLEANED)
+    data = _without_addresses(data)
+    data = _BARE_DECIMAL.sub(b"0.", data)
+    protected = bytearray(data)
+    for mark, pattern in _NAME_MARK_PATTERNS:
+        if mark in data:
+            for match in pattern.finditer(data):  # not in `protected`: patterns look at each other
+                protected[match.start()] = _TO_CODES[mark[0]]
+    data = bytes(protected)
+    if b"+" in data:
+        data = _CELL_MARKER.sub(b"+ ", data)
+    return data.replace(_KEPT_MINUS.encode(), b"-".translate(_TO_CODES))
+
+
+def _without_addresses(data: bytes) -> bytes:
+    # Most articles have none of each, which a search for one byte string shows fastest.
+    if b"://" in data:
+        data = _LINK.sub(b" ", data)
+    if b"www." in data:
+        data = _WWW_LINK.sub(b" ", data)
+    if b"@" in data:
+        data = _E_MAIL.sub(b" ", data)
+    if _DOI.search(data):
+        data = _DOI_WITH_LABEL.sub(b" ", data)
+    return data
 
 
 def _token_bytes(kinds: NDArray[np.uint8]) -> NDArray[np.bool_]:
