@@ -63,7 +63,7 @@ BODIES = {
     "reference_without_a_type_goes_by_its_target": ["known from equation 2 and note."],
     "ruby_keeps_the_base": ["kanji stays"],
     "several_articles": ["first"],
-    "sub_and_sup_keep_adjacency": ["H2O, CD8+ cells, Ca2+ at 10-3 mol m2."],
+    "sub_and_sup_keep_adjacency": ["H2O, CD8+ cells, Ca2+ at 10^-3 mol m2."],
     "tables_and_figures_are_no_text": ["before between after"],
     "text_box_is_running_text": ["main", "Key points", "boxed", "Floating", "box"],
     "unknown_element_is_inline": ["microscopes"],
@@ -142,6 +142,7 @@ def test_rule_of(name):
         Rule.OUT: ["a b"],
         Rule.RAISED: ["axb"],
         Rule.REFERENCE: ["axb"],
+        Rule.TAXON: ["axb"],
     }
     assert text_blocks(etree.fromstring(f"<p>a<{name}>x</{name}>b</p>")) == said[RULES[name]]
     namespaced = f"<p xmlns:n='urn:n'>a<n:{name}>x</n:{name}>b</p>"
@@ -151,6 +152,49 @@ def test_rule_of(name):
 @pytest.mark.parametrize("kind", sorted(REFERENCE_TYPES))
 def test_reference_goes_by_type(kind):
     assert text_blocks(etree.fromstring(f"<p>a [<xref ref-type='{kind}'>1</xref>].</p>")) == ["a."]
+
+
+@pytest.mark.parametrize(
+    ("xref", "goes"),
+    [
+        ("rid='b1'", True), ("rid='b1 n1'", True), ("rid='b1 f1'", False), ("", False),
+        ("ref-type='other' rid='b1'", True), ("ref-type='other' rid='f1'", False),
+        ("ref-type='BIBR' rid='b1'", True), ("ref-type='fig' rid='b1'", False),
+    ],
+)  # fmt: skip
+def test_reference_goes_by_what_it_points_to(xref, goes):
+    found = text_blocks(etree.fromstring(f"<p>as here [<xref {xref}>1</xref>].</p>"), {"b1", "n1"})
+    assert found == (["as here."] if goes else ["as here [1]."])
+
+
+@pytest.mark.parametrize(
+    ("inline", "text"),
+    [
+        ("1 × 10<sup>6</sup> or 10<sup>−3</sup>", "1 × 10^6 or 10^−3"),
+        ("210<sup>6</sup> m<sup>2</sup>", "2106 m2"),
+        ("HER2<sup>-</sup> and Cl<sup>–</sup>", "HER2− and Cl−"),
+        ("growth<sup>a,<xref ref-type='bibr'>1</xref></sup> was", "growth was"),
+        ("growth<sup>th<xref ref-type='bibr'>1</xref></sup> was", "growthth was"),
+        (("<tp:x><tp:taxon-name-part>Sindora</tp:taxon-name-part>"
+         "<tp:taxon-name-part>stipitata</tp:taxon-name-part></tp:x>"), "Sindora stipitata"),
+        (("<named-content content-type='genus'>Aus</named-content>"
+         "<named-content content-type='species'>bus</named-content>"), "Aus bus"),
+        ("GA<named-content content-type='residue'>T</named-content>C", "GATC"),
+    ],
+)  # fmt: skip
+def test_inline(inline, text):
+    assert text_blocks(etree.fromstring(f"<p xmlns:tp='urn:t'>{inline}</p>")) == [text]
+
+
+def test_graphical_abstracts_and_highlights_are_left_out_in_any_case():
+    abstracts = "".join(
+        f"<abstract {kind}><p>text {number}</p></abstract>"
+        for number, kind in enumerate(
+            ("", "abstract-type='Graphical'", "abstract-type='author-highlights'")
+        )
+    )
+    (found,) = [s for s in only(article(meta=abstracts)).sections if s.name == "abstract"]
+    assert found.blocks == ("text 0",)
 
 
 ELEMENTS = [*sorted(RULES), "caption", "fig", "boxed-text", "nobody-knows", "xref"]

@@ -44,7 +44,9 @@ SECTION_NAMES: tuple[SectionName, ...] = (
 )  # fmt: skip
 DEFAULT_SECTIONS: tuple[SectionName, ...] = ("title", "abstract", "body")
 
-EXCLUDED_ABSTRACT_TYPES = frozenset("graphical key-points precis teaser toc web-summary".split())
+EXCLUDED_ABSTRACT_TYPES = frozenset(
+    "author-highlights graphical highlights key-points precis teaser toc web-summary".split()
+)
 RETRACTED_TYPES = frozenset("partial-retraction retracted-article retraction".split())
 RETRACTED_RELATIONS = frozenset(
     "partial-retraction retracted-article retraction retraction-forward".split()
@@ -288,7 +290,7 @@ def _abstracts(node: Any) -> list[Any]:
     abstracts = node.iterfind(f"{_ARTICLE_META}/{{*}}abstract")
     return _in_article_language(
         node,
-        [a for a in abstracts if a.get("abstract-type", "") not in EXCLUDED_ABSTRACT_TYPES],
+        [a for a in abstracts if a.get("abstract-type", "").lower() not in EXCLUDED_ABSTRACT_TYPES],
     )
 
 

@@ -38,7 +38,10 @@ _NESTED_BRACKETS = 3
 _RUN = re.compile("\x01(?:(?:[\\s,;&\u2010-\u2015\u2212-]|and\\b)*+\x01)++")
 _WORD = re.compile(r"[^\W_]++(?:['\u2019\u2010-\u2013-][^\W_]++)*+")
 _SEPARATORS = re.compile("[\\s,.:;&\u2010-\u2015\u2212'\u2019\x01\x02-]*")
-_NUMBERS = re.compile("[\\d\\s,;.*\u2020\u2021\u00a7\u00b6()\\[\\]\u2010-\u2015\u2212\x01\x02-]*")
+# Numbers, signs of notes and single letters, as in `a,1`.
+_NUMBERS = re.compile(
+    "(?:[\\d\\s,;.*\u2020\u2021\u00a7\u00b6()\\[\\]\u2010-\u2015\u2212\x01\x02-]|[a-z](?<![a-z]{2})(?![a-z]))*"
+)
 _LEAD_WORDS = frozenset(
     """a also al an and as but by cf chapter e.g eg et example for from further g her his i.e ie e
     i in instance my of or our p page pages personal pp recent recently ref reference references

@@ -12,6 +12,7 @@ name is INLINE. Text comes in blocks (paragraphs, titles, list items); no senten
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 from enum import Enum
 from typing import Any
@@ -34,19 +35,21 @@ class Rule(Enum):
     OUT = "content is not running text: a space stands in its place"
     RAISED = "as INLINE; out if it holds nothing but references and numbers"
     REFERENCE = "out, with what only held it, if it points to literature or a note; else INLINE"
+    TAXON = "as APART if it is a part of a taxon's name, as genus and species; else INLINE"
 
 
 _ELEMENTS: dict[Rule, str] = {
     Rule.INLINE: """
         abbrev alternatives article-title award-id bold date email ext-link fixed-case
         funding-source inline-formula inline-supplementary-material institution institution-wrap
-        italic milestone-end milestone-start monospace named-content overline overline-end
+        italic milestone-end milestone-start monospace overline overline-end
         overline-start pub-id rb related-article related-object roman ruby sans-serif sc source
         strike string-date string-name styled-content sub target textual-form underline
         underline-end underline-start uri volume x year
     """,
     Rule.APART: """
         addr-line city country day given-names month postal-code prefix season state suffix surname
+        taxon-name-part
     """,
     Rule.BLOCK: """
         abstract ack address aff answer answer-set app app-group attrib back bio body
@@ -68,6 +71,7 @@ _ELEMENTS: dict[Rule, str] = {
     """,
     Rule.RAISED: "sup",
     Rule.REFERENCE: "xref",
+    Rule.TAXON: "named-content",
 }
 RULES: dict[str, Rule] = {name: rule for rule, names in _ELEMENTS.items() for name in names.split()}
 """The rule of each element."""
@@ -75,7 +79,18 @@ RULES: dict[str, Rule] = {name: rule for rule, names in _ELEMENTS.items() for na
 REFERENCE_TYPES = frozenset(
     "aff author-notes bibr bio collab contrib corresp fn ref table-fn".split(),
 )
-"""`ref-type` of an `xref` that goes; any other (fig, table, sec, ...) keeps its words."""
+"""`ref-type` of an `xref` that goes, in any case."""
+_TEXT_REFERENCE_TYPES = frozenset(
+    """app boxed-text chem disp-formula fig figure list plate scheme sec statement
+    supplementary-material table video""".split()
+)
+"""`ref-type` of an `xref` that keeps its words; with any other (`other`, none), `rid` decides."""
+_TAXON_PARTS = frozenset("family genus order species subgenus subspecies taxon-name-part".split())
+"""`content-type` of a `named-content` that is one word of a taxon's name."""
+
+
+_ENDS_IN_TEN = re.compile(r"(?<![0-9.,])10\Z")
+_POWER_OF_TEN = re.compile("[-+\u2212\u2013]?[0-9]{1,3}")
 
 
 def text_blocks(element: Any, reference_ids: Collection[str] = frozenset()) -> list[str]:
@@ -83,7 +98,7 @@ def text_blocks(element: Any, reference_ids: Collection[str] = frozenset()) -> l
 
     Args:
         element: an lxml element without comments and processing instructions.
-        reference_ids: ids of references and notes; an `xref` without a `ref-type` to one goes.
+        reference_ids: ids of references and notes; an `xref` to them goes, if its type is vague.
     """
     pieces: list[str] = []
     _collect_text(element, pieces, reference_ids)
@@ -116,6 +131,8 @@ def _collect_text(element: Any, pieces: list[str], reference_ids: Collection[str
             pieces.append(" ")
         elif rule is Rule.RAISED:
             _collect_raised(child, pieces, reference_ids)
+        elif rule is Rule.TAXON and child.get("content-type") not in _TAXON_PARTS:
+            _collect_text(child, pieces, reference_ids)
         else:
             pieces.append(" ")
             _collect_text(child, pieces, reference_ids)
@@ -129,15 +146,29 @@ def _rule_of(tag: str) -> Rule:
 
 
 def _collect_reference(xref: Any, pieces: list[str], reference_ids: Collection[str]) -> None:
-    kind = xref.get("ref-type")
-    if kind in REFERENCE_TYPES or (not kind and xref.get("rid") in reference_ids):
+    kind = xref.get("ref-type", "").lower()
+    if kind in REFERENCE_TYPES or (
+        kind not in _TEXT_REFERENCE_TYPES and _points_to(xref.get("rid", ""), reference_ids)
+    ):
         pieces.append(reference_mark(xref.text or ""))
     else:
         _collect_text(xref, pieces, reference_ids)
+
+
+def _points_to(rid: str, reference_ids: Collection[str]) -> bool:
+    """Tells whether all ids in an `rid`, of which it has one or more, are of references."""
+    ids = rid.split()
+    return bool(ids) and all(each in reference_ids for each in ids)
 
 
 def _collect_raised(sup: Any, pieces: list[str], reference_ids: Collection[str]) -> None:
     raised: list[str] = []
     _collect_text(sup, raised, reference_ids)
     text = "".join(raised)
-    pieces.append(REFERENCE_MARK if is_only_references(text) else text)
+    if is_only_references(text):
+        text = REFERENCE_MARK
+    elif text in {"-", "\u2013"}:
+        text = "\u2212"  # a hyphen that is raised is a minus sign, as of a cell or an ion
+    elif pieces and _POWER_OF_TEN.fullmatch(text) and _ENDS_IN_TEN.search(pieces[-1][-3:]):
+        text = f"^{text}"
+    pieces.append(text)
