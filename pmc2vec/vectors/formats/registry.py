@@ -66,8 +66,12 @@ def read_vectors(path: Path) -> VectorTable:
             f"{path}: a fastText model, which makes vectors of parts of words; give the .vec that "
             "fastText writes beside it"
         )
-    table = _reader(path, head)(path)
-    return table if isinstance(table.matrix, np.memmap) else _finite_rows(path, table)
+    reader = _reader(path, head)
+    table = reader(path)
+    # What training has written stays as it is, so that `inspect` refuses what is not finite.
+    if reader is workdir_files.read_tsv or isinstance(table.matrix, np.memmap):
+        return table
+    return _finite_rows(path, table)
 
 
 def _reader(path: Path, head: bytes) -> Callable[[Path], VectorTable]:
