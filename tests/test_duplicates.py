@@ -5,10 +5,12 @@ import tarfile
 import zipfile
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
 from beam_pipelines.build import build
 from beam_pipelines.config import BuildConfig
+from beam_pipelines.stages import corpus_files
 from beam_pipelines.stages.companion_files import ArticleFacts, read_filelist, read_metadata
 from beam_pipelines.stages.duplicates import fingerprint, named_article, rank, resolve
 from pmc2vec.errors import UserError
@@ -247,6 +249,19 @@ def test_the_next_one_counts_where_the_newest_is_broken(tmp_path):
     assert (made["read"], made["kept"], made["rejected:broken_xml"]) == (4, 3, 1)
     assert made["older_version"] == 1
     assert "maize" in words(tmp_path)
+
+
+def test_row_groups_without_a_duplicate_stay(tmp_path, monkeypatch):
+    monkeypatch.setattr(corpus_files, "GROUP_ARTICLES", 2)
+    add(tmp_path / "in", "a.baseline", dict.fromkeys(range(5), "maize"), "2025-06-20")
+    add(tmp_path / "in", "a.incr", {2: "carcinoma", 3: "carcinoma", 4: "maize"}, "2025-06-27")
+    made = funnel(tmp_path)
+    assert (made["read"], made["kept"], made["dropped:superseded"]) == (8, 5, 3)
+    part = pq.ParquetFile(tmp_path / "d/corpus/part-00000.parquet")
+    assert [part.metadata.row_group(n).num_rows for n in range(part.num_row_groups)] == [2]
+    summary = json.loads((tmp_path / "d/parts/part-00000.json").read_text())
+    assert (len(summary["groups"]), summary["funnel"]["kept"]) == (1, 2)
+    assert summary["licences"] == {"CC BY 4.0": 2}
 
 
 def test_a_newer_one_that_is_listed_and_not_there_supersedes_nothing(tmp_path):

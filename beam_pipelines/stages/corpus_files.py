@@ -181,7 +181,10 @@ def remaining_groups(
     groups: list[int] = []
     for group, tokens in enumerate(summary.groups):
         table = reader.read_row_group(group)
-        removed = [row - start for row in rows if start <= row < start + table.num_rows]
+        # With a type: pyarrow can take nothing by an empty list of none.
+        removed = pa.array(
+            [row - start for row in rows if start <= row < start + table.num_rows], pa.int64()
+        )
         start += table.num_rows
         left = tokens
         for row in table.take(removed).select(["licence", "sentences"]).to_pylist():
@@ -191,8 +194,8 @@ def remaining_groups(
             left -= words
         if len(removed) < table.num_rows:
             groups.append(left)
-            others = sorted(set(range(table.num_rows)).difference(removed))
-            yield table.take(others) if removed else table
+            kept = np.isin(np.arange(table.num_rows), removed.to_numpy(), invert=True)
+            yield table.filter(pa.array(kept))
     summary.groups = groups
     summary.licences = +summary.licences
 
