@@ -1,7 +1,9 @@
 """Folders of any name, spelling and storage: what a build reads, writes and leaves alone."""
 
 import json
+import shutil
 
+import numpy as np
 import pytest
 
 from beam_pipelines.build import build
@@ -10,7 +12,10 @@ from pmc2vec.errors import UserError
 from pmc2vec.storage import files
 from pmc2vec.storage.object_stores import use_storage_options
 from tests.bulk import write_bulk
+from tests.datasets import topic_articles, write_dataset
 from tests.object_server import KINDS, no_cloud, object_server
+from trainer.config import TrainConfig
+from trainer.task import train
 
 __all__ = ["no_cloud"]
 
@@ -81,3 +86,49 @@ def test_a_build_from_and_into_a_bucket_is_that_of_a_local_folder(kind, tmp_path
             "s3://bucket/sets/data[1]/build.json"
         )
         assert json.loads(text)["inputs"][0][0] == "s3://bucket/bulk/oa_0.tar.gz"
+
+
+# --- training ----------------------------------------------------------------------------------
+
+TINY = {"epochs": 2, "vector_size": 8, "batch_size": 64, "log_every": 1}
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory):
+    return write_dataset(tmp_path_factory.mktemp("trained") / "dataset", topic_articles(40))
+
+
+def test_training_keeps_the_checkpoints_of_a_neighbour_that_its_folders_name_matches(
+    dataset, tmp_path
+):
+    neighbour, ours = tmp_path / "run1", tmp_path / "run[12]"
+    options = TINY | {"dataset": str(dataset), "keep_checkpoints": 1}
+    train(TrainConfig(workdir=neighbour, **options))
+    shutil.copytree(neighbour, ours)
+    before = paths(neighbour)
+    more = train(TrainConfig(workdir=ours, **options | {"epochs": 4}))
+    assert more.steps == 2 * train(TrainConfig(workdir=neighbour, **options)).steps
+    assert paths(neighbour) == before
+    names = [path.name for path in (ours / "checkpoints").glob("ckpt-*.index")]
+    assert names == [f"ckpt-{more.steps}.index"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_training_from_a_bucket_is_that_of_a_local_folder(kind, dataset, tmp_path, no_cloud):
+    train(TrainConfig(dataset=str(dataset), workdir=tmp_path / "local", **TINY))
+    with object_server(kind, tmp_path / "buckets") as server:
+        use_storage_options(server.options)
+        for path in dataset.iterdir():
+            with files.atomic_file(f"s3://bucket/d[1]/{path.name}") as file:
+                file.write(path.read_bytes())
+        given = tuple(f"{key}={value}" for key, value in server.options.items())
+        options = TINY | {"dataset": "s3://bucket/d[1]", "cache_dir": tmp_path / "cache"}
+        train(TrainConfig(workdir=tmp_path / "remote", storage_option=given, **options))
+        files.write_text("s3://bucket/d[1]/manifest.json", "{}")
+        with pytest.raises(UserError, match="not a manifest of ours"):
+            train(TrainConfig(workdir=tmp_path / "other", storage_option=given, **options))
+    vectors = [np.loadtxt(tmp_path / name / "vectors.tsv") for name in ("local", "remote")]
+    assert np.array_equal(*vectors)
+    assert "secret-of-tests" not in (tmp_path / "remote/config.json").read_text()
+    copies = sorted(path.stat().st_size for path in (tmp_path / "cache").iterdir())
+    assert copies == sorted(path.stat().st_size for path in dataset.glob("*.tfrecord"))

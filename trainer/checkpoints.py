@@ -12,6 +12,7 @@ newest checkpoint cannot be read, the one before it is taken.
 from __future__ import annotations
 
 import dataclasses
+import fnmatch
 import os
 import re
 from collections.abc import Callable
@@ -20,6 +21,7 @@ from pathlib import Path
 import tensorflow as tf
 
 from pmc2vec.errors import UserError
+from pmc2vec.storage.files import is_remote
 from trainer.distribution.replicas import Replicas
 from trainer.schedule import TrainingPosition
 
@@ -73,9 +75,10 @@ class Checkpoints:
             slots={"target": target_slots, "context": context_slots},
             position=self._position,
         )
-        self._manager = tf.train.CheckpointManager(self._checkpoint, self.folder, max_to_keep=keep)
+        self._keep = keep
+        self._manager = tf.train.CheckpointManager(self._checkpoint, self.folder, max_to_keep=None)
         self._best_manager = tf.train.CheckpointManager(
-            self._checkpoint, best_folder, max_to_keep=1
+            self._checkpoint, best_folder, max_to_keep=None
         )
 
     def restore(self) -> TrainingPosition:
@@ -121,17 +124,20 @@ class Checkpoints:
 
     def save(self, position: TrainingPosition) -> None:
         """Writes a checkpoint, then removes the oldest beyond `keep`."""
-        self._write(self._manager, position)
+        self._write(self._manager, position, keep=self._keep)
 
     def save_best(self, position: TrainingPosition) -> None:
         """Writes the best checkpoint, then removes the one before."""
-        self._write(self._best_manager, position)
+        self._write(self._best_manager, position, keep=1)
 
-    def _write(self, manager: tf.train.CheckpointManager, position: TrainingPosition) -> None:
+    def _write(
+        self, manager: tf.train.CheckpointManager, position: TrainingPosition, *, keep: int
+    ) -> None:
         for name, value in dataclasses.asdict(position).items():
             self._position[name].assign(value)
         try:
             _sync_to_disk(manager.save(checkpoint_number=position.step))
+            _remove_old(manager.directory, keep)
         except tf.errors.OpError as error:
             raise UserError(
                 f"{manager.directory}: the checkpoint of step {position.step:,} cannot be written "
@@ -150,9 +156,26 @@ def list_checkpoints(folder: str) -> list[str]:
     A checkpoint with an empty file is not whole: after a power failure a file may have its name
     already and its bytes not yet.
     """
-    paths = [path.removesuffix(".index") for path in tf.io.gfile.glob(f"{folder}/ckpt-*.index")]
-    whole = [path for path in paths if all(map(_file_size, tf.io.gfile.glob(f"{path}.*")))]
+    names = [path.removesuffix(".index") for path in _match(folder, "ckpt-*.index")]
+    whole = [path for path in names if all(map(_file_size, _files_of(path)))]
     return sorted(whole, key=lambda path: int(path.rpartition("-")[2]))
+
+
+def _match(folder: str, pattern: str) -> list[str]:
+    """Returns the paths of what is in a folder and has a name that matches.
+
+    `tf.io.gfile.glob` would take the folder as a pattern too: for `runs/a[1]` it lists `runs/a1`.
+    """
+    if not tf.io.gfile.isdir(folder):
+        return []
+    names = (name.rstrip("/") for name in tf.io.gfile.listdir(folder))
+    return sorted(f"{folder}/{name}" for name in names if fnmatch.fnmatchcase(name, pattern))
+
+
+def _files_of(checkpoint: str) -> list[str]:
+    """Returns the files of a checkpoint, the index first."""
+    folder, _, name = checkpoint.rpartition("/")
+    return sorted(_match(folder, f"{name}.*"), key=lambda path: not path.endswith(".index"))
 
 
 def _file_size(path: str) -> int:
@@ -165,21 +188,39 @@ def _sync_to_disk(path: str) -> None:
     Args:
         path: as TensorFlow names it.
     """
-    folder, name = os.path.split(path)
-    for file in Path(folder).glob(f"{name}.*"):  # A gs:// path matches no file here.
-        with file.open("rb") as opened:
+    if is_remote(path):
+        return
+    for file in _files_of(path):
+        with Path(file).open("rb") as opened:
             os.fsync(opened.fileno())
 
 
 def _remove_partial_files(folder: str) -> None:
     """Removes what a killed writer has left, and lists the whole checkpoints for TensorFlow."""
     whole = list_checkpoints(folder)
-    files = tf.io.gfile.glob([f"{folder}/ckpt-*.index", f"{folder}/ckpt-*.data-*"])
+    files = [*_match(folder, "ckpt-*.index"), *_match(folder, "ckpt-*.data-*")]
     partial = [path for path in files if re.sub(r"\.(index|data-[^/]*)$", "", path) not in whole]
     for pattern in _TEMPORARY_PATTERNS:
-        partial += tf.io.gfile.glob(f"{folder}/{pattern}")
+        partial += _match(folder, pattern)
     for path in dict.fromkeys(partial):  # A file may match two patterns.
         (tf.io.gfile.rmtree if tf.io.gfile.isdir(path) else tf.io.gfile.remove)(path)
+    _record_checkpoints(folder, whole)
+
+
+def _remove_old(folder: str, keep: int) -> None:
+    """Removes all but the newest checkpoints of a folder.
+
+    CheckpointManager would give each path to a glob, and so remove files of other folders.
+    """
+    whole = list_checkpoints(folder)
+    for path in whole[:-keep]:
+        for file in _files_of(path):  # The index first: what is left without it is no checkpoint.
+            tf.io.gfile.remove(file)
+    _record_checkpoints(folder, whole[-keep:])
+
+
+def _record_checkpoints(folder: str, whole: list[str]) -> None:
+    """Writes the file `checkpoint`, by which TensorFlow's programs find checkpoints."""
     if whole:
         names = [path.rpartition("/")[2] for path in whole]
         lines = [f'model_checkpoint_path: "{names[-1]}"']

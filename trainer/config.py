@@ -16,6 +16,7 @@ from typing import Literal, NamedTuple
 from pmc2vec.cli.logging_setup import LogFormat
 from pmc2vec.cli.options import check_minimums, option
 from pmc2vec.errors import UserError
+from pmc2vec.storage.object_stores import parse_storage_options
 
 MOUNT = Path("/gcs")  # Where Vertex AI mounts Cloud Storage.
 
@@ -72,7 +73,7 @@ class TrainConfig:
     """
 
     dataset: str = option(may_change=True)
-    """Dataset to train on: a folder of `pmc2vec build`, or a gs:// path."""
+    """Dataset to train on: a folder of `pmc2vec build`, local or at s3://, gs:// or az://."""
 
     workdir: Path | None = option(
         default_factory=_workdir,
@@ -222,6 +223,14 @@ class TrainConfig:
     )
     """Folder for TensorBoard; may be a gs:// path."""
 
+    cache_dir: Path | None = option(
+        None, rare=True, may_change=True, recorded=False, default_text="~/.cache/pmc2vec"
+    )
+    """Folder for copies of the shards of a dataset in a bucket; at most half of the free space."""
+
+    storage_option: tuple[str, ...] = option((), rare=True, may_change=True, recorded=False)
+    """For a dataset in a bucket: key=value, such as endpoint=http://127.0.0.1:9000."""
+
     metrics_port: int | None = option(None, rare=True, may_change=True, set_by_update=True)
     """Port for Prometheus: http://HOST:PORT/metrics; /healthz tells whether there is progress."""
 
@@ -241,6 +250,7 @@ class TrainConfig:
             raise ValueError(f"--initial_accumulator_value {start}: must be a number above 0")
         if not 0 <= (self.warmup or 0) < 1:
             raise ValueError(f"--warmup {self.warmup}: must be from 0 to below 1, a share of all")
+        parse_storage_options(self.storage_option)
         rates = self.rates()
         if not 0 < rates[0] < float("inf"):
             raise ValueError(f"--alpha {rates[0]}: must be a number above 0")

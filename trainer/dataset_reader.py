@@ -1,7 +1,10 @@
 """A dataset folder, opened and checked against its manifest before anything is trained on.
 
-dataset = open_dataset("gs://bucket/dataset")
+dataset = open_dataset("s3://bucket/dataset")
 dataset.steps(epoch=0, records=8)
+
+The shards of a dataset in an object store are copied to a local cache, where the digests of the
+manifest are checked, and TensorFlow reads the copies.
 """
 
 from __future__ import annotations
@@ -10,16 +13,19 @@ import hashlib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-
-import tensorflow as tf
+from pathlib import Path
 
 from pmc2vec.dataset.manifest import MANIFEST_NAME, Manifest, Shard, parse_manifest
 from pmc2vec.dataset.records import TRAIN, read_tfrecords
 from pmc2vec.dataset.vocabulary import Vocabulary, parse_vocabulary
 from pmc2vec.errors import UserError
+from pmc2vec.storage import files
+from pmc2vec.storage.local_cache import LocalCache
 from trainer.distribution.devices import Worker
 
-_STAT_THREADS = 16  # Files of gs:// whose sizes are asked for at the same time.
+_STAT_THREADS = 16  # Files of an object store whose sizes are asked for at the same time.
+
+_DEFAULT_CACHE = "~/.cache/pmc2vec"
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,20 +33,33 @@ class Dataset:
     """A finished dataset.
 
     Attributes:
-        folder: any path that TensorFlow can read, `gs://` too.
+        folder: a local path or a URL; see `pmc2vec.storage`.
         manifest: the contents of manifest.json.
         digest: hex SHA-256 of manifest.json; it identifies the dataset.
         vocabulary: the words.
+        cache: where shards are copied to, or None for a local dataset.
     """
 
     folder: str
     manifest: Manifest
     digest: str
     vocabulary: Vocabulary
+    cache: LocalCache | None = None
 
     def path(self, name: str) -> str:
         """Returns the path of a file of the dataset."""
         return f"{self.folder.rstrip('/')}/{name}"
+
+    def local_path(self, shard: Shard) -> str:
+        """Returns the path of a shard on this machine, after copying it where it is not.
+
+        Raises:
+            UserError: it cannot be copied, or is another file than the manifest describes.
+        """
+        if self.cache is None:
+            return str(files.local_path(self.path(shard.name)))
+        path = self.path(shard.name)
+        return str(self.cache.fetch(path, size=shard.bytes, sha256=shard.sha256))
 
     def shards(self, epoch: int) -> tuple[Shard, ...]:
         """Returns the training shards of an epoch. The stored draws take turns."""
@@ -69,8 +88,13 @@ class Dataset:
         return -(-worker_records // records)
 
 
-def open_dataset(folder: str) -> Dataset:
+def open_dataset(folder: str, cache_dir: Path | None = None) -> Dataset:
     """Returns the dataset in `folder`, after a check of its files.
+
+    Args:
+        folder: a local path or a URL.
+        cache_dir: for copies of the shards, where the dataset is in an object store; by default
+            ~/.cache/pmc2vec.
 
     Raises:
         UserError: the dataset is not finished, not ours or of another version; a file is missing or
@@ -79,8 +103,8 @@ def open_dataset(folder: str) -> Dataset:
     """
     folder = str(folder)
     manifest_path = f"{folder.rstrip('/')}/{MANIFEST_NAME}"
-    if not tf.io.gfile.exists(manifest_path):
-        if not tf.io.gfile.isdir(folder):
+    if not files.exists(manifest_path):
+        if not files.is_folder(folder):
             raise UserError(f"{folder}: no such folder; give --dataset what pmc2vec build wrote")
         raise UserError(
             f"{folder}: no {MANIFEST_NAME}, so this dataset is not finished; "
@@ -100,6 +124,9 @@ def open_dataset(folder: str) -> Dataset:
         manifest,
         hashlib.sha256(manifest_bytes).hexdigest(),
         parse_vocabulary(vocabulary_bytes.decode(), vocabulary_path),
+        LocalCache(cache_dir or Path(_DEFAULT_CACHE).expanduser())
+        if files.is_remote(folder)
+        else None,
     )
     _check_sizes(dataset)
     if not sum(shard.pairs for shard in dataset.shards(0)):
@@ -147,14 +174,14 @@ def shard_read_error(dataset: Dataset, shards: Sequence[Shard], error: Exception
     for shard in shards:
         path = dataset.path(shard.name)
         try:
-            with tf.io.gfile.GFile(path, "rb") as file:
+            with files.open_binary(path) as file:
                 for _ in read_tfrecords(file, path):
                     pass
             _check_size(dataset, shard)  # A shard that was cut between two records reads well.
         except UserError as user_error:
             return user_error
-        except tf.errors.OpError as op_error:
-            return UserError(f"{path}: cannot be read ({op_error.message})")
+        except OSError as os_error:
+            return UserError(f"{path}: cannot be read ({os_error})")
     reason = str(error).partition("\n")[0]
     return UserError(
         f"{dataset.folder}: its records are not what the manifest describes ({reason}); "
@@ -164,12 +191,14 @@ def shard_read_error(dataset: Dataset, shards: Sequence[Shard], error: Exception
 
 def _read_file(path: str) -> bytes:
     try:
-        with tf.io.gfile.GFile(path, "rb") as file:
-            return bytes(file.read())
-    except tf.errors.OpError as error:
+        data = files.read_bytes(path)
+    except UserError as error:
+        raise UserError(f"{error}; mend that and give the same command again") from error
+    if data is None:
         raise UserError(
-            f"{path}: cannot be read ({error.message}); mend that and give the same command again"
-        ) from error
+            f"{path}: cannot be read (no such file); mend that and give the same command again"
+        )
+    return data
 
 
 def _check_sizes(dataset: Dataset) -> None:
@@ -179,16 +208,11 @@ def _check_sizes(dataset: Dataset) -> None:
 
 def _check_size(dataset: Dataset, shard: Shard) -> None:
     path = dataset.path(shard.name)
-    try:
-        size = tf.io.gfile.stat(path).length
-    except tf.errors.NotFoundError as error:
+    metadata = files.file_metadata(path)
+    if metadata is None:
+        raise UserError(f"{path}: missing, though the manifest lists it; build the dataset again")
+    if metadata.size != shard.bytes:
         raise UserError(
-            f"{path}: missing, though the manifest lists it; build the dataset again"
-        ) from error
-    except tf.errors.OpError as error:
-        raise UserError(f"{path}: cannot be read ({error.message})") from error
-    if size != shard.bytes:
-        raise UserError(
-            f"{path}: {size:,} bytes, but the manifest says {shard.bytes:,}; copy it again "
-            "or build the dataset again"
+            f"{path}: {metadata.size:,} bytes, but the manifest says {shard.bytes:,}; copy it "
+            "again or build the dataset again"
         )

@@ -12,7 +12,7 @@ shards than processes, they share it by records.
 Records are parsed in groups of up to 50 batches, since parsing one batch at a time costs several
 times as much. The trainer takes whole groups (`grouped=True`, `BatchGroups`).
 
-    dataset = open_dataset("gs://bucket/dataset")
+    dataset = open_dataset("s3://bucket/dataset")
     for batch in training_batches(dataset, epoch=0, seed=1, records=8):
         ...  # batch.tokens: [8, 512] int32
     for group in training_batches(dataset, epoch=0, seed=1, records=8, grouped=True):
@@ -347,7 +347,18 @@ def _pairs(batch: Batch, shape: RecordShape, pair_negatives: int) -> tuple[Any, 
 
 def _read_shards(dataset: Dataset, shards: Sequence[Shard]) -> tf.data.Dataset:
     """Returns the shards' records, some of each in turn: vectors of READ_RECORDS strings."""
-    paths = tf.data.Dataset.from_tensor_slices([dataset.path(shard.name) for shard in shards])
+    if dataset.cache is None:
+        paths = tf.data.Dataset.from_tensor_slices([dataset.local_path(s) for s in shards])
+    else:
+
+        @_no_autograph
+        def copy(index: Any) -> Any:
+            """Returns the path of a shard's copy."""
+            path = tf.numpy_function(lambda i: dataset.local_path(shards[i]), [index], tf.string)
+            return tf.ensure_shape(path, [])
+
+        # Two shards are brought ahead of those that are open.
+        paths = tf.data.Dataset.range(len(shards)).map(copy).prefetch(2)
     return paths.interleave(
         _no_autograph(lambda path: tf.data.TFRecordDataset(path).batch(READ_RECORDS)),
         cycle_length=min(OPEN_SHARDS, len(shards)),

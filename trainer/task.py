@@ -31,6 +31,7 @@ from pmc2vec.cli.metrics import serve_metrics
 from pmc2vec.cli.options import options_that, parse
 from pmc2vec.cli.signals import StopRequest, stop_request
 from pmc2vec.machine import load_tensorflow
+from pmc2vec.storage.object_stores import parse_storage_options, use_storage_options
 from pmc2vec.vectors.formats.workdir_files import write_vectors
 from trainer.config import TrainConfig
 from trainer.distribution.devices import Worker, distribution_strategy, this_worker
@@ -121,7 +122,8 @@ def train(
     console = stderr_console() if worker.chief else Console(quiet=True)
 
     # The dataset, and the options that depend on it.
-    dataset = open_dataset(config.dataset)
+    use_storage_options(parse_storage_options(config.storage_option))
+    dataset = open_dataset(config.dataset, config.cache_dir)
     targets = config.epochs * sum(shard.targets for shard in dataset.shards(0))
     given_config, config = config, config.resolved(dataset.manifest.shape.length, targets)
     assert config.workdir is not None
@@ -236,7 +238,8 @@ def _options(
     ]
     fixed = {name: value for name, value in options.items() if name not in free}
     fixed |= {"workers": worker.count, "manifest_sha256": dataset.digest}
-    return fixed, {name: options[name] for name in free}
+    recorded = options_that(TrainConfig, "recorded")
+    return fixed, {name: options[name] for name in free if name in recorded}
 
 
 def _summarize(

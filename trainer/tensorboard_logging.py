@@ -420,8 +420,9 @@ def hparams_session(
 
 def _only_writer(folder: str, suffix: str) -> Any:
     """Returns a writer, after it has removed the event files of earlier starts."""
-    for path in tf.io.gfile.glob(f"{folder.rstrip('/')}/*.tfevents.*{suffix}"):
-        tf.io.gfile.remove(path)
+    for name in tf.io.gfile.listdir(folder) if tf.io.gfile.isdir(folder) else ():
+        if ".tfevents." in name and name.endswith(suffix):
+            tf.io.gfile.remove(f"{folder.rstrip('/')}/{name}")
     return tf.summary.create_file_writer(folder, filename_suffix=suffix)
 
 

@@ -96,7 +96,8 @@ class OptionFacts:
         rare: shown by --help_all only.
         default_text: shown as the default in the help, where another option decides it.
         minimum: the least value; None for no such rule.
-        recorded: of build: part of the dataset's manifest, since records depend on it.
+        recorded: of build: part of the dataset's manifest, since records depend on it. Of train:
+            part of the workdir's config.json.
         may_change: of train: may change when a workdir is continued. Of build: may differ between
             an increment and the dataset that it is built since.
         hyperparameter: of train: shown as such in TensorBoard.
