@@ -447,7 +447,7 @@ def test_without_validation_records_it_says_so_and_trains(tmp_path, capfd):
     assert capfd.readouterr().err.count("no validation records") == 1
     assert (summary.validation_loss, summary.validation_accuracy) == (None, None)
     assert not list((tmp_path / "run" / "checkpoints" / "best").glob("*.index"))
-    assert not [line for line in task.told(summary) if line.startswith("validation")]
+    assert not [line for line in task.summary_lines(summary) if line.startswith("validation")]
 
 
 # --- the program -------------------------------------------------------------------------------

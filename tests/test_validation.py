@@ -96,7 +96,7 @@ def test_early_stopping_gives_the_best_vectors_and_can_go_on(few, tmp_path, capf
     assert summary.validation_loss == pytest.approx(losses[best])
     assert "stopped early: no lower validation loss in 3 measurements" in told
     assert f"the vectors are those of step {summary.vectors_step:,} of {summary.steps:,}" in told
-    assert f"validation loss of step {summary.vectors_step:,} " in task.told(summary)[2]
+    assert f"validation loss of step {summary.vectors_step:,} " in task.summary_lines(summary)[2]
 
     reader = tf.train.load_checkpoint(str(workdir / "checkpoints" / "best"))
     target, context = (
