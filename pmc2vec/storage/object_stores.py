@@ -173,11 +173,11 @@ _VARIABLES = ("AWS_", "GOOGLE_", "AZURE_", "STORAGE_EMULATOR_HOST", "HOME")
 def _cached_store(
     scheme: str, root: str, options: tuple[tuple[str, str], ...], _variables: tuple[Any, ...]
 ) -> Any:
-    given = dict(options)
-    anonymous = given.get("anonymous", "").lower()
+    option_values = dict(options)
+    anonymous = option_values.get("anonymous", "").lower()
     if anonymous not in ("", "true", "false"):
         raise UserError(f"--storage_option anonymous={anonymous}: must be true or false")
-    config: Any = _config(scheme, given)
+    config: Any = _config(scheme, option_values)
     names = root.partition("://")[2].split("/")
     if scheme != "http":
         defaults = {"s3": _s3_defaults, "gs": _gs_defaults, "az": _az_defaults}[scheme](config)
@@ -193,7 +193,7 @@ def _cached_store(
         "read_timeout": timedelta(seconds=60),
         "timeout": timedelta(days=1),
     }
-    keywords: Any = {"client_options": client_options, "retry_config": _retries(given)}
+    keywords: Any = {"client_options": client_options, "retry_config": _retries(option_values)}
     try:
         if scheme == "http":
             return HTTPStore(root, **keywords)
@@ -207,26 +207,26 @@ def _cached_store(
         raise UserError(f"{root}: {_reason(error)}; see --storage_option") from error
 
 
-def _config(scheme: str, given: Mapping[str, str]) -> dict[str, Any]:
+def _config(scheme: str, option_values: Mapping[str, str]) -> dict[str, Any]:
     """Returns the options that are for a kind of store, without the prefix for it."""
     prefix = _OPTION_PREFIXES[scheme]
     others = tuple(other for other in _OPTION_PREFIXES.values() if other != prefix)
     config = {}
-    for key, value in given.items():
+    for key, value in option_values.items():
         if key not in _OWN_OPTIONS and not key.startswith(others):
             name = key.removeprefix(prefix)
             config["endpoint" if name == "endpoint_url" else name] = value
     return config
 
 
-def _retries(given: Mapping[str, str]) -> Any:
+def _retries(option_values: Mapping[str, str]) -> Any:
     """Returns the budget of retries: obstore's pauses grow by `base` and are jittered.
 
     It retries 429, 5xx (also S3's 503 SlowDown), time-outs and connections that break.
     """
     try:
-        retries = int(given.get("max_retries", "12"))
-        seconds = float(given.get("retry_timeout", "180"))
+        retries = int(option_values.get("max_retries", "12"))
+        seconds = float(option_values.get("retry_timeout", "180"))
     except ValueError as error:
         raise UserError(f"--storage_option max_retries or retry_timeout: {error}") from error
     pauses = {"init_backoff": timedelta(seconds=0.2), "max_backoff": timedelta(seconds=15)}
@@ -244,23 +244,23 @@ def _s3_defaults(config: Mapping[str, Any]) -> dict[str, Any]:
     """
     env = os.environ
     profile = _aws_profile()
-    found: dict[str, Any] = {}
+    defaults: dict[str, Any] = {}
     has_keys = "AWS_ACCESS_KEY_ID" in env or "access_key_id" in config
     if not has_keys and "aws_access_key_id" in profile:
         for key in ("access_key_id", "secret_access_key", "session_token"):
             if value := profile.get(f"aws_{key}"):
-                found[key] = value
+                defaults[key] = value
     if not {"AWS_REGION", "AWS_DEFAULT_REGION"} & env.keys() and "region" in profile:
-        found["region"] = profile["region"]
+        defaults["region"] = profile["region"]
     endpoint = env.get("AWS_ENDPOINT_URL_S3") or env.get("AWS_ENDPOINT_URL")
     if endpoint := endpoint or env.get("AWS_ENDPOINT") or profile.get("endpoint_url"):
-        found["endpoint"] = endpoint
+        defaults["endpoint"] = endpoint
     others = ("AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
               "AWS_CONTAINER_CREDENTIALS_FULL_URI")  # fmt: skip
-    found["has_credentials"] = (
-        has_keys or "access_key_id" in found or any(name in env for name in others)
+    defaults["has_credentials"] = (
+        has_keys or "access_key_id" in defaults or any(name in env for name in others)
     )
-    return found
+    return defaults
 
 
 def _aws_profile() -> dict[str, str]:
@@ -299,19 +299,19 @@ def _aws_profile() -> dict[str, str]:
 
 def _gs_defaults(config: Mapping[str, Any]) -> dict[str, Any]:
     env = os.environ
-    found: dict[str, Any] = {}
+    defaults: dict[str, Any] = {}
     if host := env.get("STORAGE_EMULATOR_HOST"):
-        found["base_url"] = host if "://" in host else f"http://{host}"
-        return {**found, "has_credentials": False}
+        defaults["base_url"] = host if "://" in host else f"http://{host}"
+        return {**defaults, "has_credentials": False}
     keys = ("application_credentials", "service_account", "service_account_key", "bearer_token")
     login = Path("~/.config/gcloud/application_default_credentials.json").expanduser()
-    found["has_credentials"] = (
+    defaults["has_credentials"] = (
         any(key in config for key in keys)
         or any(f"GOOGLE_{name.upper()}" in env for name in (*keys, "service_account_path"))
         or login.is_file()
         or _on_google_machine()
     )
-    return found
+    return defaults
 
 
 def _on_google_machine() -> bool:
@@ -333,8 +333,8 @@ def _az_defaults(config: Mapping[str, Any]) -> dict[str, Any]:
              "AZURE_STORAGE_CLIENT_ID", "AZURE_STORAGE_USE_EMULATOR", "AZURE_MSI_ENDPOINT",
              "AZURE_IDENTITY_ENDPOINT", "AZURE_FEDERATED_TOKEN_FILE",
              "AZURE_USE_AZURE_CLI")  # fmt: skip
-    found = any(key in config for key in keys) or any(name in os.environ for name in names)
-    return {"has_credentials": found}
+    defaults = any(key in config for key in keys) or any(name in os.environ for name in names)
+    return {"has_credentials": defaults}
 
 
 # --- objects -----------------------------------------------------------------------------------
