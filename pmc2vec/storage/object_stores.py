@@ -333,8 +333,8 @@ def _az_defaults(config: Mapping[str, Any]) -> dict[str, Any]:
              "AZURE_STORAGE_CLIENT_ID", "AZURE_STORAGE_USE_EMULATOR", "AZURE_MSI_ENDPOINT",
              "AZURE_IDENTITY_ENDPOINT", "AZURE_FEDERATED_TOKEN_FILE",
              "AZURE_USE_AZURE_CLI")  # fmt: skip
-    defaults = any(key in config for key in keys) or any(name in os.environ for name in names)
-    return {"has_credentials": defaults}
+    has_credentials = any(key in config for key in keys) or any(n in os.environ for n in names)
+    return {"has_credentials": has_credentials}
 
 
 # --- objects -----------------------------------------------------------------------------------
