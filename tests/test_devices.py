@@ -78,7 +78,7 @@ for every in (None, 2):
 
 # One step apart, its average held back: the copies differ. The average then keeps their mean.
 held = make(Adagrad(), 0.1, sync_every=2)
-average, held._average = held._average, lambda: None
+average, held._average_copies = held._average_copies, lambda: None
 held.train(held.batch_groups(batches()), first_step=0, steps=5)
 before = copies(held)
 assert all(np.abs(part[0] - part[-1]).max() > 1e-4 for part in before)
@@ -120,6 +120,7 @@ import signal
 import sys
 from pathlib import Path
 from trainer.config import TrainConfig
+from pmc2vec.cli.signals import stop_request
 from pmc2vec.machine import load_tensorflow
 
 load_tensorflow()
@@ -149,7 +150,7 @@ def interrupted(self, *args, **options):
 
 Replicas.train = interrupted
 try:
-    train(config(folder / "run"))
+    train(config(folder / "run"), stop=stop_request())
 except SystemExit as stop:
     assert stop.code == 143
 else:
