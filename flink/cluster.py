@@ -27,7 +27,7 @@ from typing import Any, Self
 
 HOME = Path(__file__).parent.parent / ".flink"
 VERSION = "1.19"
-"""Of Flink, as Beam's `--flink_version` has it."""
+"""Version of Flink, for Beam's `--flink_version`."""
 
 SETTINGS = {
     # Without a strategy a job ends with the first TaskManager that is lost. One that is lost takes
@@ -41,7 +41,7 @@ SETTINGS = {
     # Flink has Beam's jar itself (_class_path); a job must not bring another.
     "classloader.resolve-order": "parent-first",
 }
-"""What a build needs of any cluster; the overlay `flink` of k8s says the same."""
+"""Settings that a build needs on any cluster; k8s/overlays/flink has the same."""
 
 START_SECONDS = 120
 _JOB_MANAGER = "org.apache.flink.runtime.entrypoint.StandaloneSessionClusterEntrypoint"
@@ -66,7 +66,7 @@ def job_server(home: Path = HOME) -> Path:
 
 
 def missing(home: Path = HOME) -> str:
-    """Returns what a cluster lacks on this machine; empty where it lacks nothing."""
+    """Returns why no cluster can run on this machine; empty where one can."""
     if shutil.which("java") is None:
         return "there is no java"
     return "" if job_server(home).is_file() and _jars(home) else "make flink was not run"
@@ -88,9 +88,9 @@ def _class_path(home: Path) -> list[Path]:
 
 def free_ports(count: int) -> list[int]:
     """Returns ports of this machine that nothing listens on."""
-    held = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [int(one.getsockname()[1]) for one in held]
-    for one in held:
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [int(one.getsockname()[1]) for one in sockets]
+    for one in sockets:
         one.close()
     return ports
 
@@ -110,10 +110,10 @@ class Cluster:
     ) -> None:
         self.folder, self.slots = folder, slots
         self.task_managers: list[subprocess.Popen[bytes]] = []
-        self._wanted, self._jars = task_managers, _class_path(home)
+        self._num_task_managers, self._jars = task_managers, _class_path(home)
         self._rest, self._rpc = free_ports(2)
         self.master = f"localhost:{self._rest}"
-        self._started: list[subprocess.Popen[bytes]] = []
+        self._processes: list[subprocess.Popen[bytes]] = []
 
     def __enter__(self) -> Self:
         """Starts all processes and waits until every slot is there."""
@@ -138,11 +138,11 @@ class Cluster:
         lines = (f"{key}: {value}\n" for key, value in self._settings().items())
         (self.folder / "config.yaml").write_text("".join(lines), encoding="utf-8")
         self._java("jobmanager", _JOB_MANAGER, "256m")
-        for _ in range(self._wanted):
+        for _ in range(self._num_task_managers):
             self.add_task_manager()
         deadline = time.monotonic() + START_SECONDS
-        while self.overview().get("slots-total") != self._wanted * self.slots:
-            if time.monotonic() > deadline or any(p.poll() is not None for p in self._started):
+        while self.overview().get("slots-total") != self._num_task_managers * self.slots:
+            if time.monotonic() > deadline or any(p.poll() is not None for p in self._processes):
                 raise TimeoutError(f"the Flink cluster did not start; see {self.folder}/*.log")
             time.sleep(0.2)
 
@@ -177,11 +177,11 @@ class Cluster:
                 "-cp", ":".join(map(str, self._jars)), program, "--configDir", str(self.folder),
             ]  # fmt: skip
             process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
-        self._started.append(process)
+        self._processes.append(process)
         return process
 
     def overview(self, path: str = "overview") -> dict[str, Any]:
-        """Returns what the JobManager says of itself; nothing while it is not up."""
+        """Returns the answer of the JobManager's REST interface; empty while it is not up."""
         try:
             with urllib.request.urlopen(f"http://{self.master}/{path}", timeout=5) as answer:
                 return dict(json.load(answer))
@@ -190,9 +190,9 @@ class Cluster:
 
     def stop(self) -> None:
         """Ends all processes."""
-        for process in self._started:
+        for process in self._processes:
             process.kill()
-        for process in self._started:
+        for process in self._processes:
             process.wait()
 
 
@@ -201,13 +201,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Run a Flink session cluster on this machine.")
     parser.add_argument("--taskmanagers", type=int, default=2)
     parser.add_argument("--slots", type=int, default=1, help="of each TaskManager")
-    chosen = parser.parse_args(argv)
-    if lacking := missing():
-        parser.error(lacking)
+    options = parser.parse_args(argv)
+    if problem := missing():
+        parser.error(problem)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with (
         tempfile.TemporaryDirectory(prefix="flink-") as folder,
-        Cluster(Path(folder), task_managers=chosen.taskmanagers, slots=chosen.slots) as cluster,
+        Cluster(Path(folder), task_managers=options.taskmanagers, slots=options.slots) as cluster,
     ):
         print(f"--runner=FlinkRunner --flink_master={cluster.master} --flink_version={VERSION} "
               f"--flink_job_server_jar={job_server()}", flush=True)  # fmt: skip

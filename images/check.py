@@ -1,10 +1,11 @@
-"""Runs the images as a cluster would: as their own user, on a read-only root, without any rights.
+"""Runs the images as a cluster would: as their own user, on a read-only root, without capabilities.
 
-    python3 images/check.py [target ...]      those of beam, trainer and full that are there
+    python3 images/check.py [target ...]      by default beam, trainer and full
 
-With Docker; or, where no engine answers, as root with buildah and runc (`images/build` made them).
-No network, no capability, no new privileges; /data and /tmp are all that can be written. It fails
-if an image writes elsewhere, lacks what it is for, holds the other half, or cannot do its work.
+It uses Docker; where Docker does not answer, buildah and runc as root (`images/build` makes the
+images). A container has no network, no capabilities and no new privileges, and can write to /data
+and /tmp only. The program fails if an image writes elsewhere, lacks its own packages, has those of
+the other half, or cannot do its work.
 """
 
 import json
@@ -28,11 +29,11 @@ def version() -> str:
 
 
 def output(*command: str) -> str:
-    """Returns what a command prints; ends the program with what it says where it fails."""
+    """Returns what a command prints; ends the program with its message where it fails."""
     run = subprocess.run(command, capture_output=True, text=True, check=False)
     if run.returncode:
-        said = (run.stderr or run.stdout).strip()
-        sys.exit(f"images: {' '.join(command)[:300]}: exit status {run.returncode}\n{said}")
+        message = (run.stderr or run.stdout).strip()
+        sys.exit(f"images: {' '.join(command)[:300]}: exit code {run.returncode}\n{message}")
     return run.stdout
 
 
@@ -46,7 +47,7 @@ def in_docker(image: str, words: Sequence[str], data: Path, *, entrypoint: bool 
 
 
 def in_runc(image: str, words: Sequence[str], data: Path, *, entrypoint: bool = True) -> str:
-    """Returns what `words` print in a container of an image, with the user and words it names.
+    """Returns what `words` print in a container of an image, as the image's own user.
 
     Args:
         image: name and tag.
@@ -54,7 +55,7 @@ def in_runc(image: str, words: Sequence[str], data: Path, *, entrypoint: bool = 
         data: folder of this machine that is /data.
         entrypoint: whether the image's entry point comes before `words`.
     """
-    about = json.loads(output("buildah", "inspect", "--type", "image", image))["Docker"]["config"]
+    config = json.loads(output("buildah", "inspect", "--type", "image", image))["Docker"]["config"]
     container = output("buildah", "from", "--pull-never", image).strip()
     bundle = Path(tempfile.mkdtemp(prefix="pmc2vec-bundle-"))
     try:
@@ -62,13 +63,13 @@ def in_runc(image: str, words: Sequence[str], data: Path, *, entrypoint: bool = 
         output("runc", "spec", "--bundle", str(bundle))
         spec = json.loads((bundle / "config.json").read_text(encoding="utf-8"))
         spec["root"] = {"path": root, "readonly": True}
-        user, _, group = about["User"].partition(":")
+        user, _, group = config["User"].partition(":")
         spec["process"] |= {
             "terminal": False,
             "user": {"uid": int(user), "gid": int(group)},
-            "args": [*(about["Entrypoint"] if entrypoint else []), *words],
-            "env": about["Env"],
-            "cwd": about["WorkingDir"],
+            "args": [*(config["Entrypoint"] if entrypoint else []), *words],
+            "env": config["Env"],
+            "cwd": config["WorkingDir"],
             "capabilities": {},
             "noNewPrivileges": True,
             "rlimits": [],
@@ -93,16 +94,16 @@ def check(target: str, run: Run, health: Sequence[str], data: Path) -> None:
         health: the command of its health check.
         data: an empty folder that its user may write to.
     """
-    told = run(health, entrypoint=False).strip()
-    expect(told == f"pmc2vec {version()}", f"{target}: health check says {told!r}")
-    told = run(["sh", "-c", "id -u; touch /opt/pmc2vec/x /x || true"], entrypoint=False).strip()
-    expect(told == str(USER), f"{target}: runs as user {told}, not {USER}")
+    printed = run(health, entrypoint=False).strip()
+    expect(printed == f"pmc2vec {version()}", f"{target}: health check says {printed!r}")
+    printed = run(["sh", "-c", "id -u; touch /opt/pmc2vec/x /x || true"], entrypoint=False).strip()
+    expect(printed == str(USER), f"{target}: runs as user {printed}, not {USER}")
     find = "import importlib.util as u; print(*[n for n in {} if u.find_spec(n)])"
     halves = ["apache_beam", "tensorflow"]
-    told = run(["python", "-c", find.format(halves)], entrypoint=False).strip()
+    printed = run(["python", "-c", find.format(halves)], entrypoint=False).strip()
     expect(
-        told == {"beam": halves[0], "full": " ".join(halves)}.get(target, halves[1]),
-        f"{target}: holds {told or 'neither half'}",
+        printed == {"beam": halves[0], "full": " ".join(halves)}.get(target, halves[1]),
+        f"{target}: holds {printed or 'neither half'}",
     )
     if target == "beam":
         run(["sample", "--output", "/data/bulk", "--articles", "300"])
@@ -121,13 +122,13 @@ def check(target: str, run: Run, health: Sequence[str], data: Path) -> None:
 
 
 def expect(holds: object, otherwise: str) -> None:
-    """Ends the program with `otherwise` unless something holds."""
+    """Ends the program with the message `otherwise` unless `holds`."""
     if not holds:
         sys.exit(f"images: {otherwise}")
 
 
 def main(targets: Sequence[str]) -> None:
-    """Checks the images of these targets, in the order of the data's way."""
+    """Checks the images of these targets in order: `trainer` uses the dataset of `beam`."""
     docker = (
         shutil.which("docker")
         and not subprocess.run(["docker", "info"], capture_output=True, check=False).returncode
@@ -139,9 +140,9 @@ def main(targets: Sequence[str]) -> None:
         for target in targets or ("beam", "trainer", "full"):
             image = f"pmc2vec-{target}:{version()}" if docker else (
                 f"localhost/pmc2vec-{target}:{version()}")  # fmt: skip
-            found = json.loads(output(*inspect, image))
-            about = found[0]["Config"] if docker else found["Docker"]["config"]
-            first, *health = about["Healthcheck"]["Test"]
+            images = json.loads(output(*inspect, image))
+            config = images[0]["Config"] if docker else images["Docker"]["config"]
+            first, *health = config["Healthcheck"]["Test"]
             expect(first == "CMD", f"{target}: no health check")
 
             def run(words: Sequence[str], *, entrypoint: bool = True, image: str = image) -> str:

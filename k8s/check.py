@@ -2,9 +2,9 @@
 
     python k8s/check.py
 
-Strictly: a field that does not exist is an error. Flink's custom resource, for which Kubernetes has
-no schema, is checked by the fields that its operator knows, and its pod templates as pods. Nothing
-is asked of a cluster. Where there is no kubectl the overlays are not checked, and it says so.
+A field that does not exist is an error. Kubernetes has no schema for Flink's custom resource: its
+fields are compared with those of the operator, and its pod templates are checked as pods. No
+cluster is needed. Without kubectl the overlays are not checked, and a line says so.
 """
 
 import shutil
@@ -67,8 +67,8 @@ def flink_pods(spec: Manifest) -> Iterator[tuple[str, Manifest]]:
 
 
 def _validate_flink(spec: Manifest) -> None:
-    known = {"": _FLINK, "jobManager": _ROLE, "taskManager": _ROLE}
-    for name, fields in known.items():
+    fields_by_role = {"": _FLINK, "jobManager": _ROLE, "taskManager": _ROLE}
+    for name, fields in fields_by_role.items():
         role = spec.get(name, {}) if name else spec
         if unknown := role.keys() - fields:
             raise ValueError(f"{name or 'spec'}: no field {min(unknown)} in a FlinkDeployment")
@@ -87,18 +87,18 @@ def _validate_flink(spec: Manifest) -> None:
 
 
 def main() -> None:
-    """Checks all of them and ends with status 1 where one is wrong."""
-    found = [
+    """Checks all manifests; exits with code 1 where one is wrong."""
+    manifests = [
         (path, manifest)
         for path in sorted([*FOLDER.glob("*.yaml"), *FOLDER.glob("base/*.yaml")])
         if path.name != "kustomization.yaml"
         for manifest in yaml.safe_load_all(path.read_text(encoding="utf-8"))
     ]
     if shutil.which("kubectl"):
-        found += [(folder, manifest) for folder in RENDERED for manifest in rendered(folder)]
+        manifests += [(folder, manifest) for folder in RENDERED for manifest in rendered(folder)]
     else:
         print("k8s: no kubectl here; the overlays are not checked", file=sys.stderr)
-    for path, manifest in found:
+    for path, manifest in manifests:
         try:
             validate(manifest)
         except ValueError as error:

@@ -4,10 +4,12 @@ import atexit
 import gc
 import os
 
+import numpy as np
 import pytest
 from hypothesis import settings
 
 from pmc2vec.cli.console import set_verbosity
+from pmc2vec.vectors.formats.workdir_files import write_vectors
 
 # Read by TensorFlow when it is loaded, so set before any test module is.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -22,6 +24,16 @@ def text_logging():
     set_verbosity(())
     yield
     set_verbosity(())
+
+
+@pytest.fixture
+def family(tmp_path):
+    """A workdir with the vectors of five words, as a string."""
+    words = ["man", "woman", "father", "mother", "[b]table[/b]"]
+    matrix = [[1, 0, 0], [-1, 0, 0], [1, 1, 0], [-1, 1, 0], [0, 0.1, 5]]
+    counts = np.array([50, 40, 30, 20, 10])
+    write_vectors(tmp_path, words, counts, np.array(matrix, np.float32))
+    return str(tmp_path)
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -228,10 +228,22 @@ def bash() -> str:
         ("pmc2vec neighbours king --vec", ["--vectors"]),
         ("pmc2vec completion z", ["zsh"]),
         ("pmc2vec train --qu", ["--quiet"]),
+        ("pmc2vec train --js", ["--json"]),
+        ("pmc2vec export --js", []),
     ],
 )
 def test_bash_completes(bash: str, words: str, offered: list[str]) -> None:
     assert completed(bash, *words.split(" ")) == offered
+
+
+@pytest.mark.parametrize("name", sorted(main.COMMANDS))
+def test_completion_offers_json_where_a_command_takes_it(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        main.load_command(name)(["--help"])
+    flags = capsys.readouterr().out.rpartition("and any of: ")[2]
+    assert ("--json" in flags) == main.COMMANDS[name].json_result
 
 
 def test_bash_completes_files_where_nothing_else_is_known(bash: str) -> None:

@@ -73,7 +73,7 @@ def test_the_values_in_the_metadata_match_their_own_expressions():
 
 
 def test_every_parameter_is_ours_or_beams():
-    flags = [f"--{name}=1" for name in PARAMETERS if name not in launcher.OWN]
+    flags = [f"--{name}=1" for name in PARAMETERS if name not in launcher.BUILD_OPTIONS]
     assert flags == ["--sdk_container_image=1"]
     assert unknown_options([*flags, *ADDED]) == []
 
@@ -81,7 +81,7 @@ def test_every_parameter_is_ours_or_beams():
 def test_parameters_become_a_configuration_and_beams_options():
     given = {name: known["defaultValue"] for name, known in PARAMETERS.items()
              if "defaultValue" in known} | GIVEN  # fmt: skip
-    own, beam = launcher.divided([f"--{name}={value}" for name, value in given.items()])
+    own, beam = launcher.split_parameters([f"--{name}={value}" for name, value in given.items()])
     config = launcher.options.parse(BuildConfig, own, prog="launcher", description="")
     assert config == BuildConfig(
         input=("gs://b/bulk/*.tar.gz", "gs://b/more"),

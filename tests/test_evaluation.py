@@ -377,3 +377,11 @@ def test_help_shows_examples(capsys):
         main(["--help"])
     assert stop.value.code == 0
     assert "examples:\n  pmc2vec evaluate" in capsys.readouterr().out
+
+
+def test_no_file_is_a_usage_error_of_one_line(run, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(["--vectors", run])
+    assert stop.value.code == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "no file of word pairs or analogies is given" in line

@@ -85,7 +85,7 @@ def test_without_counts_metadata_is_one_column_without_header(tmp_path):
 def test_text_gives_every_float_back_in_its_shortest_form(tmp_path_factory, matrix):
     folder = tmp_path_factory.mktemp("floats")
     path = folder / "vectors.txt"
-    word2vec.write_text(path, VectorTable(list("abcd"), matrix))
+    word2vec.write_text_vectors(path, VectorTable(list("abcd"), matrix))
     _, back = read_word2vec_text(path)
     np.testing.assert_array_equal(back.view(np.uint32), matrix.view(np.uint32))
     for text, number in zip(path.read_text().split()[3:6], matrix[0], strict=False):

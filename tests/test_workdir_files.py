@@ -54,7 +54,7 @@ def write(folder, form, words, matrix):
         return folder
     path = folder / f"vectors.{form}"
     if form == "txt":
-        word2vec.write_text(path, VectorTable(words, matrix))
+        word2vec.write_text_vectors(path, VectorTable(words, matrix))
     elif form == "glove":
         word2vec.write_glove(path, VectorTable(words, matrix))
     elif form == "bin":

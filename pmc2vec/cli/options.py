@@ -24,7 +24,7 @@ A field made by `option` carries further facts, such as whether a rare option is
     probe_words = ["tp53", "aspirin"]
 
 Values that do not go together are a ValueError in `__post_init__`, which becomes a usage error like
-any other: one line and exit status 2.
+any other: one line and exit code 2.
 """
 
 from __future__ import annotations
@@ -180,13 +180,13 @@ def parse(
     Raises:
         SystemExit: status 0 after `--help`; status 2 after one line about a usage error.
     """
-    given = list(sys.argv[1:] if argv is None else argv)
+    command_line = list(sys.argv[1:] if argv is None else argv)
     flags = FLAGS if json_result else FLAGS[:-1]
-    words = [word for word in given if word not in flags]
+    words = [word for word in command_line if word not in flags]
     # Before anything is parsed, so that usage errors come in the format too.
     has_log_format = "log_format" in option_facts(config_class)
     as_json = has_log_format and _asks_for_json_lines(words)
-    set_verbosity({word for word in given if word in flags}, "json" if as_json else "text")
+    set_verbosity({word for word in command_line if word in flags}, "json" if as_json else "text")
     if repeated := _repeated(words):
         refuse(prog, f"{repeated} is given twice; give it once, with all its values after it")
     help_all = any(word.replace("-", "_") == "__help_all" for word in words)
@@ -236,11 +236,11 @@ def _with_options_file(config_class: type[DataclassInstance], words: Sequence[st
         values = tomllib.loads(Path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise ValueError(f"--options_file {path}: cannot be read ({error})") from error
-    given = {word.partition("=")[0].replace("-", "_").removeprefix("__") for word in rest}
+    names = {word.partition("=")[0].replace("-", "_").removeprefix("__") for word in rest}
     for name, value in values.items():
         if name not in option_facts(config_class):
             raise ValueError(f"--options_file {path}: there is no option {name}")
-        if {name, f"no_{name}"} & given:
+        if {name, f"no_{name}"} & names:
             continue  # The command line overrides the file.
         if isinstance(value, bool):
             rest.append(f"--{name}" if value else f"--no_{name}")
@@ -330,8 +330,8 @@ def gist(box: str) -> str:
             sections.append([])
         elif row and not row.startswith(("╭", "╰", _HELP_ROW)):
             sections[-1].append(row.strip())
-    told = (_PREAMBLE.sub("", " ".join(section)) for section in sections if section)
-    news = (part[:1].lower() + part[1:] for part in told if not part.startswith(_ASIDES))
+    texts = (_PREAMBLE.sub("", " ".join(section)) for section in sections if section)
+    news = (part[:1].lower() + part[1:] for part in texts if not part.startswith(_ASIDES))
     return re.sub(r"(?<!\.)\.$", "", "; ".join(news))
 
 
@@ -340,8 +340,8 @@ def _is_rule(row: str) -> bool:
 
 
 def _asks_for_json_lines(words: Sequence[str]) -> bool:
-    said = " ".join(words).replace("=", " ").replace("-", "_")
-    return "__log_format json" in said
+    command_line = " ".join(words).replace("=", " ").replace("-", "_")
+    return "__log_format json" in command_line
 
 
 def _repeated(words: Sequence[str]) -> str | None:

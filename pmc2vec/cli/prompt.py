@@ -23,13 +23,13 @@ class Completer:
         self._sorted: list[str] | None = (
             None  # Once Tab was pressed: a million words take a second.
         )
-        self._found: list[str] = []
+        self._matches: list[str] = []
 
     def __call__(self, text: str, state: int) -> str | None:
         """Returns completion number `state` of `text`; None after the last."""
         if state == 0:
-            self._found = self.completions(text)
-        return self._found[state] if state < len(self._found) else None
+            self._matches = self.completions(text)
+        return self._matches[state] if state < len(self._matches) else None
 
     def completions(self, text: str) -> list[str]:
         """Returns words that begin with `text`, in order, a screenful at most."""

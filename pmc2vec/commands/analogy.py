@@ -19,13 +19,13 @@ class AnalogyConfig:
     """Options of `pmc2vec analogy`."""
 
     a: Positional[str]
-    """`a` is to `b` ..."""
+    """A, the first word of the example."""
 
     b: Positional[str]
-    """`a` is to `b` ..."""
+    """B, the second word of the example."""
 
     c: Positional[str]
-    """... as `c` is to the answer."""
+    """C, the word whose counterpart is asked for."""
 
     vectors: Path
     """A workdir, or a file of word vectors."""
@@ -34,7 +34,8 @@ class AnalogyConfig:
     """Number of answers."""
 
     method: AnalogyMethod = "3cosadd"
-    """3cosadd: nearest to b - a + c. 3cosmul: multiply cosines, so that no single one decides."""
+    """3cosadd: the words nearest to B - A + C. 3cosmul: multiplies cosines, so that no single one
+    decides."""
 
     def __post_init__(self) -> None:
         """Raises ValueError where no answer is asked for."""
@@ -43,7 +44,7 @@ class AnalogyConfig:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs `pmc2vec analogy` and returns its exit status."""
+    """Runs `pmc2vec analogy` and returns its exit code."""
     config = parse(
         AnalogyConfig,
         argv,

@@ -21,8 +21,6 @@ from tyro.conf import Positional
 
 from pmc2vec.cli import exit_codes, options
 
-PROG = "pmc2vec completion"
-
 Options = Mapping[str, tuple[str, ...]]
 """Options of a command, without their dashes, each with the values that it takes, if few."""
 
@@ -44,7 +42,7 @@ _pmc2vec() {{
 {options}
   esac
   if [[ $word == -* ]]; then
-    options+=" --help --help_all --quiet --verbose --json --options_file"
+    options+=" --help --help_all --quiet --verbose --options_file"
     COMPREPLY=($(compgen -W "$options" -- "$word"))
   else
     COMPREPLY=($(compgen -f -- "$word"))
@@ -69,30 +67,30 @@ def command_options(config_class: type) -> Options:
     {'': ('bash', 'zsh', 'fish')}
     """
     hints = get_type_hints(config_class, include_extras=True)
-    found: dict[str, tuple[str, ...]] = {}
+    choices_by_name: dict[str, tuple[str, ...]] = {}
     for field in fields(config_class):
         hint = hints[field.name]
         marks = getattr(hint, "__metadata__", ())
         if any(mark in _POSITIONAL for mark in marks):
             if values := _values(hint):
-                found[""] = values
+                choices_by_name[""] = values
             continue
-        found[field.name] = _values(hint)
+        choices_by_name[field.name] = _values(hint)
         if hint is bool:
-            found[f"no_{field.name}"] = ()
-    return found
+            choices_by_name[f"no_{field.name}"] = ()
+    return choices_by_name
 
 
 def bash(commands: Mapping[str, Options]) -> str:
     """Returns the script for bash."""
     values, names = [], []
-    for command, known in commands.items():
-        for name, choices in known.items():
+    for command, choices_by_name in commands.items():
+        for name, choices in choices_by_name.items():
             if choices:
                 before = f"{command} --{name}" if name else f"{command} {command}"
                 reply = f'COMPREPLY=($(compgen -W "{" ".join(choices)}" -- "$word"))'
                 values.append(f'    "{before}") {reply} ;;')
-        listed = " ".join(f"--{name}" for name in known if name)
+        listed = " ".join(f"--{name}" for name in choices_by_name if name)
         names.append(f'    {command}) options="{listed}" ;;')
     return _BASH.format(
         commands=" ".join(commands), values="\n".join(values), options="\n".join(names)
@@ -110,20 +108,20 @@ def fish(commands: Mapping[str, Options], summaries: Mapping[str, str]) -> str:
         f"complete -c pmc2vec -n __fish_use_subcommand -f -a {name} -d {_quoted(summaries[name])}"
         for name in commands
     ]
-    for command, known in commands.items():
+    for command, choices_by_name in commands.items():
         when = f"complete -c pmc2vec -n '__fish_seen_subcommand_from {command}'"
-        for name, choices in known.items():
+        for name, choices in choices_by_name.items():
             takes = f" -x -a '{' '.join(choices)}'" if choices else ""
             lines.append(f"{when} -l {name}{takes}" if name else f"{when}{takes}")
     return "\n".join(lines) + "\n"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs `pmc2vec completion` and returns its exit status."""
+    """Runs `pmc2vec completion` and returns its exit code."""
     config = options.parse(
         CompletionConfig,
         argv,
-        prog=PROG,
+        prog="pmc2vec completion",
         description="Print a script that makes a shell complete pmc2vec's commands and options.",
         examples=["source <(pmc2vec completion bash)", "pmc2vec completion fish | source"],
     )
@@ -133,7 +131,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _command(config: CompletionConfig) -> int:
     from pmc2vec.commands.main import COMMANDS
 
-    commands = {name: command_options(_config(c.options)) for name, c in COMMANDS.items()}
+    commands = {
+        name: {**command_options(_config(c.options)), **({"json": ()} if c.json_result else {})}
+        for name, c in COMMANDS.items()
+    }
     if config.shell == "fish":
         print(fish(commands, {name: c.summary for name, c in COMMANDS.items()}), end="")
     else:
@@ -143,15 +144,15 @@ def _command(config: CompletionConfig) -> int:
 
 def _config(place: str) -> type:
     module, _, name = place.partition(":")
-    found: type = getattr(import_module(module), name)
-    return found
+    config_class: type = getattr(import_module(module), name)
+    return config_class
 
 
 def _values(hint: Any) -> tuple[str, ...]:
     """Returns the words of the Literal in a type, wherever it stands in it."""
     if get_origin(hint) is Literal:
         return tuple(map(str, get_args(hint)))
-    return next((found for kind in get_args(hint) if (found := _values(kind))), ())
+    return next((values for kind in get_args(hint) if (values := _values(kind))), ())
 
 
 def _quoted(text: str) -> str:

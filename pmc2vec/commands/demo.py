@@ -28,8 +28,6 @@ from pmc2vec.synthetic.ground_truth import (
     read_ground_truth,
 )
 
-PROG = "pmc2vec demo"
-
 
 @dataclass(frozen=True)
 class DemoConfig:
@@ -151,9 +149,9 @@ def _show(truth: GroundTruth, workdir: Path, console: Console) -> Recovery:
         if word in vectors:
             near = (f"{other} {cosine:.2f}" for other, cosine in vectors.most_similar(word, topn=5))
             neighbours.add_row(word, ", ".join(near))
-    found = measure_recovery(truth, vectors.words, vectors.matrix)
+    recovery = measure_recovery(truth, vectors)
     planted = Table("planted", "recovered", "needed", "", box=None, header_style="bold")
-    for score in found.scores:
+    for score in recovery.scores:
         verdict = "[green]yes[/green]" if score.passed else "[red]no[/red]"
         planted.add_row(score.name, f"{score.value:.2f}", f"{score.threshold:.2f}", verdict)
     for part in (neighbours, planted):
@@ -161,15 +159,18 @@ def _show(truth: GroundTruth, workdir: Path, console: Console) -> Recovery:
         console.print(part)
     _say(console, f"\nTensorBoard:  pmc2vec tensorboard --workdir {workdir}")
     _say(console, f"Your turn:    pmc2vec neighbours melanoma --vectors {workdir}")
-    return found
+    return recovery
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs `pmc2vec demo`; exit status 1 if what was planted did not come back."""
+    """Runs `pmc2vec demo`; exit code 1 if what was planted did not come back."""
     config = options.parse(
-        DemoConfig, argv, prog=PROG, description="Sample, build, train and query, in two minutes.",
+        DemoConfig,
+        argv,
+        prog="pmc2vec demo",
+        description="Sample, build, train and query, in two minutes.",
         examples=("pmc2vec demo", "pmc2vec demo --output demo --articles 3000"),
-    )  # fmt: skip
+    )
     return exit_codes.run_program(lambda: _command(config))
 
 

@@ -40,13 +40,14 @@ class EvaluateConfig:
     """A workdir, or a file of word vectors."""
 
     restrict_vocab: int | None = 300_000
-    """Use only the most frequent words, so many."""
+    """Use only this many words, the most frequent; none uses all."""
 
     case_insensitive: bool = True
-    """Compare words in upper case."""
+    """Ignore the case of words."""
 
     dummy4unknown: bool = False
-    """Count a pair or an analogy with an unknown word, as cosine 0 or a wrong answer."""
+    """Count a pair with an unknown word as cosine 0, and such an analogy as wrong; else leave
+    both out."""
 
     phrases: bool = False
     """Take the mean of the words' vectors for an unknown entry of several words."""

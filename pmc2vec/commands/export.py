@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
-from pmc2vec.cli.options import parse
+from pmc2vec.cli.options import option, parse
 from pmc2vec.vectors import model_card
 from pmc2vec.vectors.formats.registry import FORMATS, export_vectors, read_vectors
 from pmc2vec.vectors.formats.vector_table import WriteOptions
@@ -36,15 +36,14 @@ class ExportConfig:
 
     format: Annotated[tuple[FormatName, ...], tyro.conf.arg(help=_FORMAT_HELP)] = ("word2vec",)
 
-    output: Path | None = None
-    """Folder for the files; by default the workdir, or the folder of the file."""
+    output: Path | None = option(None, default_text="the workdir, or the folder of the file")
+    """Folder for the files."""
 
-    keras_vocabulary: Path | None = None
-    """A classifier's own vocabulary for embedding.keras, a word in each row; by default the
-    vectors'."""
+    keras_vocabulary: Path | None = option(None, default_text="the words of the vectors")
+    """File with the vocabulary of a classifier, for embedding.keras: a word in each line."""
 
     keras_unknown: Literal["zero", "random"] = "zero"
-    """Vectors of that vocabulary's words that have none, and of words outside it."""
+    """In embedding.keras, the vectors of words that have none."""
 
     def __post_init__(self) -> None:
         """Raises ValueError where there is nothing to write."""

@@ -37,7 +37,7 @@ _WORKDIR = (CONFIG_NAME, CHECKPOINTS_NAME, VECTORS_TSV, PROVENANCE_NAME)
 
 _NEGATIVES = 5  # of a pair's, shown
 
-_KNOWN = {
+_FUNNEL_TITLES = {
     "read": "articles read",
     "kept": "articles kept",
     "sentences": "sentences",
@@ -58,7 +58,7 @@ class InspectConfig:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs `pmc2vec inspect` and returns its exit status."""
+    """Runs `pmc2vec inspect` and returns its exit code."""
     config = parse(
         InspectConfig,
         argv,
@@ -119,7 +119,7 @@ def _corpus(facts: Mapping[str, Any]) -> Iterable[Table | Text]:
 
 
 def _dataset(facts: Mapping[str, Any]) -> Iterable[Table | Text]:
-    shape, found = facts["shape"], facts["vocabulary"]
+    shape, vocabulary = facts["shape"], facts["vocabulary"]
     shards = sum(split["shards"] for split in facts["splits"])
     checked = (
         "every record read" if facts["checked"] == "every record" else "sizes compared (see --deep)"
@@ -133,14 +133,14 @@ def _dataset(facts: Mapping[str, Any]) -> Iterable[Table | Text]:
     yield _rows(
         "vocabulary",
         [
-            ("words", f"{found['size']:,}"),
-            ("their tokens", f"{found['tokens']:,}"),
-            ("other words", f"{found['dropped_words']:,}"),
-            ("their tokens", f"{found['dropped_tokens']:,}"),
+            ("words", f"{vocabulary['size']:,}"),
+            ("their tokens", f"{vocabulary['tokens']:,}"),
+            ("other words", f"{vocabulary['dropped_words']:,}"),
+            ("their tokens", f"{vocabulary['dropped_tokens']:,}"),
         ],
     )
     ends = {
-        name: ", ".join(f"{word} {count:,}" for word, count in found[name].items())
+        name: ", ".join(f"{word} {count:,}" for word, count in vocabulary[name].items())
         for name in ("most_frequent", "least_frequent")
     }
     yield Text("\n".join(f"{n.replace('_', ' ')}: {words}" for n, words in ends.items() if words))
@@ -174,9 +174,9 @@ def funnel_rows(funnel: Mapping[str, int]) -> list[tuple[str, str]]:
         for name, count in funnel.items()
         if ":" in name
     ]
-    others = {n: n.replace("_", " ") for n in funnel if ":" not in n and n not in _KNOWN}
+    more = {n: n.replace("_", " ") for n in funnel if ":" not in n and n not in _FUNNEL_TITLES}
     first, *after = [
-        (title, f"{funnel.get(name, 0):,}") for name, title in (_KNOWN | others).items()
+        (title, f"{funnel.get(name, 0):,}") for name, title in (_FUNNEL_TITLES | more).items()
     ]
     return [first, *reasons, *after]
 
@@ -240,10 +240,10 @@ def _plain(value: object) -> str:
 # --- tables ------------------------------------------------------------------------------------
 
 
-def _table(first: str, *others: str) -> Table:
+def _table(first: str, *more: str) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column(first)
-    for title in others:
+    for title in more:
         table.add_column(title, justify="right")
     return table
 

@@ -97,12 +97,15 @@ def corpus_facts(folder: Path) -> dict[str, Any]:
     """
     path = folder / CORPUS_NAME
     try:
-        known = json.loads(path.read_text(encoding="utf-8"))
+        corpus_manifest = json.loads(path.read_text(encoding="utf-8"))
         return {
             "kind": "corpus",
             "folder": str(folder),
-            **{name: known[name] for name in ("code_version", "parts", "funnel", "licences")},
-            **{name: known[name] for name in ("config", "inputs")},
+            **{
+                name: corpus_manifest[name]
+                for name in ("code_version", "parts", "funnel", "licences")
+            },
+            **{name: corpus_manifest[name] for name in ("config", "inputs")},
         }
     except (OSError, ValueError, KeyError) as error:
         raise UserError(f"{path}: not what a build writes ({error!r}); {AGAIN}") from error
@@ -135,7 +138,7 @@ def vocabulary_facts(manifest: Manifest, vocabulary: Vocabulary) -> dict[str, An
 
 def split_facts(manifest: Manifest) -> list[dict[str, Any]]:
     """Returns sums over the shards of each split and draw."""
-    found = []
+    rows = []
     for split in SPLITS:
         for draw in sorted({shard.draw for shard in manifest.select(split)}):
             shards = manifest.select(split, draw)
@@ -144,11 +147,11 @@ def split_facts(manifest: Manifest) -> list[dict[str, Any]]:
                 for name in ("records", "targets", "pairs", "words", "bytes")
             }
             each = round(sums["bytes"] / sums["pairs"], 3) if sums["pairs"] else None
-            found.append(
+            rows.append(
                 {"split": split, "draw": draw, "shards": len(shards), **sums}
                 | {"bytes_per_pair": each}
             )
-    return found
+    return rows
 
 
 # --- checks ------------------------------------------------------------------------------------
@@ -161,13 +164,13 @@ def check_vocabulary(folder: Path, manifest: Manifest) -> Vocabulary:
     data = _bytes(path)
     if hashlib.sha256(data).hexdigest() != file.sha256:
         raise UserError(f"{path}: not the file that the manifest describes (sha256); {AGAIN}")
-    found = vocabularies.parse_vocabulary(data.decode(), str(path))
-    if (len(found), found.tokens) != (file.size, file.tokens):
+    vocabulary = vocabularies.parse_vocabulary(data.decode(), str(path))
+    if (len(vocabulary), vocabulary.tokens) != (file.size, file.tokens):
         raise UserError(
-            f"{path}: {len(found)} words of {found.tokens} tokens, the manifest says "
+            f"{path}: {len(vocabulary)} words of {vocabulary.tokens} tokens, the manifest says "
             f"{file.size} of {file.tokens}; {AGAIN}"
         )
-    return found
+    return vocabulary
 
 
 def check_sizes(folder: Path, manifest: Manifest) -> None:
@@ -193,20 +196,20 @@ def check_records(folder: Path, manifest: Manifest) -> None:
 
 def checked_records(path: Path, shard: Shard, manifest: Manifest) -> Iterator[Record]:
     """Yields the records of a shard; after the last one its sums and its digest are checked."""
-    found = dict.fromkeys(("records", "targets", "pairs"), 0)
+    totals = dict.fromkeys(("records", "targets", "pairs"), 0)
     with path.open("rb") as file:
         try:
             for record in read_shard(file, str(path)):
                 check_record(record, manifest.shape, manifest.vocabulary.size)
-                found["records"] += 1
-                found["targets"] += int(np.count_nonzero(record.tokens != PADDING))
-                found["pairs"] += count_pairs([record])
+                totals["records"] += 1
+                totals["targets"] += int(np.count_nonzero(record.tokens != PADDING))
+                totals["pairs"] += count_pairs([record])
                 yield record
         except ValueError as error:
-            raise UserError(f"{path}: record {found['records']}: {error}; {AGAIN}") from error
+            raise UserError(f"{path}: record {totals['records']}: {error}; {AGAIN}") from error
         file.seek(0)
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-    for name, count in found.items():
+    for name, count in totals.items():
         if count != getattr(shard, name):
             raise UserError(
                 f"{path}: {count:,} {name}, the manifest says {getattr(shard, name):,}; {AGAIN}"
@@ -333,7 +336,7 @@ def checkpoints(folder: Path) -> dict[str, str]:
     Raises:
         UserError: a folder names a checkpoint that is not there.
     """
-    found = {}
+    newest_by_folder = {}
     for state in sorted((folder / CHECKPOINTS_NAME).rglob(_STATE)):
         newest = _NEWEST.search(state.read_text(encoding="utf-8"))
         if newest is None or not state.with_name(f"{Path(newest[1]).name}.index").is_file():
@@ -342,8 +345,8 @@ def checkpoints(folder: Path) -> dict[str, str]:
                 f"{state}: names the checkpoint {named}, which is not there; "
                 "train again in a new workdir"
             )
-        found[str(state.parent.relative_to(folder))] = Path(newest[1]).name
-    return found
+        newest_by_folder[str(state.parent.relative_to(folder))] = Path(newest[1]).name
+    return newest_by_folder
 
 
 def vectors_facts(folder: Path, *, deep: bool) -> dict[str, Any] | None:

@@ -28,11 +28,13 @@ class Command:
         target: where its program is, as `module:function`.
         summary: what it does, in a line.
         options: where its options are, as `module:dataclass`.
+        json_result: whether it takes `--json`.
     """
 
     target: str
     summary: str
     options: str
+    json_result: bool = False
 
 
 COMMANDS: Mapping[str, Command] = MappingProxyType(
@@ -51,16 +53,19 @@ COMMANDS: Mapping[str, Command] = MappingProxyType(
             "beam_pipelines.build:main",
             "Turn articles, or any text, into a dataset",
             "beam_pipelines.config:BuildConfig",
+            json_result=True,
         ),
         "train": Command(
             "trainer.task:main",
             "Train word vectors on a dataset",
             "trainer.config:TrainConfig",
+            json_result=True,
         ),
         "update": Command(
             "pmc2vec.commands.update:main",
             "Build and train on what is new, and publish it",
             "pmc2vec.commands.update:UpdateConfig",
+            json_result=True,
         ),
         "tensorboard": Command(
             "pmc2vec.commands.tensorboard:main",
@@ -71,26 +76,31 @@ COMMANDS: Mapping[str, Command] = MappingProxyType(
             "pmc2vec.commands.neighbours:main",
             "List the words nearest to a word",
             "pmc2vec.commands.neighbours:NeighboursConfig",
+            json_result=True,
         ),
         "analogy": Command(
             "pmc2vec.commands.analogy:main",
             "Finish a is to b as c is to ...",
             "pmc2vec.commands.analogy:AnalogyConfig",
+            json_result=True,
         ),
         "similarity": Command(
             "pmc2vec.commands.similarity:main",
             "Print the cosine of two words",
             "pmc2vec.commands.similarity:SimilarityConfig",
+            json_result=True,
         ),
         "odd-one-out": Command(
             "pmc2vec.commands.odd_one_out:main",
             "Find the word unlike the others",
             "pmc2vec.commands.odd_one_out:OddOneOutConfig",
+            json_result=True,
         ),
         "evaluate": Command(
             "pmc2vec.commands.evaluate:main",
             "Compare with people: word pairs, analogies",
             "pmc2vec.commands.evaluate:EvaluateConfig",
+            json_result=True,
         ),
         "plot": Command(
             "pmc2vec.commands.plot:main",
@@ -106,6 +116,7 @@ COMMANDS: Mapping[str, Command] = MappingProxyType(
             "pmc2vec.commands.inspect:main",
             "Check a dataset or a run, and say what it holds",
             "pmc2vec.commands.inspect:InspectConfig",
+            json_result=True,
         ),
         "completion": Command(
             "pmc2vec.commands.completion:main",
@@ -124,7 +135,7 @@ EXAMPLES = (
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command that `argv` names and returns its exit status.
+    """Runs the command that `argv` names and returns its exit code.
 
     Args:
         argv: the words after `pmc2vec`; `sys.argv[1:]` where None.

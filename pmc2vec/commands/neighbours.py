@@ -16,7 +16,7 @@ from typing import Any
 from tyro.conf import Positional
 
 from pmc2vec.cli.console import print_json, print_table, verbosity
-from pmc2vec.cli.options import parse
+from pmc2vec.cli.options import option, parse
 from pmc2vec.cli.prompt import prompt_lines
 from pmc2vec.vectors.keyed_vectors import Neighbours, UnknownWordError, Vectors
 
@@ -30,17 +30,17 @@ class NeighboursConfig:
     vectors: Path
     """A workdir, or a file of vectors: word2vec, GloVe, gensim (.kv), .npy, .parquet, .tsv."""
 
-    words: Positional[tuple[str, ...]] = ()
-    """Words, or sums such as "king - man + woman"; by default the lines of stdin, or a prompt."""
+    words: Positional[tuple[str, ...]] = option((), default_text="the lines of stdin, or a prompt")
+    """Words, or sums such as "king - man + woman"."""
 
     topn: int = 10
     """Number of neighbours for each word."""
 
     min_count: int = 0
-    """Leave out neighbours with fewer tokens in the corpus."""
+    """Leave out neighbours that occur less often in the corpus."""
 
-    restrict_vocab: int | None = None
-    """Look only among the most frequent words, so many."""
+    restrict_vocab: int | None = option(None, default_text="all words")
+    """Look only among this many words, the most frequent."""
 
     def __post_init__(self) -> None:
         """Raises ValueError where there is nothing to list."""

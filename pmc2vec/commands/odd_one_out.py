@@ -30,7 +30,7 @@ class OddOneOutConfig:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs `pmc2vec odd-one-out` and returns its exit status."""
+    """Runs `pmc2vec odd-one-out` and returns its exit code."""
     config = parse(
         OddOneOutConfig,
         argv,

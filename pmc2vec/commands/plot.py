@@ -44,7 +44,7 @@ class PlotConfig:
     """Picture to write: .png or .svg."""
 
     neighbours: int = 0
-    """Show so many neighbours of each word too, in grey."""
+    """Neighbours of each word to show too, in grey."""
 
     method: ProjectionMethod = "pca"
     """The two directions of greatest variance; or t-SNE, which keeps neighbours together."""
@@ -109,9 +109,9 @@ def project(matrix: NDArray[np.float32], method: ProjectionMethod) -> NDArray[np
         )
         return np.asarray(tsne.fit_transform(rows), np.float64)
     centred = rows - rows.mean(axis=0)
-    left, scales, _ = np.linalg.svd(centred, full_matrices=False)
+    left_vectors, scales, _ = np.linalg.svd(centred, full_matrices=False)
     places = np.zeros((len(rows), 2))
-    places[:, : len(scales)] = (left * scales)[:, :2]
+    places[:, : len(scales)] = (left_vectors * scales)[:, :2]
     # PCA leaves the sign of a direction open; so the farthest word goes to the right, and up.
     signs = np.sign(places[np.abs(places).argmax(axis=0), [0, 1]])
     return places * np.where(signs < 0, -1.0, 1.0)

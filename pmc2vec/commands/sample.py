@@ -50,7 +50,6 @@ from pmc2vec.synthetic.jats import (
 )
 from pmc2vec.synthetic.sentences import SentenceWriter
 
-PROG: Final = "pmc2vec sample"
 ARCHIVE: Final = ".tar.gz"
 FILELIST: Final = ".filelist.csv"
 UNFINISHED: Final = "unfinished.json"
@@ -234,7 +233,7 @@ def _claim(folder: Path, archives: Sequence[str]) -> None:
     earlier = _earlier_archives(folder)
     if foreign := sorted(present - _own_names(earlier)):
         raise UserError(
-            f"{folder}: holds {foreign[0]}, which {PROG} did not write there;"
+            f"{folder}: holds {foreign[0]}, which pmc2vec sample did not write there;"
             " choose an empty --output"
         )
     mark = {"format": TRUTH_FORMAT, "version": TRUTH_VERSION, "archives": [*earlier, *archives]}
@@ -247,15 +246,15 @@ def _claim(folder: Path, archives: Sequence[str]) -> None:
 
 def _earlier_archives(folder: Path) -> list[str]:
     """Returns the archives that an earlier run wrote, or meant to write, in this folder."""
-    found: list[str] = []
+    names: list[str] = []
     for name in (TRUTH_NAME, UNFINISHED):
         try:
             values: Any = json.loads((folder / name).read_text(encoding="utf-8"))
         except (FileNotFoundError, ValueError):
             continue
         if isinstance(values, dict) and values.get("format") == TRUTH_FORMAT:
-            found += map(str, values["archives"])
-    return found
+            names += map(str, values["archives"])
+    return names
 
 
 def _own_names(archives: Sequence[str]) -> set[str]:
@@ -270,19 +269,19 @@ def _own_names(archives: Sequence[str]) -> set[str]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs `pmc2vec sample` and returns its exit status."""
+    """Runs `pmc2vec sample` and returns its exit code."""
     config = options.parse(
         SampleConfig,
         argv,
-        prog=PROG,
+        prog="pmc2vec sample",
         description="Make PubMed Central archives of made-up articles with planted meaning.",
         examples=(
-            f"{PROG} --output sample",
-            f"{PROG} --output large --articles 200000 --archives 12",
+            "pmc2vec sample --output sample",
+            "pmc2vec sample --output large --articles 200000 --archives 12",
         ),
     )
     if problem := config.problem():
-        options.refuse(PROG, problem)
+        options.refuse("pmc2vec sample", problem)
     return exit_codes.run_program(lambda: _program(config))
 
 

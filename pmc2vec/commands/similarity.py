@@ -18,17 +18,17 @@ class SimilarityConfig:
     """Options of `pmc2vec similarity`."""
 
     a: Positional[str]
-    """A word."""
+    """The first word."""
 
     b: Positional[str]
-    """Another."""
+    """The second word."""
 
     vectors: Path
     """A workdir, or a file of word vectors."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs `pmc2vec similarity` and returns its exit status."""
+    """Runs `pmc2vec similarity` and returns its exit code."""
     config = parse(
         SimilarityConfig,
         argv,

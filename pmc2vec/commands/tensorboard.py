@@ -22,8 +22,6 @@ from pmc2vec.cli import exit_codes, options
 from pmc2vec.errors import UserError
 from pmc2vec.machine import load_tensorflow
 
-PROG = "pmc2vec tensorboard"
-
 
 @dataclass(frozen=True)
 class TensorboardConfig:
@@ -89,11 +87,11 @@ def launch(folder: str, *, port: int | None, host: str) -> str:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs `pmc2vec tensorboard`; Ctrl-C and SIGTERM end it with status 0."""
+    """Runs `pmc2vec tensorboard`; Ctrl-C and SIGTERM end it with exit code 0."""
     config = options.parse(
         TensorboardConfig,
         argv,
-        prog=PROG,
+        prog="pmc2vec tensorboard",
         description="Show runs in the browser: curves, neighbours, corpus, projector.",
         examples=[
             "pmc2vec tensorboard --workdir run",
@@ -117,10 +115,10 @@ def _command(config: TensorboardConfig) -> int:
 
 def _log_dir(path: Path) -> str | None:
     try:
-        found: Any = json.loads(path.read_bytes())
+        values: Any = json.loads(path.read_bytes())
     except (OSError, ValueError):
         return None
-    return found.get("log_dir") if isinstance(found, dict) else None
+    return values.get("log_dir") if isinstance(values, dict) else None
 
 
 if __name__ == "__main__":

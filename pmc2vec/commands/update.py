@@ -43,7 +43,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-PROG = "pmc2vec update"
 DATASET = "dataset"
 CURRENT = "current"
 FOLDER = "releases"
@@ -80,7 +79,7 @@ class UpdateConfig:
 
 @dataclass(frozen=True)
 class Release:
-    """A release that was made.
+    """A release: its number, dataset and training.
 
     Attributes:
         folder: where it is.
@@ -122,16 +121,16 @@ def update(
         build = replace(build, input=config.input, log_format=config.log_format)
         train = replace(train, log_format=config.log_format)
         try:
-            made = _made(releases, last + 1, build, train, beam_flags, quiet=quiet)
+            release = _make_release(releases, last + 1, build, train, beam_flags, quiet=quiet)
         except NothingNewError as error:
             logger.info("%s", error, extra={"stage": "update"})
             return None
         releases.publish(last + 1)
         releases.remove_before(last + 2 - config.keep)
-        return made
+        return release
 
 
-def _made(
+def _make_release(
     releases: Releases,
     number: int,
     build: BuildConfig,
@@ -248,21 +247,21 @@ def sections(words: Sequence[str]) -> dict[str, list[str]]:
     >>> sections(["--root", "r", "--train", "--epochs", "3", "--", "--runner=FlinkRunner"])
     {'': ['--root', 'r'], '--build': [], '--train': ['--epochs', '3'], '--': ['--runner=FlinkRunner']}
     """  # noqa: E501  # Output of a doctest.
-    found: dict[str, list[str]] = {"": [], **{section: [] for section in SECTIONS}}
+    words_by_section: dict[str, list[str]] = {"": [], **{section: [] for section in SECTIONS}}
     at = ""
     for word in words:
         if word in SECTIONS and at != "--":
             at = word
         else:
-            found[at].append(word)
-    return found
+            words_by_section[at].append(word)
+    return words_by_section
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs `pmc2vec update`; nothing new is no failure."""
     words = sections(list(sys.argv[1:] if argv is None else argv))
     config = options.parse(
-        UpdateConfig, words[""], prog=PROG,
+        UpdateConfig, words[""], prog="pmc2vec update",
         description="Build and train on what is new, and publish it. After --build and --train "
         "stand their options.",
         examples=(
@@ -299,10 +298,12 @@ def _plans(config: UpdateConfig, words: dict[str, list[str]]) -> tuple[BuildConf
     )  # fmt: skip
     for name, plan in (("build", build), ("train", train)):
         set_by_update = options.options_that(type(plan), "set_by_update")
-        if given := [option for option in set_by_update if getattr(plan, option)]:
-            options.refuse(PROG, f"--{given[0]} is not for --{name} to say: update decides it")
+        if refused := [option for option in set_by_update if getattr(plan, option)]:
+            options.refuse(
+                "pmc2vec update", f"--{refused[0]} is not for --{name} to say: update decides it"
+            )
     if unknown := unknown_options(words["--"]):
-        options.refuse(PROG, f"Beam knows no option {' '.join(unknown)}")
+        options.refuse("pmc2vec update", f"Beam knows no option {' '.join(unknown)}")
     return build, train
 
 
@@ -312,30 +313,30 @@ def _command(
     from beam_pipelines.runner import configure_beam_logging
 
     configure_beam_logging(beam_flags)
-    made = update(config, build, train, beam_flags, quiet=verbosity.quiet)
+    release = update(config, build, train, beam_flags, quiet=verbosity.quiet)
     if verbosity.json:
-        print(json.dumps(_facts(made), ensure_ascii=False))
-    elif made is not None:
+        print(json.dumps(_facts(release), ensure_ascii=False))
+    elif release is not None:
         from beam_pipelines.build_progress import funnel_table
         from trainer.task import summary_lines
 
-        print(funnel_table(made.manifest))
-        print("\n".join(summary_lines(made.training)[:-1]))
-        print(f"\n{config.root / CURRENT}: now {made.folder.name}")
+        print(funnel_table(release.manifest))
+        print("\n".join(summary_lines(release.training)[:-1]))
+        print(f"\n{config.root / CURRENT}: now {release.folder.name}")
     return 0
 
 
-def _facts(made: Release | None) -> dict[str, Any]:
+def _facts(release: Release | None) -> dict[str, Any]:
     """Returns what came out, for --json."""
-    if made is None:
+    if release is None:
         return {"release": None}
     return {
-        "release": str(made.folder),
-        "since": made.manifest.since,
-        "funnel": dict(made.manifest.funnel),
-        "words": made.training.words,
-        "loss": made.training.loss,
-        "validation_loss": made.training.validation_loss,
+        "release": str(release.folder),
+        "since": release.manifest.since,
+        "funnel": dict(release.manifest.funnel),
+        "words": release.training.words,
+        "loss": release.training.loss,
+        "validation_loss": release.training.validation_loss,
     }
 
 

@@ -19,23 +19,22 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Self
 
-import numpy as np
-from numpy.typing import NDArray
-
 from pmc2vec.errors import UserError
+from pmc2vec.storage.local_files import atomic_local_file
 from pmc2vec.synthetic import lexicon
+from pmc2vec.vectors.keyed_vectors import Vectors
 
 TRUTH_NAME: Final = "truth.json"
 TRUTH_FORMAT: Final = "pmc2vec.truth"
 TRUTH_VERSION: Final = 1
 
-Analogy = tuple[str, str, str, str]
+PlantedAnalogy = tuple[str, str, str, str]
 """a, b, c, d: a is to b as c is to d."""
 
 
@@ -79,7 +78,7 @@ class GroundTruth:
     keywords: tuple[str, ...]
     topics: Mapping[str, tuple[str, ...]]
     synonyms: tuple[tuple[str, ...], ...]
-    analogies: tuple[Analogy, ...]
+    analogies: tuple[PlantedAnalogy, ...]
     dressed: Mapping[str, tuple[str, ...]]
     decoys: Mapping[str, tuple[str, ...]]
     probes: tuple[str, ...]
@@ -88,9 +87,8 @@ class GroundTruth:
         """Writes the truth as JSON, one field a line, at once or not at all."""
         values = {"format": TRUTH_FORMAT, "version": TRUTH_VERSION, **dataclasses.asdict(self)}
         lines = (f"{json.dumps(name)}: {json.dumps(value)}" for name, value in values.items())
-        temporary = path.with_name(path.name + ".tmp")
-        temporary.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
-        temporary.replace(path)
+        with atomic_local_file(path) as file:
+            file.write(("{\n" + ",\n".join(lines) + "\n}\n").encode())
 
     @classmethod
     def from_json(cls, text: str) -> Self:
@@ -167,7 +165,7 @@ def planted_ground_truth(
     )
 
 
-def make_analogies(*pairs: tuple[str, str]) -> tuple[Analogy, ...]:
+def make_analogies(*pairs: tuple[str, str]) -> tuple[PlantedAnalogy, ...]:
     """Returns a : b = c : d for every two of the pairs, in both orders."""
     return tuple((*first, *second) for first, second in itertools.permutations(pairs, 2))
 
@@ -211,8 +209,6 @@ _MIN_WORDS: Final = 1.0
 _MIN_SYNONYMS: Final = 0.80
 _MIN_ANALOGIES: Final = 0.60  # Losing the words of one of the two relations costs half.
 _MIN_TOPICS: Final = 0.70
-
-Matrix = NDArray[np.floating]
 
 
 @dataclass(frozen=True)
@@ -272,98 +268,55 @@ class Recovery:
         return all(score.passed for score in self.scores)
 
 
-def measure_recovery(truth: GroundTruth, words: Sequence[str], matrix: Matrix) -> Recovery:
-    """Returns how much of `truth` the vectors have recovered.
-
-    Args:
-        truth: what was planted.
-        words: the V words of the vocabulary, in lower case.
-        matrix: [V, D], the vector of each word.
-
-    Raises:
-        ValueError: `matrix` has not one row for each of `words`.
-    """
-    if matrix.ndim != 2 or len(matrix) != len(words):
-        raise ValueError(f"{len(words)} words need [{len(words)}, D] vectors, not {matrix.shape}")
-    space = _VectorSpace(words, _unit_rows(matrix))
+def measure_recovery(truth: GroundTruth, vectors: Vectors) -> Recovery:
+    """Returns how much of `truth` the vectors, of words in lower case, have recovered."""
     groups = _planted_groups(truth)
     planted = set().union(*groups.values())
-    first, near = _analogy_shares(truth, space)
+    words = vectors.ids.keys()
+    first, near = _analogy_shares(truth, vectors)
     return Recovery(
-        words=_ratio(len(planted & space.rows.keys()), len(planted)),
-        synonyms=_synonym_share(truth, space),
+        words=_ratio(len(planted & words), len(planted)),
+        synonyms=_synonym_share(truth, vectors),
         analogies=first,
         analogies_near=near,
-        topics=_topic_share(truth, space),
-        missing=_sorted_groups({kind: group - space.rows.keys() for kind, group in groups.items()}),
-        decoys=_sorted_groups(
-            {kind: space.rows.keys() & set(group) for kind, group in truth.decoys.items()}
-        ),
+        topics=_topic_share(truth, vectors),
+        missing=_sorted_groups({kind: group - words for kind, group in groups.items()}),
+        decoys=_sorted_groups({kind: words & set(group) for kind, group in truth.decoys.items()}),
     )
 
 
-class _VectorSpace:
-    """Words and their unit vectors.
-
-    Attributes:
-        words: the V words.
-        units: [V, D], of length 1 (or 0).
-        rows: word -> its row.
-    """
-
-    def __init__(self, words: Sequence[str], units: Matrix) -> None:
-        self.words = words
-        self.units = units
-        self.rows = {word: row for row, word in enumerate(words)}
-
-    def nearest(self, queries: Matrix, without: NDArray[np.intp], count: int) -> list[list[str]]:
-        """Returns the `count` words nearest to each query, the nearest first.
-
-        Args:
-            queries: [Q, D].
-            without: [Q, N], rows that are no answer to each query.
-            count: words to return, less where the vocabulary has fewer.
-        """
-        cosines = queries @ self.units.T  # [Q, V]
-        np.put_along_axis(cosines, without, -np.inf, axis=1)
-        count = min(count, len(self.words) - without.shape[1])
-        order = np.argsort(-cosines, axis=1, kind="stable")[:, :count]
-        return [[self.words[row] for row in nearest] for nearest in order]
-
-    def neighbours(self, words: Sequence[str], count: int) -> list[list[str]]:
-        """Returns the `count` words nearest to each of `words`, without itself."""
-        rows = np.array([self.rows[word] for word in words], np.intp)
-        return self.nearest(self.units[rows], rows[:, np.newaxis], count)
+def _neighbours(vectors: Vectors, word: str, topn: int) -> set[str]:
+    return {neighbour for neighbour, _ in vectors.most_similar(word, topn=topn)}
 
 
-def _synonym_share(truth: GroundTruth, space: _VectorSpace) -> float:
+def _synonym_share(truth: GroundTruth, vectors: Vectors) -> float:
     synonyms = [(word, set(group) - {word}) for group in truth.synonyms for word in group]
-    in_space = [(word, partners) for word, partners in synonyms if word in space.rows]
-    near = space.neighbours([word for word, _ in in_space], _SYNONYM_NEIGHBOURS)
-    hits = sum(not partners.isdisjoint(n) for (_, partners), n in zip(in_space, near, strict=True))
+    hits = sum(
+        not partners.isdisjoint(_neighbours(vectors, word, _SYNONYM_NEIGHBOURS))
+        for word, partners in synonyms
+        if word in vectors
+    )
     return _ratio(hits, len(synonyms))
 
 
-def _analogy_shares(truth: GroundTruth, space: _VectorSpace) -> tuple[float, float]:
+def _analogy_shares(truth: GroundTruth, vectors: Vectors) -> tuple[float, float]:
     """Returns the shares of analogies whose answer is the nearest word, and is near."""
-    in_space = [each for each in truth.analogies if space.rows.keys() >= set(each)]
-    rows = np.array([[space.rows[word] for word in each] for each in in_space], np.intp)
-    a, b, c = rows.reshape(-1, 4).T[:3]
-    near = space.nearest(
-        space.units[b] - space.units[a] + space.units[c],
-        np.stack([a, b, c], 1),
-        _ANALOGY_NEIGHBOURS,
-    )
-    first = sum(each[3] == n[0] for each, n in zip(in_space, near, strict=True))
-    among = sum(each[3] in n for each, n in zip(in_space, near, strict=True))
-    return _ratio(first, len(truth.analogies)), _ratio(among, len(truth.analogies))
+    first = near = 0
+    for a, b, c, answer in truth.analogies:
+        if all(word in vectors for word in (a, b, c, answer)):
+            words = [word for word, _ in vectors.analogy(a, b, c, _ANALOGY_NEIGHBOURS)]
+            first += words[:1] == [answer]
+            near += answer in words
+    return _ratio(first, len(truth.analogies)), _ratio(near, len(truth.analogies))
 
 
-def _topic_share(truth: GroundTruth, space: _VectorSpace) -> float:
+def _topic_share(truth: GroundTruth, vectors: Vectors) -> float:
     topics = [(word, set(group)) for group in truth.topics.values() for word in group]
-    in_space = [(word, group) for word, group in topics if word in space.rows]
-    near = space.neighbours([word for word, _ in in_space], _TOPIC_NEIGHBOURS)
-    same = sum(len(group & set(n)) for (_, group), n in zip(in_space, near, strict=True))
+    same = sum(
+        len(group & _neighbours(vectors, word, _TOPIC_NEIGHBOURS))
+        for word, group in topics
+        if word in vectors
+    )
     return _ratio(same, len(topics) * _TOPIC_NEIGHBOURS)
 
 
@@ -384,9 +337,3 @@ def _sorted_groups(groups: Mapping[str, AbstractSet[str]]) -> dict[str, tuple[st
 
 def _ratio(part: int, whole: int) -> float:
     return part / whole if whole else 1.0
-
-
-def _unit_rows(matrix: Matrix) -> Matrix:
-    """Returns the rows at length 1; a row of zeros stays."""
-    lengths = np.linalg.norm(matrix, axis=1, keepdims=True)
-    return np.asarray(matrix / np.where(lengths > 0, lengths, 1))

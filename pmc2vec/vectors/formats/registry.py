@@ -82,7 +82,7 @@ def _reader(path: Path, head: bytes) -> Callable[[Path], VectorTable]:
     for entry in (*by_content, *by_suffix):
         if entry.read is not None and (entry.compressed or compression(path) is None):
             return entry.read
-    return word2vec.read_text  # Its error says what was expected.
+    return word2vec.read_text_vectors  # Its error says what was expected.
 
 
 def _finite_rows(path: Path, table: VectorTable) -> VectorTable:

@@ -40,7 +40,7 @@ _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _MAX_COMPRESSION = 1100
 
 
-def write_text(path: Path, table: VectorTable) -> None:
+def write_text_vectors(path: Path, table: VectorTable) -> None:
     """Writes the word2vec text format: "V D", and then a word and D numbers in each row."""
     check_words(table.words, ASCII_SPACE, path)
     with atomic_local_file(path) as file:
@@ -64,7 +64,7 @@ def write_binary(path: Path, table: VectorTable) -> None:
             file.write(b"%b %b\n" % (word.encode(), row.astype("<f4", copy=False).tobytes()))
 
 
-def read_text(path: Path) -> VectorTable:
+def read_text_vectors(path: Path) -> VectorTable:
     """Returns the vectors of a text file: word2vec's if line 1 is two whole numbers, else GloVe's.
 
     Raises:
@@ -205,7 +205,7 @@ def _shape(path: Path, line: bytes) -> tuple[int, int]:
 
 
 def _write_text_format(path: Path, table: VectorTable, _: WriteOptions) -> FormatFiles:
-    write_text(path, table)
+    write_text_vectors(path, table)
     return FormatFiles([path])
 
 
@@ -225,7 +225,7 @@ TEXT_FORMAT = VectorFormat(
     files="vectors.txt",
     other_programs='`KeyedVectors.load_word2vec_format("vectors.txt")`',
     write=_write_text_format,
-    read=read_text,
+    read=read_text_vectors,
     recognises=is_text_file,
     suffixes=(".txt", ".vec"),
     compressed=True,
@@ -249,7 +249,7 @@ GLOVE_FORMAT = VectorFormat(
     files="glove.txt",
     other_programs='`KeyedVectors.load_word2vec_format("glove.txt", no_header=True)`',
     write=_write_glove_format,
-    read=read_text,
+    read=read_text_vectors,
     recognises=is_text_file,
     compressed=True,
 )

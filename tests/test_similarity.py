@@ -1,0 +1,35 @@
+"""`pmc2vec similarity`: what it prints, and how it fails."""
+
+import json
+
+import pytest
+
+from pmc2vec.commands.similarity import main as similarity_main
+
+
+def test_similarity_is_a_number(family, capsys):
+    assert similarity_main(["man", "father", "--vectors", family]) == 0
+    assert capsys.readouterr().out == "0.7071\n"
+    assert similarity_main(["man", "father", "--vectors", family, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"words": ["man", "father"], "cosine": 0.707107}
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (["man"], "missing"),
+    ],
+)
+def test_usage_errors_are_one_line_and_status_2(family, capsys, words, complaint):
+    with pytest.raises(SystemExit) as stop:
+        similarity_main([*words, "--vectors", family])
+    assert stop.value.code == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert complaint in line
+
+
+def test_help_shows_examples(capsys):
+    with pytest.raises(SystemExit) as stop:
+        similarity_main(["--help"])
+    assert stop.value.code == 0
+    assert "examples:\n  pmc2vec " in capsys.readouterr().out
