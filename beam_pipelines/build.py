@@ -28,7 +28,7 @@ import apache_beam as beam
 from beam_pipelines.build_progress import BuildDisplay, corpus_table, funnel_table
 from beam_pipelines.config import BuildConfig, with_current_defaults
 from beam_pipelines.inputs import inventories, listing, work_items
-from beam_pipelines.runner import Engine, configure_beam_logging, run_pipeline, unknown_options
+from beam_pipelines.runner import Engine, check_flags, configure_beam_logging, run_pipeline
 from beam_pipelines.stages import history, increments
 from beam_pipelines.stages.finishing import Corpus, read_corpus
 from beam_pipelines.stages.increments import NothingNewError, open_since
@@ -130,10 +130,13 @@ def submit(config: BuildConfig, beam_flags: Sequence[str]) -> None:
     For a launcher that must end before the job can begin. To see what came out, start the same
     command without a launcher later: it finds the dataset built.
     """
+    engine = Engine(beam_flags)
+    pipeline = engine.pipeline()
     output = _output_folder(config, heartbeats=None)
     inputs = _input_files(config, output)
     _prepare_folder(config, output, inputs)
-    _pipeline(config, Engine(beam_flags), output, inputs).run()
+    _apply_stages(pipeline, config, engine, output, inputs)
+    pipeline.run()
 
 
 def _kept_corpus(config: BuildConfig, output: OutputFolder) -> Corpus:
@@ -161,11 +164,12 @@ def _run(config: BuildConfig, beam_flags: Sequence[str], *, quiet: bool) -> Outp
     """Runs the job, unless its result is there already, and returns the output folder."""
     heartbeats = Path(config.output, HEARTBEATS_FOLDER).resolve()
     engine = Engine(beam_flags)
+    pipeline = engine.pipeline()  # Before the folder is made: Beam checks its options here.
     watched = engine.shares_files(config.output)
     output = _output_folder(config, heartbeats=str(heartbeats) if watched else None)
     inputs = _input_files(config, output)
     if config.share:
-        _run_share(config, engine, output, inputs)
+        _run_share(pipeline, config, engine, output, inputs)
         return output
     with serve_metrics(config.metrics_port), files.lock_folder(config.output):
         _prepare_folder(config, output, inputs)
@@ -174,7 +178,8 @@ def _run(config: BuildConfig, beam_flags: Sequence[str], *, quiet: bool) -> Outp
             with BuildDisplay(
                 output, inputs, passes=config.passes, phrases=config.phrases, quiet=quiet
             ):
-                run_pipeline(_pipeline(config, engine, output, inputs))
+                _apply_stages(pipeline, config, engine, output, inputs)
+                run_pipeline(pipeline)
         for folder in ("", *_folders(config)):  # Left by this build's or an earlier one's kill.
             files.remove_files(output.path(folder), f"*{files.TEMPORARY_SUFFIX}")
         shutil.rmtree(output.heartbeats or "", ignore_errors=True)
@@ -191,7 +196,11 @@ def _output_folder(config: BuildConfig, *, heartbeats: str | None) -> OutputFold
 
 
 def _run_share(
-    config: BuildConfig, engine: Engine, output: OutputFolder, inputs: history.InputFiles
+    pipeline: beam.Pipeline,
+    config: BuildConfig,
+    engine: Engine,
+    output: OutputFolder,
+    inputs: history.InputFiles,
 ) -> None:
     """Writes every N-th part of the corpus, for a later build of the whole to find finished.
 
@@ -201,7 +210,6 @@ def _run_share(
     """
     with files.lock_folder(config.output, shared=True):
         _prepare_folder(config, output, inputs)
-        pipeline = engine.pipeline()
         items = work_items.work_items(inputs, config.slices)
         _read_parts(pipeline, config, engine, replace(output, heartbeats=None), items)
         run_pipeline(pipeline)
@@ -221,10 +229,13 @@ def _input_files(config: BuildConfig, output: OutputFolder) -> history.InputFile
     return inputs
 
 
-def _pipeline(
-    config: BuildConfig, engine: Engine, output: OutputFolder, inputs: history.InputFiles
-) -> beam.Pipeline:
-    pipeline = engine.pipeline()
+def _apply_stages(
+    pipeline: beam.Pipeline,
+    config: BuildConfig,
+    engine: Engine,
+    output: OutputFolder,
+    inputs: history.InputFiles,
+) -> None:
     if config.corpus:
         finished = read_corpus(output).parts
         names = [part.name for part in finished]
@@ -237,7 +248,6 @@ def _pipeline(
         corpus = parts | WriteCorpus(output, config.recorded_options(), inputs, __version__)
     if config.stop_after != "corpus":
         _draw_records(config, output, parts=parts, corpus=corpus, names=names)
-    return pipeline
 
 
 def _read_parts(
@@ -353,8 +363,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         BuildConfig, own_words, prog=PROG, examples=EXAMPLES, json_result=True,
         description="Build a dataset from PubMed Central full text.",
     )  # fmt: skip
-    if unknown := unknown_options(beam_flags):
-        options.refuse(PROG, f"Beam knows no option {' '.join(unknown)}")
+    try:
+        check_flags(beam_flags)
+    except ValueError as error:
+        options.refuse(PROG, str(error))
     return exit_codes.run_program(lambda: _command(config, beam_flags))
 
 

@@ -15,7 +15,7 @@ from beam_pipelines.stages.shards import Sampling
 from beam_pipelines.text.filters import ArticleFilter, Require, is_blank_keyword
 from beam_pipelines.text.tokenizers import NumberHandling, TokenizerKind
 from pmc2vec.cli.logging_setup import LogFormat
-from pmc2vec.cli.options import option, options_that
+from pmc2vec.cli.options import check_options, option, options_that
 from pmc2vec.dataset import vocabulary
 from pmc2vec.dataset.records import RecordShape
 from pmc2vec.errors import UserError
@@ -68,9 +68,9 @@ class BuildConfig:
     languages: tuple[str, ...] = option((), rare=True)
     """Keep articles in these languages, as two letters; an article that names none is in
     English."""
-    min_year: int | None = None
+    min_year: int | None = option(None, minimum=0)
     """Keep articles published in this year or later."""
-    max_year: int | None = None
+    max_year: int | None = option(None, minimum=0)
     """Keep articles published in this year or earlier."""
     journals: tuple[str, ...] = option((), rare=True)
     """Keep articles of these journals, by title."""
@@ -94,47 +94,47 @@ class BuildConfig:
     """Keep numbers, drop them, or replace each by one token for all."""
     text_unit: TextUnit = option("line", rare=True)
     """Unit of a plain text file: a line, a paragraph, or the whole file."""
-    phrases: int = 0
+    phrases: int = option(0, minimum=0, maximum=10)
     """Passes that join collocations: `breast cancer` becomes `breast_cancer`."""
-    phrase_min_count: int = option(5, rare=True)
+    phrase_min_count: int = option(5, rare=True, minimum=1)
     """Discount that is subtracted from the count of a phrase in its score."""
     phrase_threshold: float = option(10.0, rare=True)
     """Join two words whose score is above this; higher means fewer phrases."""
-    min_count: int = 5
+    min_count: int = option(5, minimum=1)
     """Drop words that occur less often."""
-    max_final_vocab: int | None = option(None, default_text="no limit")
+    max_final_vocab: int | None = option(None, default_text="no limit", minimum=1)
     """Keep at most this many words, the most frequent."""
     window: int = 5
     """Largest distance between target and context."""
     shrink_windows: bool = option(True, rare=True)
     """Draw the window of each token from 1 to --window, as word2vec does."""
-    negative: int = 5
+    negative: int = option(5, maximum=1 << 20)
     """Noise words for each pair."""
-    ns_exponent: float = option(0.75, rare=True)
+    ns_exponent: float = option(0.75, rare=True, minimum=-10, maximum=10)
     """Exponent of a word's count in the noise distribution."""
     noise: vocabulary.NoiseKind = option("unigram", rare=True)
     """Noise distribution: by count, by rank as in the TensorFlow tutorial, or uniform."""
-    sample: float = 1e-3
+    sample: float = option(1e-3, minimum=0)
     """Threshold of subsampling: words that are more frequent are partly left out; 0 keeps all."""
     subsampling: vocabulary.SubsamplingRule = option("word2vec", rare=True)
     """Rule of subsampling: word2vec's, Keras's by rank, or none."""
-    passes: int = option(1, may_change=True)
+    passes: int = option(1, may_change=True, minimum=1, maximum=1000)
     """Independent draws of windows, subsampling and negatives; epochs use them in turn."""
-    validation_fraction: float = 0.02
+    validation_fraction: float = option(0.02, minimum=0)
     """Share of the articles that is held out for validation."""
-    num_shards: int = option(16, may_change=True)
+    num_shards: int = option(16, may_change=True, minimum=1, maximum=1 << 16)
     """Training shards of each pass."""
     seed: int = 1
     """Random seed of subsampling, windows, negatives and the validation split."""
-    record_length: int = option(512, rare=True)
+    record_length: int = option(512, rare=True, maximum=1 << 20)
     """Tokens in a record."""
     block: int = option(16, rare=True)
     """Tokens that share their negatives."""
-    block_negatives: int = option(16, rare=True)
+    block_negatives: int = option(16, rare=True, maximum=1 << 12)
     """Negatives of a block."""
-    max_document_bytes: int = option(64 << 20, rare=True)
+    max_document_bytes: int = option(64 << 20, rare=True, minimum=1)
     """Reject XML documents larger than this."""
-    slices: int = option(1, rare=True, recorded=False)
+    slices: int = option(1, rare=True, recorded=False, minimum=1)
     """Most workers that read one archive at once; the dataset is the same for any number."""
     share: str | None = option(None, rare=True, recorded=False)
     """Read one of N equal shares of the input and stop, such as 0/16; when all shares are read,
@@ -143,26 +143,25 @@ class BuildConfig:
     """Delete an earlier dataset in --output first."""
     storage_option: tuple[str, ...] = option((), rare=True, recorded=False)
     """For s3://, gs:// and az://: key=value, such as endpoint=http://127.0.0.1:9000."""
-    metrics_port: int | None = option(None, rare=True, recorded=False, set_by_update=True)
+    metrics_port: int | None = option(
+        None, rare=True, recorded=False, set_by_update=True, minimum=0, maximum=65535
+    )
     """Port for Prometheus: http://HOST:PORT/metrics; /healthz tells whether there is progress."""
     log_format: LogFormat = option("text", rare=True, recorded=False)
     """Format of the lines on stderr."""
 
     def __post_init__(self) -> None:
         """Raises ValueError for options that cannot mean anything."""
+        check_options(self)
         self._check_source()
-        if self.phrases < 0 or self.phrase_min_count < 1 or self.phrase_threshold <= 0:
-            raise ValueError("--phrases, --phrase_min_count or --phrase_threshold is too small")
+        if self.phrase_threshold <= 0:
+            raise ValueError(f"--phrase_threshold {self.phrase_threshold}: must be above 0")
         if not self.sections:
             raise ValueError("--sections needs at least one section")
-        if (self.min_year or 0) > (self.max_year or 9999):
+        if self.max_year is not None and (self.min_year or 0) > self.max_year:
             raise ValueError("--min_year is after --max_year: no article has such a year")
-        if not 0 <= self.validation_fraction < 1:
+        if self.validation_fraction >= 1:
             raise ValueError("--validation_fraction must be at least 0 and below 1")
-        if min(self.min_count, self.num_shards, self.passes, self.slices) < 1:
-            raise ValueError("--min_count, --num_shards, --passes and --slices must be at least 1")
-        if self.sample < 0 or (self.max_final_vocab or 1) < 1:
-            raise ValueError("--sample below 0 or --max_final_vocab below 1")
         if any(map(is_blank_keyword, self.keywords)):
             raise ValueError("--keywords: an empty keyword, which every article mentions")
         parse_storage_options(self.storage_option)

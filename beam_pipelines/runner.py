@@ -23,7 +23,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, NoReturn
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import (
@@ -33,6 +33,7 @@ from apache_beam.options.pipeline_options import (
     _BeamArgumentParser,
 )
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+from apache_beam.runners.runner import create_runner
 from apache_beam.transforms.environments import SubprocessSDKEnvironment
 
 from pmc2vec.cli.console import verbosity
@@ -47,12 +48,31 @@ _USER_ERROR = re.compile(r"pmc2vec\.errors\.UserError: (.*?)(?: \[while running|
 _ENGINE_ERROR = re.compile(r"^(Pipeline \S+ failed in state FAILED: [^\n]+)")
 
 
-def unknown_options(flags: Sequence[str]) -> list[str]:
-    """Returns the words of `flags` that no options class of Beam declares."""
-    parser = _BeamArgumentParser(allow_abbrev=False)
+def check_flags(flags: Sequence[str]) -> None:
+    """Checks the options after `--`, without a look at the network.
+
+    Raises:
+        ValueError: Beam has no such option or no such runner, or not with this value.
+    """
+    parser = _FlagParser(allow_abbrev=False)
     for options in _all_subclasses(PipelineOptions):
         options._add_argparse_args(parser)  # noqa: SLF001  # Beam's hook has no public twin.
-    return list(parser.parse_known_args(list(flags))[1])
+    parsed, unknown = parser.parse_known_args(list(flags))
+    if unknown:
+        raise ValueError(f"Beam knows no option {' '.join(unknown)}")
+    if (parsed.direct_num_workers or 0) < 0:
+        raise ValueError(f"--direct_num_workers {parsed.direct_num_workers}: must not be negative")
+    if (parsed.runner or "") not in LOCAL_RUNNERS:
+        try:
+            create_runner(parsed.runner)
+        except (ValueError, ImportError, AttributeError, TypeError) as error:
+            raise ValueError(f"--runner {parsed.runner}: {error}") from error
+
+
+class _FlagParser(_BeamArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """Raises ValueError; argparse would print every option and exit."""
+        raise ValueError(message)
 
 
 def _all_subclasses(parent: Any) -> list[Any]:
@@ -61,7 +81,7 @@ def _all_subclasses(parent: Any) -> list[Any]:
 
 
 class Engine:
-    """Beam, set up from the options after `--`.
+    """Beam, set up from the options after `--`, which `check_flags` checks.
 
     Attributes:
         options: Beam's.
@@ -70,6 +90,7 @@ class Engine:
     """
 
     def __init__(self, flags: Sequence[str] = ()) -> None:
+        check_flags(flags)
         self.options = PipelineOptions(list(flags), allow_unsafe_triggers=False)
         runner = self.options.view_as(StandardOptions).runner or ""
         self.local = runner in LOCAL_RUNNERS and "--prism_location" not in " ".join(flags)
@@ -95,9 +116,16 @@ class Engine:
         return self.local and "://" not in folder
 
     def pipeline(self) -> beam.Pipeline:
-        """Returns an empty pipeline on this engine."""
+        """Returns an empty pipeline on this engine.
+
+        Raises:
+            UserError: the engine needs other options too.
+        """
         runner = self._local_runner() if self.local else None
-        return beam.Pipeline(runner=runner, options=self.options)
+        try:
+            return beam.Pipeline(runner=runner, options=self.options)
+        except ValueError as error:
+            raise UserError(" ".join(f"{error}; give them after --".split())) from error
 
 
 def configure_beam_logging(beam_flags: Sequence[str]) -> None:

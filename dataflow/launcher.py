@@ -23,7 +23,7 @@ from dataclasses import Field, fields
 
 from beam_pipelines import build
 from beam_pipelines.config import BuildConfig
-from beam_pipelines.runner import configure_beam_logging, unknown_options
+from beam_pipelines.runner import check_flags, configure_beam_logging
 from pmc2vec.cli import exit_codes, options
 
 BUILD_OPTIONS = {field.name: field for field in fields(BuildConfig)}
@@ -55,8 +55,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Submits the job; exits with code 2 where a parameter is wrong."""
     build_words, beam_flags = split_parameters(sys.argv[1:] if argv is None else argv)
     config = options.parse(BuildConfig, build_words, prog="launcher", description="Launch a build.")
-    if unknown := unknown_options(beam_flags):
-        options.refuse("launcher", f"neither pmc2vec build nor Beam knows {' '.join(unknown)}")
+    try:
+        check_flags(beam_flags)
+    except ValueError as error:
+        options.refuse("launcher", f"not of pmc2vec build, and {error}")
     return exit_codes.run_program(lambda: _submit(config, beam_flags))
 
 

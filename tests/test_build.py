@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -14,7 +15,7 @@ from beam_pipelines.build import build, build_corpus, main
 from beam_pipelines.config import BuildConfig
 from beam_pipelines.inputs.documents import ReadOptions
 from beam_pipelines.inputs.sources import read_documents
-from beam_pipelines.runner import unknown_options
+from beam_pipelines.runner import check_flags
 from beam_pipelines.stages import corpus_files, shards
 from beam_pipelines.stages.corpus_files import Part, Tokens
 from beam_pipelines.stages.corpus_parts import PartReader
@@ -360,11 +361,40 @@ def test_an_archive_of_rubbish_is_named(tmp_path):
         (["--validation_fraction", "1"], "--validation_fraction must be at least 0 and below 1"),
         (["--windw", "5"], "perhaps you meant: --window"),
         (["--", "--direct_num_wokers=2"], "Beam knows no option --direct_num_wokers=2"),
+        (["--", "--direct_num_workers=-1"], "--direct_num_workers -1: must not be negative"),
+        (["--", "--direct_num_workers=abc"], "--direct_num_workers: invalid int value: 'abc'"),
+        (["--", "--runner=Nope"], "--runner Nope: Unexpected pipeline runner: Nope."),
+        (["--", "--runner=no.such.Runner"], "--runner no.such.Runner: No module named 'no'"),
+        (["--metrics_port", "99999999"], "--metrics_port 99999999: must be at most 65535"),
+        (["--ns_exponent", "nan"], "--ns_exponent nan: must be a finite number"),
+        (["--ns_exponent", "1000"], "--ns_exponent 1000.0: must be at most 10"),
+        (["--sample", "inf"], "--sample inf: must be a finite number"),
+        (["--min_count", "9" * 20], f"--min_count {'9' * 20}: too large"),
+        (["--max_final_vocab", "0"], "--max_final_vocab 0: must be at least 1"),
+        (["--min_count", "0"], "--min_count 0: must be at least 1"),
+        (["--num_shards", "0"], "--num_shards 0: must be at least 1"),
+        (["--passes", "0"], "--passes 0: must be at least 1"),
+        (["--slices", "0"], "--slices 0: must be at least 1"),
+        (["--phrases", "-1"], "--phrases -1: must be at least 0"),
+        (["--phrase_min_count", "0"], "--phrase_min_count 0: must be at least 1"),
+        (["--phrase_threshold", "0"], "--phrase_threshold 0.0: must be above 0"),
+        (["--sample", "-1"], "--sample -1.0: must be at least 0"),
+        (["--negative", "0"], "every size of a record must be at least 1"),
+        (["--record_length", "500"], "length 500 must be a multiple of block 16"),
+        (["--min_year", "1", "--max_year", "0"], "--min_year is after --max_year"),
+        (["--sections"], "--sections needs at least one section"),
+        (["--keywords", " "], "--keywords: an empty keyword, which every article mentions"),
+        (["--corpus", "c"], "give either --input (archives, files, folders) or --corpus"),
+        (["--inventory", "i", "--input", "a", "b"], "--inventory needs one --input"),
+        (["--share", "2/2"], "--share 2/2: must be I/N with I from 0 to N - 1"),
+        (["--share", "0/2", "--overwrite"], "--share goes with no --corpus, --stop_after or"),
+        (["--storage_option", "endpoint"], "endpoint"),
     ],
 )
 def test_a_usage_error_is_one_line_and_status_2(tmp_path, capsys, words, message):
+    given = [] if "--input" in words else ["--input", "a"]
     with pytest.raises(SystemExit) as stop:
-        main(["--input", "a", "--output", str(tmp_path / "data"), *words])
+        main([*given, "--output", str(tmp_path / "data"), *words])
     error = capsys.readouterr().err
     assert stop.value.code == 2
     assert message in error
@@ -372,8 +402,38 @@ def test_a_usage_error_is_one_line_and_status_2(tmp_path, capsys, words, message
     assert not (tmp_path / "data").exists()
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"input": "a.xml"}, r"--input 'a.xml': must be several, as in a tuple"),
+        ({"noise": "zipf"}, r"--noise 'zipf': must be one of unigram, log_uniform, uniform"),
+        ({"sections": ("boddy",)}, r"--sections \('boddy',\): must be one of title, abstract, "),
+        ({"min_count": 2.5}, r"--min_count 2.5: must be a whole number"),
+        ({"min_count": True}, r"--min_count True: must be a whole number"),
+        ({"sample": "0"}, r"--sample '0': must be a finite number"),
+        ({"lowercase": "no"}, r"--lowercase 'no': must be True or False"),
+        ({"output": "a\0b"}, r"--output 'a\\x00b': must be UTF-8 without zero bytes"),
+        ({"output": b"a"}, r"--output b'a': must be text"),
+        ({"since": "d", "output": "./d/"}, r"--output must not be the dataset that --since names"),
+        ({"corpus": "d", "input": (), "output": "d/"}, r"--output must not .* --corpus names"),
+        ({"corpus": "d", "input": (), "since": "e"}, r"--since needs --input"),
+        ({"corpus": "d", "input": (), "stop_after": "corpus"}, r"--stop_after corpus has nothing"),
+    ],
+)
+def test_options_from_python_are_checked_as_those_of_a_command_line(options, message):
+    with pytest.raises(ValueError, match="^" + message):
+        BuildConfig(**{"input": ("a",), "output": "data", **options})
+
+
+def test_options_from_python_become_those_of_a_command_line():
+    made = BuildConfig(input=[Path("a.xml")], output=Path("data"), sample=0, keywords_file="k")
+    assert made == BuildConfig(input=("a.xml",), output="data", sample=0.0, keywords_file=Path("k"))
+    assert isinstance(made.sample, float)
+    assert isinstance(made.output, str)
+
+
 def test_beams_own_options_are_known():
-    assert unknown_options(["--runner=FlinkRunner", "--flink_master=a:1", "--setup_file=./s"]) == []
+    check_flags(["--runner=FlinkRunner", "--flink_master=a:1", "--setup_file=./s"])
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])

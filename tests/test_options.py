@@ -10,7 +10,7 @@ from typing import Literal
 import pytest
 import tyro
 
-from pmc2vec.cli.options import check_minimums, gist, option, options_that, parse
+from pmc2vec.cli.options import check_options, gist, option, options_that, parse
 
 
 @dataclass(frozen=True)
@@ -241,7 +241,7 @@ class Facts:
     """Be quick."""
 
     def __post_init__(self) -> None:
-        check_minimums(self)
+        check_options(self)
 
 
 def facts_parsed(*words: str) -> Facts:

@@ -9,7 +9,7 @@ from apache_beam.options.pipeline_options import DirectOptions
 
 from beam_pipelines.build import build
 from beam_pipelines.config import BuildConfig
-from beam_pipelines.runner import Engine, run_pipeline, unknown_options
+from beam_pipelines.runner import Engine, check_flags, run_pipeline
 from pmc2vec.errors import UserError
 from tests.bulk import write_bulk
 
@@ -51,8 +51,9 @@ def test_only_a_local_folder_of_the_local_engine_can_be_watched():
 
 def test_options_are_beams_or_named():
     known = ["--runner=FlinkRunner", "--parallelism=4", "--environment_type=LOOPBACK"]
-    assert unknown_options(known) == []
-    assert unknown_options([*known, "--paralelism=4", "stray"]) == ["--paralelism=4", "stray"]
+    check_flags(known)
+    with pytest.raises(ValueError, match=r"^Beam knows no option --paralelism=4 stray$"):
+        check_flags([*known, "--paralelism=4", "stray"])
 
 
 @pytest.fixture

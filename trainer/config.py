@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from pmc2vec.cli.logging_setup import LogFormat
-from pmc2vec.cli.options import check_minimums, option
+from pmc2vec.cli.options import check_options, option
 from pmc2vec.errors import UserError
 from pmc2vec.storage.object_stores import parse_storage_options
 
@@ -82,7 +82,9 @@ class TrainConfig:
     )
     """Folder for the results. A workdir of an earlier run is continued."""
 
-    vector_size: int = option(128, minimum=1, hyperparameter=True, same_for_warm_start=True)
+    vector_size: int = option(
+        128, minimum=1, maximum=1 << 16, hyperparameter=True, same_for_warm_start=True
+    )
     """Dimensions of a vector."""
 
     architecture: Literal["skipgram", "cbow"] = option(
@@ -231,7 +233,9 @@ class TrainConfig:
     storage_option: tuple[str, ...] = option((), rare=True, may_change=True, recorded=False)
     """For a dataset in a bucket: key=value, such as endpoint=http://127.0.0.1:9000."""
 
-    metrics_port: int | None = option(None, rare=True, may_change=True, set_by_update=True)
+    metrics_port: int | None = option(
+        None, rare=True, minimum=0, maximum=65535, may_change=True, set_by_update=True
+    )
     """Port for Prometheus: http://HOST:PORT/metrics; /healthz tells whether there is progress."""
 
     log_format: LogFormat = option("text", rare=True, may_change=True)
@@ -241,7 +245,7 @@ class TrainConfig:
         """Raises ValueError where options cannot be what they are."""
         if self.workdir is None:
             raise ValueError("no --workdir is given, and AIP_MODEL_DIR is not set")
-        check_minimums(self)
+        check_options(self)
         for name in ("seed", "checkpoint_every"):
             if getattr(self, name) < 0:
                 raise ValueError(f"--{name} {getattr(self, name)}: must not be negative")

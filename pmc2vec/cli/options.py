@@ -33,6 +33,8 @@ import ast
 import inspect
 import io
 import logging
+import math
+import operator
 import os
 import re
 import shutil
@@ -49,10 +51,12 @@ from typing import (
     TYPE_CHECKING,
     Annotated,
     Any,
+    Literal,
     NoReturn,
     TypeVar,
     Union,
     get_args,
+    get_origin,
     get_type_hints,
 )
 
@@ -96,6 +100,7 @@ class OptionFacts:
         rare: shown by --help_all only.
         default_text: shown as the default in the help, where another option decides it.
         minimum: the least value; None for no such rule.
+        maximum: the greatest value; None for no such rule.
         recorded: of build: part of the dataset's manifest, since records depend on it. Of train:
             part of the workdir's config.json.
         may_change: of train: may change when a workdir is continued. Of build: may differ between
@@ -108,6 +113,7 @@ class OptionFacts:
     rare: bool = False
     default_text: str | None = None
     minimum: float | None = None
+    maximum: float | None = None
     recorded: bool = True
     may_change: bool = False
     hyperparameter: bool = False
@@ -144,12 +150,93 @@ def options_that(config_class: type[DataclassInstance], fact: str) -> tuple[str,
     return tuple(name for name, facts in option_facts(config_class).items() if getattr(facts, fact))
 
 
-def check_minimums(config: DataclassInstance) -> None:
-    """Raises ValueError for an option below its minimum."""
-    for name, facts in option_facts(type(config)).items():
-        value = getattr(config, name)
-        if facts.minimum is not None and value is not None and value < facts.minimum:
-            raise ValueError(f"--{name} {value}: must be at least {facts.minimum}")
+def check_options(config: DataclassInstance) -> None:
+    """Checks every option by its type and its facts, for a config from whichever door it comes.
+
+    A list becomes a tuple and a path the type of its field, so that a config made in Python equals
+    the one that a command line makes.
+
+    Raises:
+        ValueError: an option's value is not of its type, or is out of its bounds.
+    """
+    hints, facts_of = get_type_hints(type(config), include_extras=False), option_facts(type(config))
+    for name, facts in facts_of.items():
+        try:
+            value = _of_type(getattr(config, name), hints[name])
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"--{name} {getattr(config, name)!r}: {error}") from None
+        _check_bounds(name, value, facts)
+        object.__setattr__(config, name, value)  # The class is frozen.
+
+
+def _check_bounds(name: str, value: Any, facts: OptionFacts) -> None:
+    if value is None:
+        return
+    if facts.minimum is not None and value < facts.minimum:
+        raise ValueError(f"--{name} {value}: must be at least {facts.minimum}")
+    if facts.maximum is not None and value > facts.maximum:
+        raise ValueError(f"--{name} {value}: must be at most {facts.maximum}")
+
+
+def _of_type(value: Any, hint: Any) -> Any:
+    """Returns a value as a field of type `hint` holds it.
+
+    Raises:
+        TypeError, ValueError: it is no such value; says what would be one.
+    """
+    origin, args = get_origin(hint), get_args(hint)
+    if origin is Literal:
+        if value not in args:
+            raise ValueError(f"must be one of {', '.join(map(str, args))}")
+        return value
+    if origin in (Union, UnionType):
+        (kind,) = (arg for arg in args if arg is not type(None))
+        return None if value is None else _of_type(value, kind)
+    if args[1:] == (Ellipsis,):
+        if isinstance(value, str) or not isinstance(value, Sequence):
+            raise TypeError("must be several, as in a tuple")
+        return tuple(_of_type(one, args[0]) for one in value)
+    return _SIMPLE_TYPES[hint](value) if hint in _SIMPLE_TYPES else value
+
+
+def _text(value: Any) -> str:
+    text = os.fspath(value)
+    if not isinstance(text, str):
+        raise TypeError("must be text")
+    # A file name that is not UTF-8 reaches Python with half a surrogate pair for each odd byte.
+    if "\0" in text or re.search("[\ud800-\udfff]", text):
+        raise ValueError("must be UTF-8 without zero bytes")
+    return text
+
+
+def _flag(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError("must be True or False")
+    return value
+
+
+def _whole_number(value: Any) -> int:
+    if isinstance(value, bool) or not hasattr(value, "__index__"):
+        raise TypeError("must be a whole number")
+    number = operator.index(value)
+    if abs(number) >= 1 << 63:  # Arrow and TensorFlow have 64 bits.
+        raise ValueError("too large")
+    return number
+
+
+def _finite_number(value: Any) -> float:
+    if isinstance(value, (bool, str)) or not math.isfinite(value):
+        raise TypeError("must be a finite number")
+    return float(value)
+
+
+_SIMPLE_TYPES: dict[Any, Callable[[Any], Any]] = {
+    bool: _flag,
+    int: _whole_number,
+    float: _finite_number,
+    str: _text,
+    Path: lambda value: Path(_text(value)),
+}
 
 
 # --- parsing -------------------------------------------------------------------------------------
@@ -202,7 +289,7 @@ def parse(
             _columns_within(WIDTH),
             redirect_stderr(complaint),
         ):
-            return tyro.cli(
+            config = tyro.cli(
                 config_class,
                 prog=prog,
                 description=description,
@@ -210,6 +297,10 @@ def parse(
                 use_underscores=True,
                 registry=_registry,
             )
+            check_options(config)
+            return config
+    except ValueError as error:
+        refuse(prog, str(error))
     except SystemExit as stop:
         if stop.code:
             refuse(prog, gist(complaint.getvalue()).replace(f"missing from {prog}", "missing"))

@@ -279,7 +279,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _plans(config: UpdateConfig, words: dict[str, list[str]]) -> tuple[BuildConfig, TrainConfig]:
     """Returns the options of build and train, checked before anything is done."""
     from beam_pipelines.config import BuildConfig
-    from beam_pipelines.runner import unknown_options
+    from beam_pipelines.runner import check_flags
     from trainer.config import TrainConfig
 
     shared = [word for word in words[""] if word in FLAGS]
@@ -302,8 +302,10 @@ def _plans(config: UpdateConfig, words: dict[str, list[str]]) -> tuple[BuildConf
             options.refuse(
                 "pmc2vec update", f"--{refused[0]} is not for --{name} to say: update decides it"
             )
-    if unknown := unknown_options(words["--"]):
-        options.refuse("pmc2vec update", f"Beam knows no option {' '.join(unknown)}")
+    try:
+        check_flags(words["--"])
+    except ValueError as error:
+        options.refuse("pmc2vec update", str(error))
     return build, train
 
 
