@@ -22,8 +22,8 @@ from __future__ import annotations
 import re
 import string
 import unicodedata
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import lru_cache, partial
 from typing import Literal, get_args
 
 import numpy as np
@@ -94,11 +94,19 @@ _REPLACEMENTS = {
     **dict.fromkeys(_INVISIBLE, ""),
     "\u2206": "\u0394",  # the sign of increment is typed for the Greek letter
 }
-_MIDDLE_DOT = re.compile("[\u00b7\u2022\u2027\u2219\u22c5](?<=[0-9].)(?=[0-9])")
+# Between digits these are decimal points.
+_MIDDLE_DOTS = "\u00b7\u2022\u2027\u2219\u22c5"
+_MIDDLE_DOT = re.compile(f"[{_MIDDLE_DOTS}](?<=[0-9].)(?=[0-9])")
 _REPLACED = re.compile("[" + "".join(_REPLACEMENTS) + "]")
+_COMBINING = "".join(
+    chr(code) for code in range(0x300, 0x10000) if unicodedata.category(chr(code))[0] == "M"
+)
+# The halfwidth voiced sound marks are letters that become combining marks.
+_MARKS_OF_LETTERS = _COMBINING + "\uff9e\uff9f"
 # Normalization sorts the combining marks of a letter, in time quadratic in their number. Thirty is
-# the limit of Unicode's Stream-Safe Text Format (UAX #15); more marks or symbols are cut off.
-_MANY_SYMBOLS = re.compile(r"([^\w\s\x00-\x7f]{30})[^\w\s\x00-\x7f]++")
+# the limit of Unicode's Stream-Safe Text Format (UAX #15); more are cut off.
+_MANY_MARKS = re.compile(f"([{_MARKS_OF_LETTERS}]{{30}})[{_MARKS_OF_LETTERS}]++")
+_ASCII = bytes(range(128))
 
 
 def normalize_text(text: str) -> str:
@@ -110,12 +118,42 @@ def normalize_text(text: str) -> str:
     """
     if text.isascii():
         return text
-    text = _MIDDLE_DOT.sub(".", text)
-    text = _MANY_SYMBOLS.sub(r"\1", _REPLACED.sub(_replacement, text))
-    if unicodedata.is_normalized("NFKC", text):
-        return text
+    characters = _characters_beyond_ascii(text)
+    if not characters.isdisjoint(_MIDDLE_DOTS):
+        text = _MIDDLE_DOT.sub(".", text)
+    forms = {character: _normal_form(character) for character in characters}
+    if None not in forms.values():
+        return _replace_characters(text, forms)
+    text = _MANY_MARKS.sub(r"\1", _REPLACED.sub(_replacement, text))
     # NFKC makes some of the characters again: U+2033 becomes two primes.
     return _REPLACED.sub(_replacement, unicodedata.normalize("NFKC", text))
+
+
+def _characters_beyond_ascii(text: str) -> set[str]:
+    # As bytes, because `set(text)` would look at every letter.
+    return set(text.encode(errors="replace").translate(None, _ASCII).decode())
+
+
+def _replace_characters(text: str, forms: Mapping[str, str | None]) -> str:
+    """Returns the text with each character's form; an article has few characters, often used."""
+    for character, form in forms.items():
+        if form is not None and form != character:
+            text = text.replace(character, form)
+    return text
+
+
+@lru_cache(maxsize=1 << 14)
+def _normal_form(character: str) -> str | None:
+    """Returns what becomes of a character in any text, or None if its neighbours have a say."""
+    form = _REPLACEMENTS.get(character)
+    if form is None:
+        form = _REPLACED.sub(_replacement, unicodedata.normalize("NFKC", character))
+    # Marks combine with the letter before them, and so do the vowels and finals of Hangul.
+    return None if any(map(_combines, form)) else form
+
+
+def _combines(character: str) -> bool:
+    return unicodedata.category(character)[0] == "M" or "\u1160" <= character <= "\u11ff"
 
 
 def _replacement(match: re.Match[str]) -> str:
@@ -169,17 +207,20 @@ _NAME_MARKS = (
 
 
 def _name_mark_patterns() -> list[tuple[bytes, re.Pattern[bytes]]]:
-    """Returns (mark, where it belongs to a name); a pattern that begins with a byte is fast."""
+    """Returns (mark, where it belongs to a name).
+
+    A pattern that begins with a byte is searched fast. What is before the mark is looked at first:
+    in most places it decides.
+    """
     branches: dict[str, list[str]] = {}
     for mark, before, after in _NAME_MARKS:
         escaped = re.escape(mark)
-        branch = f"(?={after})"
         if before.startswith("(?<!"):  # a lookbehind has one width: two of them
             refused, _, allowed = before.rpartition(")")
-            branch += f"{refused}{'.' * (2 if allowed == '10' else 1)}{escaped})"
+            branch = f"{refused}{'.' * (2 if allowed == '10' else 1)}{escaped})"
         else:
-            allowed = before
-        branches.setdefault(escaped, []).append(f"{branch}(?<={allowed}{escaped})")
+            branch, allowed = "", before
+        branches.setdefault(escaped, []).append(f"(?<={allowed}{escaped}){branch}(?={after})")
     return [
         (
             mark.replace("\\", "").encode(),
@@ -207,29 +248,28 @@ _CELL_MARKER = re.compile(
     re.IGNORECASE,
 )
 _BARE_DECIMAL = re.compile(rb"\.(?<![^\s=<>~(\[+-]\.)(?=[0-9])")
-_LINK = re.compile(rb"(?:https?|HTTPS?|ftp)://\S++")
+# Addresses are searched by what is in them and then extended to the left: a pattern that began
+# with the letters of a scheme or of a mailbox would be tried at each letter of the text.
+_LINK = re.compile(rb"://(?:(?<=(http)://)|(?<=(https)://)|(?<=(ftp)://))\S++", re.IGNORECASE)
 _WWW_LINK = re.compile(rb"www\.\S++")
-_E_MAIL = re.compile(rb"(?<![\w.+-])[\w.+-]++@[\w-]++(?:\.[\w-]++)++")
+_E_MAIL_DOMAIN = re.compile(rb"@[\w-]++(?:\.[\w-]++)++")
+_MAILBOX_BYTES = string.ascii_letters.encode() + b"0123456789_.+-"
+_LONGEST_MAILBOX = 64  # RFC 5321
 _DOI = re.compile(rb"10\.[0-9]{4,9}/\S++")
-_DOI_WITH_LABEL = re.compile(rb"(?:\bdoi:? ?)?+" + _DOI.pattern, re.IGNORECASE)
+_DOI_LABEL = re.compile(rb"\bdoi:? ?\Z", re.IGNORECASE)
+_LONGEST_DOI_LABEL = len("doi: ")
 
-_COMBINING = "".join(
-    chr(code) for code in range(0x300, 0x10000) if unicodedata.category(chr(code))[0] == "M"
-)
-_COMBINING_MARK = re.compile(f"[{_COMBINING}]")
-_NON_ASCII_SYMBOLS = re.compile(r"[^\w\x00-\x7f\ue000]+")
-# With the marks a class is searched one range after another: only for text that has some.
-_SYMBOLS_BUT_MARKS = re.compile(rf"[^\w\x00-\x7f\ue000{_COMBINING}]+")
+_SYMBOLS = re.compile(rf"[^\w\x00-\x7f\ue000{_COMBINING}]+")
 # A mark belongs to the letter before it; this one has none, but another ASCII character.
 _LONE_MARKS = re.compile(rf"[{_COMBINING}](?<![^\x00-/:-@\[-`{{-\x7f].)[{_COMBINING}]*+")
-_POWER_OF_TEN = re.compile(
-    r"10(?<![0-9.,]..)(?=[\u207a\u207b]?[\u2070\u00b9\u00b2\u00b3\u2074-\u2079])"
-)
+_RAISED_DIGITS = "\u2070\u00b9\u00b2\u00b3\u2074\u2075\u2076\u2077\u2078\u2079"
+_POWER_OF_TEN = re.compile(rf"10(?<![0-9.,]..)(?=[\u207a\u207b]?[{_RAISED_DIGITS}])")
 # Stands for the minus sign of `HER2−` while the tokens are made.
 _KEPT_MINUS = "\ue000"
-_CELL_MINUS = re.compile(r"[\u2212\u207b](?<=[A-Za-z0-9].)(?![\w/])")
+_MINUS_SIGNS = "\u2212\u207b"
+_CELL_MINUS = re.compile(rf"[{_MINUS_SIGNS}](?<=[A-Za-z0-9].)(?![\w/])")
 
-_PLUSES = re.compile(rb"\++")
+_PLUSES = re.compile(rb"\+\+*+")  # begins with a byte, unlike `\++`, and so is searched fast
 # The kinds of a byte of UTF-8 are flags, so that `&` says what two neighbours have in common.
 _LETTER, _DIGIT, _HYPHEN, _POINT, _LINE_BREAK = 1, 2, 4, 8, 16
 _KINDS = bytes(
@@ -248,7 +288,8 @@ def tokenize(sentence: str, *, lowercase: bool = True) -> list[str]:
     >>> tokenize("TNF-α rose 0.05-fold.")
     ['tnf-α', 'rose', '0.05-fold']
     """
-    return " ".join(tokenize_sentences([sentence], lowercase=lowercase)).split()
+    (line,) = tokenize_sentences([sentence.replace("\n", " ")], lowercase=lowercase)
+    return line.split()
 
 
 def tokenize_sentences(sentences: Sequence[str], *, lowercase: bool = True) -> list[str]:
@@ -263,11 +304,11 @@ def tokenize_sentences(sentences: Sequence[str], *, lowercase: bool = True) -> l
     >>> tokenize_sentences(["Fever (39 °C) rose.", "...", "TNF-α fell."])
     ['fever 39 c rose', '', 'tnf-α fell']
     """
-    ascii_or_letters = (
-        sentence if sentence.isascii() else _without_symbols(sentence, lowercase)
-        for sentence in sentences
-    )
-    data = _protect_names("\n".join(ascii_or_letters).encode(), lowercase)
+    beyond_ascii = "\n".join(sentence for sentence in sentences if not sentence.isascii())
+    if beyond_ascii:
+        cleaned = iter(_without_symbols(beyond_ascii, lowercase).split("\n"))
+        sentences = [each if each.isascii() else next(cleaned) for each in sentences]
+    data = _protect_names("\n".join(sentences).encode(), lowercase)
     kinds = np.frombuffer(data.translate(_KINDS), np.uint8)
     in_token = _token_bytes(kinds)
     if b"+" in data:
@@ -278,15 +319,36 @@ def tokenize_sentences(sentences: Sequence[str], *, lowercase: bool = True) -> l
     return [line.strip(" ") for line in lines]
 
 
-def _without_symbols(sentence: str, lowercase: bool) -> str:
-    """Returns a sentence in which every character beyond ASCII is part of a word."""
-    sentence = _CELL_MINUS.sub(_KEPT_MINUS, sentence.replace(_KEPT_MINUS, " "))
-    text = normalize_text(_POWER_OF_TEN.sub("10^", sentence))
+def _without_symbols(text: str, lowercase: bool) -> str:
+    """Returns text in which every character beyond ASCII is part of a word.
+
+    The characters of all the text are looked at once, and each rule is asked for only where it has
+    one of them.
+    """
+    characters = _characters_beyond_ascii(text)
+    if _KEPT_MINUS in characters:
+        text = text.replace(_KEPT_MINUS, " ")
+    if not characters.isdisjoint(_MINUS_SIGNS):
+        text = _CELL_MINUS.sub(_KEPT_MINUS, text)
+    if not characters.isdisjoint(_RAISED_DIGITS):
+        text = _POWER_OF_TEN.sub("10^", text)
+    text = normalize_text(text)
+    forms = {each: _word_form(each, lowercase) for each in _characters_beyond_ascii(text)}
+    if None not in forms.values():
+        return _replace_characters(text, forms)
     if lowercase:
         text = text.lower().replace("i\u0307", "i")  # of a Turkish capital I with a dot
-    if _COMBINING_MARK.search(text) is None:
-        return _NON_ASCII_SYMBOLS.sub(" ", text)
-    return _LONE_MARKS.sub(" ", _SYMBOLS_BUT_MARKS.sub(" ", text))
+    return _LONE_MARKS.sub(" ", _SYMBOLS.sub(" ", text))
+
+
+@lru_cache(maxsize=1 << 14)
+def _word_form(character: str, lowercase: bool) -> str | None:
+    """Returns a normalized character in a token, or a space; None if its neighbours have a say."""
+    if _combines(character) or character in "\u0130\u03a3":  # capital I with a dot, and sigma
+        return None
+    if lowercase:
+        character = character.lower()
+    return _SYMBOLS.sub(" ", character)
 
 
 def _protect_names(data: bytes, lowercase: bool) -> bytes:
@@ -306,16 +368,31 @@ def _protect_names(data: bytes, lowercase: bool) -> bytes:
 
 
 def _without_addresses(data: bytes) -> bytes:
+    pieces, end = [], 0
+    for start, stop in sorted(_addresses(data)):
+        if start >= end:
+            pieces += [data[end:start], b" "]
+        end = max(end, stop)
+    return b"".join((*pieces, data[end:])) if pieces else data
+
+
+def _addresses(data: bytes) -> Iterator[tuple[int, int]]:
+    """Yields (start, end) of links, e-mail addresses and DOIs, which may overlap."""
     # Most articles have none of each, which a search for one byte string shows fastest.
     if b"://" in data:
-        data = _LINK.sub(b" ", data)
+        for match in _LINK.finditer(data):
+            yield match.start(match.lastindex or 0), match.end()
     if b"www." in data:
-        data = _WWW_LINK.sub(b" ", data)
+        yield from (match.span() for match in _WWW_LINK.finditer(data))
     if b"@" in data:
-        data = _E_MAIL.sub(b" ", data)
-    if _DOI.search(data):
-        data = _DOI_WITH_LABEL.sub(b" ", data)
-    return data
+        for match in _E_MAIL_DOMAIN.finditer(data):
+            before = data[max(0, match.start() - _LONGEST_MAILBOX) : match.start()]
+            if mailbox := len(before) - len(before.rstrip(_MAILBOX_BYTES)):
+                yield match.start() - mailbox, match.end()
+    for match in _DOI.finditer(data):
+        before = data[max(0, match.start() - _LONGEST_DOI_LABEL) : match.start()]
+        label = _DOI_LABEL.search(before)
+        yield match.start() - (len(label[0]) if label else 0), match.end()
 
 
 def _token_bytes(kinds: NDArray[np.uint8]) -> NDArray[np.bool_]:
