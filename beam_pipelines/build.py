@@ -39,6 +39,7 @@ from beam_pipelines.stages.output_folder import (
     SUPERSEDED_NAME,
     OutputFolder,
 )
+from beam_pipelines.stages.shards import why_no_pairs
 from beam_pipelines.transforms import (
     COUNTS_FOLDER,
     PAIRS_FOLDER,
@@ -59,7 +60,7 @@ from pmc2vec.cli.console import verbosity
 from pmc2vec.cli.metrics import serve_metrics
 from pmc2vec.dataset.manifest import CORPUS_NAME, MANIFEST_NAME, Manifest, parse_manifest
 from pmc2vec.dataset.records import SPLITS
-from pmc2vec.dataset.vocabulary import VOCABULARY_NAME
+from pmc2vec.dataset.vocabulary import VOCABULARY_NAME, parse_vocabulary
 from pmc2vec.errors import UserError
 from pmc2vec.storage import files
 from pmc2vec.storage.object_stores import parse_storage_options, use_storage_options
@@ -105,11 +106,14 @@ def build(config: BuildConfig, beam_flags: Sequence[str] = (), *, quiet: bool = 
     if text := files.read_text(output.path(MANIFEST_NAME)):
         return parse_manifest(text, output.path(MANIFEST_NAME))
     try:
-        funnel = _kept_corpus(config, output).funnel
+        corpus = _kept_corpus(config, output)
+        path = output.path(VOCABULARY_NAME)
+        words = parse_vocabulary(files.read_text(path) or "", path)
+        why = why_no_pairs(corpus.parts, words, output=output, sampling=config.sampling())
+        tokens, articles = corpus.funnel["tokens"], corpus.funnel["kept"]
         raise UserError(
-            f"nothing to train on: {funnel['tokens']:,} tokens in {funnel['kept']:,} articles, but "
-            f"no two words beside each other that occur {config.min_count} times; "
-            "lower --min_count"
+            f"nothing to train on: of {tokens:,} tokens in {articles:,} "
+            f"{'article' if articles == 1 else 'articles'}, {why}"
         )
     except UserError as error:
         if config.since:

@@ -15,6 +15,7 @@ from beam_pipelines.stages.corpus_files import (
     finished_parts,
     sum_summaries,
 )
+from beam_pipelines.stages.duplicates import OLDER_VERSION
 from beam_pipelines.stages.finishing import SUPERSEDED_EARLIER
 from beam_pipelines.stages.output_folder import SUMMARIES_FOLDER, OutputFolder, sum_heartbeats
 from pmc2vec.cli.console import SECONDS_BETWEEN_LINES, Progress, progress, stderr_console
@@ -163,6 +164,8 @@ def _funnel_rows(funnel: Mapping[str, int]) -> list[tuple[str, str]]:
             rows.append((f"  {words_of}", f"-{count:,}"))
         elif name.endswith("_archive"):
             rows.append((f"  {words_of}s", f"{count:,}"))
+    if OLDER_VERSION in funnel:
+        rows.append(("  kept in an older version", f"{funnel[OLDER_VERSION]:,}"))
     if SUPERSEDED_EARLIER in funnel:
         rows.append(("  of earlier ones superseded", f"{funnel[SUPERSEDED_EARLIER]:,}"))
     return [

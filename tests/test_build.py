@@ -1,6 +1,7 @@
 import gzip
 import hashlib
 import json
+import re
 import subprocess
 import sys
 from collections import Counter
@@ -12,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from beam_pipelines.build import build, build_corpus, main
+from beam_pipelines.build_progress import corpus_table
 from beam_pipelines.config import BuildConfig
 from beam_pipelines.inputs.documents import ReadOptions
 from beam_pipelines.inputs.sources import read_documents
@@ -343,6 +345,52 @@ def test_an_empty_result_says_why_and_is_not_finished(tmp_path, options, message
         build(config(tmp_path, **options), ALONE)
     assert not (tmp_path / "data/manifest.json").exists()
     assert not list((tmp_path / "data").rglob("*.tmp"))
+
+
+def text_config(tmp_path, text, **options):
+    (tmp_path / "novel.txt").write_text(text)
+    given = {"min_count": 1, "num_shards": 2, "validation_fraction": 0.99} | options
+    return BuildConfig(input=(str(tmp_path / "novel.txt"),), output=str(tmp_path / "d"), **given)
+
+
+def test_the_only_article_is_never_held_out(tmp_path):
+    text = "one two three four five six seven\n" * 50
+    made = build(text_config(tmp_path, text, sample=0), ALONE)
+    assert skipgrams.is_validation("novel.txt#0000", 0.99, 1)
+    assert sum(shard.targets for shard in made.select("train")) == 350
+    assert not any(shard.targets for shard in made.select("validation"))
+
+
+def test_of_several_that_would_be_held_out_the_first_is_trained_on(tmp_path):
+    text = "one two three four five six seven\n" * 3000
+    made = build(text_config(tmp_path, text, sample=0, validation_fraction=0.999), ALONE)
+    assert made.funnel["kept"] == 3
+    assert sum(shard.targets for shard in made.select("train")) == 7000
+    assert sum(shard.targets for shard in made.select("validation")) == 14000
+
+
+def test_what_took_the_tokens_is_named(tmp_path):
+    said = r"^nothing to train on: of 7 tokens in 1 article, "
+    with pytest.raises(UserError, match=said) as told:
+        build(text_config(tmp_path, "a b c d e f g\n"), ALONE)
+    assert str(told.value).endswith(
+        "7 are words of the vocabulary, --sample 0.001 leaves about 1; no two are beside each "
+        "other; give --sample 0 or more text"
+    )
+    with pytest.raises(UserError, match="no word is frequent enough for the vocabulary; lower"):
+        build(text_config(tmp_path, "a b c\n", min_count=2, overwrite=True), ALONE)
+    text = "a\n" * 1000 + "b\n" * 1000
+    with pytest.raises(UserError, match="1,000 are held out by --validation_fraction; no two are"):
+        build(text_config(tmp_path, text, sample=0, overwrite=True), ALONE)
+
+
+def test_the_funnel_says_that_an_older_version_counts():
+    told = corpus_table({"read": 3, "kept": 2, "older_version": 1, "rejected:malformed": 1})
+    rows = [re.split(r" {2,}", line.strip()) for line in told.splitlines()]
+    assert rows[:4] == [
+        ["articles read", "3"], ["rejected, malformed", "-1"],
+        ["kept in an older version", "1"], ["articles kept", "2"],
+    ]  # fmt: skip
 
 
 def test_an_archive_of_rubbish_is_named(tmp_path):

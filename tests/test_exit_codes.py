@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -75,6 +76,22 @@ def test_what_the_system_refuses_is_one_line(capsys: pytest.CaptureFixture[str])
     )
     with pytest.raises(ConnectionResetError):
         exit_codes.run_program(lambda: failing(ConnectionResetError(errno.ECONNRESET, "reset")))
+
+
+def test_no_memory_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert exit_codes.run_program(lambda: failing(MemoryError("Unable to allocate 9 TiB"))) == 1
+    assert capsys.readouterr().err == (
+        "pmc2vec: error: not enough memory (Unable to allocate 9 TiB); give smaller options, or "
+        "more memory\n"
+    )
+
+
+def test_a_name_that_is_too_long_is_one_line(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    name = "n" * 300
+    assert exit_codes.run_program(lambda: (tmp_path / name).read_text() and 0) == 1
+    assert capsys.readouterr().err.startswith(f"pmc2vec: error: {tmp_path / name}: File name too")
 
 
 def test_a_fault_of_ours_keeps_its_traceback() -> None:

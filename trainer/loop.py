@@ -202,7 +202,7 @@ class Training:
             # At the end of an epoch the validation comes first; `task.train` then saves.
             if self.schedule.steps_left(self.position) > 0:
                 self._save_if_due()
-        if self.position.epoch_step == self.schedule.steps[epoch]:
+        if self.position.epoch_step == self.schedule.steps_of(epoch):
             self.position = replace(self.position, epoch=epoch + 1, epoch_step=0)
         del groups  # Its buffers are freed before those of the next epoch fill.
         if not self.is_finished:
@@ -425,7 +425,7 @@ def epoch_line(position: TrainingPosition, schedule: EpochSchedule, *, epochs: i
     """Returns a line with the losses of an epoch, or of what was trained of it."""
     line = f"epoch {position.epoch + bool(position.epoch_step)} of {epochs}"
     if position.epoch_step:
-        line += f", {position.epoch_step:,} of {schedule.steps[position.epoch]:,} steps"
+        line += f", {position.epoch_step:,} of {schedule.steps_of(position.epoch):,} steps"
     line += f": loss {position.mean_loss:.4f}, accuracy {position.accuracy:.3f}"
     if not math.isnan(position.validation_loss):
         line += f"; validation loss {position.validation_loss:.4f}, "

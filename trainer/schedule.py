@@ -68,10 +68,12 @@ class TrainingPosition:
 class EpochSchedule:
     """The steps and the words of each epoch, and the step at which the training ends.
 
+    The dataset's passes take turns, so that a million epochs need no longer plan than the passes.
+
     Attributes:
         records: in a batch of all workers together.
-        steps: of each epoch.
-        words: of each epoch: tokens of the corpus before subsampling.
+        steps: of the epochs of one turn through the passes.
+        words: of the same epochs: tokens of the corpus before subsampling.
         step_limit: the last step; at most the steps of all epochs.
     """
 
@@ -102,11 +104,13 @@ class EpochSchedule:
             max_words: ends the training at the first step that reaches so many words.
         """
         records = batch_size // dataset.manifest.shape.length
-        steps = tuple(
-            dataset.steps(epoch, max(1, records // workers), workers) for epoch in range(epochs)
-        )
-        words = tuple(dataset.words(epoch) for epoch in range(epochs))
-        limit = sum(steps) if max_steps is None else min(sum(steps), max_steps)
+        turn = range(dataset.manifest.passes)
+        steps = tuple(dataset.steps(epoch, max(1, records // workers), workers) for epoch in turn)
+        words = tuple(dataset.words(epoch) for epoch in turn)
+        turns, rest = divmod(epochs, len(turn))
+        limit = turns * sum(steps) + sum(steps[:rest])
+        if max_steps is not None:
+            limit = min(limit, max_steps)
         schedule = cls(records, steps, words, limit)
         if max_words is None:
             return schedule
@@ -117,15 +121,20 @@ class EpochSchedule:
         """The words until the step limit."""
         return self.words_after(self.step_limit)
 
+    def steps_of(self, epoch: int) -> int:
+        """Returns the steps of an epoch, counted from 0."""
+        return self.steps[epoch % len(self.steps)]
+
     def steps_left(self, position: TrainingPosition) -> int:
         """Returns the steps to the end of the position's epoch, or to the step limit."""
         return min(
-            self.steps[position.epoch] - position.epoch_step, self.step_limit - position.step
+            self.steps_of(position.epoch) - position.epoch_step, self.step_limit - position.step
         )
 
     def steps_for_words(self, words: int) -> int:
         """Returns the number of steps that train on so many words, at most the step limit."""
-        steps_before = 0
+        turns, words = divmod(words, sum(self.words))
+        steps_before = turns * sum(self.steps)
         for steps, epoch_words in zip(self.steps, self.words, strict=True):
             if words <= epoch_words:
                 return min(self.step_limit, steps_before + math.ceil(words / epoch_words * steps))
@@ -134,7 +143,8 @@ class EpochSchedule:
 
     def words_after(self, step: int) -> int:
         """Returns the words that the first `step` steps stand for."""
-        words_before = 0
+        turns, step = divmod(step, sum(self.steps))
+        words_before = turns * sum(self.words)
         for steps, epoch_words in zip(self.steps, self.words, strict=True):
             if step < steps:
                 return words_before + round(step / steps * epoch_words)

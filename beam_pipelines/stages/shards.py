@@ -67,10 +67,15 @@ class Sampling:
     passes: int
     phrases: int
 
-    def split(self, article_id: str) -> str:
-        """Returns the split that an article belongs to."""
+    def split(self, article_id: str, *, first: str = "") -> str:
+        """Returns the split that an article belongs to.
+
+        Args:
+            article_id: of the article.
+            first: the article that is trained on in any case; see `first_if_all_held_out`.
+        """
         held_out = skipgrams.is_validation(article_id, self.validation_fraction, self.seed)
-        return records.VALIDATION if held_out else records.TRAIN
+        return records.VALIDATION if held_out and article_id != first else records.TRAIN
 
 
 @dataclass(frozen=True, eq=False)
@@ -182,6 +187,7 @@ def write_shards(
     }
     draw = skipgrams.RandomSeed(sampling.seed, draw_index)
     tables = _read_tables(output, file, sampling)
+    first = first_if_all_held_out(parts, output=output, sampling=sampling)
     with ExitStack() as stack:
         writers = {
             split: _ShardWriter(
@@ -193,14 +199,70 @@ def write_shards(
         heartbeat = output.heartbeat(f"records-{index:05d}")
         groups = _row_groups(parts, place, draw=draw, output=output, sampling=sampling)
         _draw_articles(
-            groups, writers, tables=tables, draw=draw, sampling=sampling, heartbeat=heartbeat
+            groups, writers, first, tables=tables, draw=draw, sampling=sampling, heartbeat=heartbeat
         )
         return [writer.close(names[split], split, draw_index) for split, writer in writers.items()]
+
+
+def first_if_all_held_out(
+    parts: Iterable[Part], *, output: OutputFolder, sampling: Sampling
+) -> str:
+    """Returns the first article where the split would hold out every one, else an empty string.
+
+    So a corpus of one article, or of one text file, is trained on. Usually the first ids that are
+    read show that there is another article to train on.
+    """
+    first = ""
+    for part in sorted_parts(parts) if sampling.validation_fraction else ():
+        with open_binary(output.corpus_path("corpus", f"{part.name}.parquet")) as file:
+            reader = pq.ParquetFile(file)
+            for group in range(reader.num_row_groups):
+                ids = reader.read_row_group(group, columns=["article_id"])["article_id"]
+                for article_id in ids.to_pylist():
+                    if sampling.split(article_id) == records.TRAIN:
+                        return ""
+                    first = first or article_id
+    return first
+
+
+def why_no_pairs(
+    parts: Sequence[Part], words: vocabulary.Vocabulary, *, output: OutputFolder, sampling: Sampling
+) -> str:
+    """Returns what took the tokens of a corpus in whose training shards there is no pair.
+
+    Args:
+        parts: of the corpus.
+        words: its vocabulary.
+        output: the dataset.
+        sampling: how its records were drawn.
+    """
+    if not words.words:
+        return "no word is frequent enough for the vocabulary; lower --min_count"
+    first = first_if_all_held_out(parts, output=output, sampling=sampling)
+    held_out = 0
+    for part in parts:
+        with open_binary(output.corpus_path("corpus", f"{part.name}.parquet")) as file:
+            reader = pq.ParquetFile(file)
+            for group in range(reader.num_row_groups):
+                for text in corpus_files.read_group(reader, group):
+                    if sampling.split(text.article_id, first=first) == records.VALIDATION:
+                        held_out += sum(len(line.split(" ")) for line in text.sentences.to_pylist())
+    keep = vocabulary.keep_probabilities(words.counts, sampling.sample, sampling.subsampling)
+    total, left = words.tokens, float(keep @ words.counts)
+    causes = [f"{total:,} are words of the vocabulary"]
+    if held_out:
+        causes.append(f"{held_out:,} are held out by --validation_fraction")
+    if left < total:
+        causes.append(f"--sample {sampling.sample} leaves about {left:,.0f}")
+    return f"{', '.join(causes)}; no two are beside each other" + (
+        "; give --sample 0 or more text" if left < total else "; give more text, lower --min_count"
+    )
 
 
 def _draw_articles(
     groups: Iterable[list[corpus_files.Tokens]],
     writers: dict[str, _ShardWriter],
+    first: str,
     *,
     tables: DrawingTables,
     draw: skipgrams.RandomSeed,
@@ -209,7 +271,7 @@ def _draw_articles(
 ) -> None:
     words = 0
     for group in _lookup_batches(groups):
-        texts = [text for text in group if sampling.split(text.article_id) in writers]
+        texts = [text for text in group if sampling.split(text.article_id, first=first) in writers]
         if not texts:
             continue
         for text, (ids, lengths) in zip(texts, tables.articles(texts), strict=True):
@@ -222,7 +284,7 @@ def _draw_articles(
                 seed=draw,
                 shrink_windows=sampling.shrink_windows,
             )
-            writers[sampling.split(text.article_id)].add(run, len(ids))
+            writers[sampling.split(text.article_id, first=first)].add(run, len(ids))
             words += len(ids)
             heartbeat.beat({"words": words})
     heartbeat.beat({"words": words}, last=True)

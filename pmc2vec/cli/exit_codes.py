@@ -5,9 +5,9 @@
     130  interrupted (SIGINT)    141  nobody reads its output (a closed pipe)
     143  stopped (SIGTERM), as on preemption
 
-An error of the operating system (a full disk, a folder that is gone) is one line too. A bug of ours
-is no UserError and keeps its traceback. Every program runs inside `run_program`, both as
-`pmc2vec build` and as `python -m beam_pipelines.build`.
+An error of the operating system (a full disk, a folder that is gone, no memory) is one line too. A
+bug of ours is no UserError and keeps its traceback. Every program runs inside `run_program`, both
+as `pmc2vec build` and as `python -m beam_pipelines.build`.
 """
 
 from __future__ import annotations
@@ -40,8 +40,10 @@ logger.setLevel(logging.INFO)  # How a program ends is logged under --quiet too.
 
 # Errors of the machine and its files, which no change of the program would prevent.
 _SYSTEM_ERRORS = {
-    errno.EACCES, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EMFILE, errno.ENOENT, errno.ENOSPC,
-    errno.ENOTDIR, errno.EPERM, errno.EROFS, errno.ESTALE,
+    errno.EACCES, errno.EBUSY, errno.EDQUOT, errno.EEXIST, errno.EFBIG, errno.EIO, errno.EISDIR,
+    errno.ELOOP, errno.EMFILE, errno.ENAMETOOLONG, errno.ENODEV, errno.ENOENT, errno.ENOMEM,
+    errno.ENOSPC, errno.ENOTDIR, errno.ENOTEMPTY, errno.ENXIO, errno.EPERM, errno.EROFS,
+    errno.ESTALE,
 }  # fmt: skip
 
 _SIGNAL_EXITS = {
@@ -77,11 +79,21 @@ def run_program(program: Callable[[], int]) -> int:
     except Exception as error:
         if _received_signals:  # Beam turns a KeyboardInterrupt inside it into a RuntimeError.
             return _log_signal()
-        if not isinstance(error, OSError) or error.errno not in _SYSTEM_ERRORS:
+        message = _system_error(error)
+        if message is None:
             raise
-        where = f"{error.filename}: " if error.filename else ""
-        return _log_failure(f"{where}{error.strerror}; mend that and give the same command again")
+        return _log_failure(message)
     return code
+
+
+def _system_error(error: Exception) -> str | None:
+    """Returns what to tell of an error of the machine; None for a bug."""
+    if isinstance(error, MemoryError):
+        return f"not enough memory ({error}); give smaller options, or more memory"
+    if not isinstance(error, OSError) or error.errno not in _SYSTEM_ERRORS:
+        return None
+    where = f"{error.filename}: " if error.filename else ""
+    return f"{where}{error.strerror}; mend that and give the same command again"
 
 
 def log_outcome(message: str) -> None:
