@@ -80,9 +80,10 @@ s3: .s3/$(VERSITYGW) ## Put an S3 server for the tests into .s3
 	@touch $@
 
 .PHONY: lint
-lint: setup ## Check style, the Dockerfile and the Kubernetes manifests
+lint: setup ## Check style, the layers, the Dockerfile and the Kubernetes manifests
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
+	@report=$$($(BIN)/lint-imports --no-cache 2>&1) || { echo "$$report"; exit 1; }
 	@$(BIN)/hadolint Dockerfile
 	@$(BIN)/python k8s/check.py
 

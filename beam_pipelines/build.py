@@ -26,12 +26,12 @@ from typing import Any
 import apache_beam as beam
 
 from beam_pipelines.build_progress import BuildDisplay, corpus_table, funnel_table
-from beam_pipelines.config import BuildConfig, with_current_defaults
+from beam_pipelines.config import BuildConfig, option_differences
 from beam_pipelines.inputs import inventories, listing, work_items
 from beam_pipelines.runner import Engine, check_flags, configure_beam_logging, run_pipeline
 from beam_pipelines.stages import history, increments
 from beam_pipelines.stages.finishing import Corpus, read_corpus
-from beam_pipelines.stages.increments import NothingNewError, open_since
+from beam_pipelines.stages.increments import NothingNewError, Since, open_since
 from beam_pipelines.stages.output_folder import (
     REJECTED_NAME,
     SOURCES_NAME,
@@ -229,8 +229,24 @@ def _input_files(config: BuildConfig, output: OutputFolder) -> history.InputFile
         listed = listing.input_files(config.input)
     inputs = tuple((file.path, file.size) for file in listed)
     if config.since:
-        return open_since(config.since, config.recorded_options()).new_files(inputs)
+        return _open_since(config, config.since).new_files(inputs)
     return inputs
+
+
+def _open_since(config: BuildConfig, folder: str) -> Since:
+    """Returns the earlier dataset, if its options allow an increment with these."""
+    earlier = open_since(folder)
+    differences = option_differences(
+        earlier.options,
+        config.recorded_options(),
+        ignored=options.options_that(BuildConfig, "may_change"),
+    )
+    if differences:
+        raise UserError(
+            f"--since {folder}: was built with {'; '.join(differences)}; give the same, "
+            "or build a whole dataset without --since"
+        )
+    return earlier
 
 
 def _apply_stages(
@@ -341,14 +357,9 @@ def _folders(config: BuildConfig) -> list[str]:
 
 
 def _refuse_other_build(earlier: dict[str, Any], now: dict[str, Any], folder: str) -> None:
-    then, options = with_current_defaults(earlier["config"]), now["config"]
-    if then == options and earlier["inputs"] == now["inputs"]:
+    differences = option_differences(earlier["config"], now["config"])
+    if not differences and earlier["inputs"] == now["inputs"]:
         return
-    differences = [
-        f"--{name} {then.get(name)!r}, now {value!r}"
-        for name, value in options.items()
-        if then.get(name) != value
-    ]
     what = "; ".join(differences) or "other input files, or files of another size"
     raise (UserError if differences else OtherInputError)(
         f"{folder}: holds a build with {what}; give another --output, or --overwrite"

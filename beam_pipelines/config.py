@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
@@ -267,6 +267,21 @@ class BuildConfig:
         return {k: list(v) if isinstance(v, tuple) else v for k, v in recorded.items()}
 
 
-def with_current_defaults(recorded: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns options that a dataset recorded, with the defaults of those that came up since."""
-    return {**BuildConfig(output="later", input=("later",)).recorded_options(), **recorded}
+def option_differences(
+    recorded: Mapping[str, Any], options: Mapping[str, Any], *, ignored: Collection[str] = ()
+) -> list[str]:
+    """Returns how options differ from those that a dataset recorded: `--window 5, now 8`, ...
+
+    An option that came up since the dataset was built counts as recorded with its default.
+
+    Args:
+        recorded: the options in the manifest or build.json of the dataset.
+        options: `recorded_options` of today.
+        ignored: names of options that may differ.
+    """
+    then = {**BuildConfig(output="later", input=("later",)).recorded_options(), **recorded}
+    return [
+        f"--{name} {then.get(name)!r}, now {value!r}"
+        for name, value in options.items()
+        if name not in ignored and then.get(name) != value
+    ]

@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from pmc2vec.vectors.keyed_vectors import Vectors
 from tests.datasets import topic_articles, write_dataset
-from trainer.distribution.devices import Worker
+from trainer.devices import Worker
 from trainer.distribution.replicas import Replicas
 from trainer.input_pipeline import Batch, open_dataset, training_batches
 from trainer.optimizers import Adagrad

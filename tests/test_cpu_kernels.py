@@ -14,7 +14,8 @@ from pmc2vec.dataset.records import PADDING, RecordShape
 from tests.test_model import SHAPES, D, V, batch_of, draw_records, draw_tables, pairwise
 from trainer.cpu_kernels import buffers, compilation, step
 from trainer.cpu_kernels.llvm_intrinsics import HAS_BFLOAT16
-from trainer.cpu_kernels.step import NativeSteps
+from trainer.distribution import native_step
+from trainer.distribution.native_step import NativeSteps
 from trainer.input_pipeline import BatchGroups
 from trainer.model import SkipGram, gradients
 from trainer.objectives import gradient_function
@@ -239,14 +240,14 @@ def test_large_logits_neither_overflow_nor_vanish():
 
 def test_what_is_written_into_a_variables_memory_is_its_value(tmp_path):
     variable = tf.Variable(tf.zeros([100, 16]))
-    step.variable_memory(variable)[3, 4] = 7
+    native_step.variable_memory(variable)[3, 4] = 7
     assert variable.numpy()[3, 4] == 7
     saved = tf.train.Checkpoint(v=variable).save(str(tmp_path / "v"))
     variable.assign(tf.ones([100, 16]))
-    step.variable_memory(variable)[0, 0] = 2
+    native_step.variable_memory(variable)[0, 0] = 2
     assert variable.numpy()[0, :2].tolist() == [2, 1]
     tf.train.Checkpoint(v=variable).restore(saved).assert_consumed()
-    assert step.variable_memory(variable)[3, 4] == variable.numpy()[3, 4] == 7
+    assert native_step.variable_memory(variable)[3, 4] == variable.numpy()[3, 4] == 7
 
 
 def huge_page_kb(address: int) -> int:
@@ -268,7 +269,7 @@ def test_memory_in_use_moves_to_huge_pages():
     numbers[:] = np.arange(len(numbers)) % 251
     middle = numbers.ctypes.data + len(numbers) // 2
     assert huge_page_kb(middle) == 0
-    moved = step.move_to_huge_pages(numbers.ctypes.data + 5, len(numbers) - 10)
+    moved = native_step.move_to_huge_pages(numbers.ctypes.data + 5, len(numbers) - 10)
     assert np.array_equal(numbers, np.arange(len(numbers)) % 251)
     if not moved:
         pytest.skip("this system moves nothing to huge pages")
@@ -321,12 +322,12 @@ def test_code_that_cannot_be_cached_is_compiled_all_the_same():
 
 def test_the_user_is_told_while_the_step_is_compiled(monkeypatch):
     messages: list[str] = []
-    monkeypatch.setattr(step, "_COMPILING_AFTER", 0.01)
-    with step._tell_if_slow(messages.append):
+    monkeypatch.setattr(native_step, "_COMPILING_AFTER", 0.01)
+    with native_step._tell_if_slow(messages.append):
         time.sleep(0.3)
     assert messages == ["compiling the step for this processor, once; it takes half a minute"]
-    monkeypatch.setattr(step, "_COMPILING_AFTER", 60)
-    with step._tell_if_slow(messages.append):
+    monkeypatch.setattr(native_step, "_COMPILING_AFTER", 60)
+    with native_step._tell_if_slow(messages.append):
         pass
     assert len(messages) == 1
 

@@ -158,7 +158,7 @@ def test_a_moved_folder_is_known_by_the_names_of_its_files(months, tmp_path):
 
 def test_files_whose_names_tell_nothing_are_known_by_their_paths():
     files = (("x/PMC1/main.nxml", 5), ("x/PMC2.1.xml", 5), ("J/PMC3.nxml", 5), ("a.tar.gz", 9))
-    since = increments.Since("d", files)
+    since = increments.Since("d", {}, files)
     new = (("x/PMC9/main.nxml", 5), ("y/PMC2.2.xml", 5), ("J/PMC3.nxml", 6), ("a.tar.gz", 8))
     old = (("x/PMC1/main.nxml", 5), ("y/PMC2.1.xml", 0), ("y/PMC3.nxml", 5), ("y/a.tar.gz", 9))
     assert since.new_files((*new, *old)) == new

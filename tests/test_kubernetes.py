@@ -18,7 +18,7 @@ from k8s import check
 from pmc2vec import __version__
 from pmc2vec.cli import exit_codes
 from tests.commands import parsed
-from trainer.distribution.devices import Worker, this_worker
+from trainer.devices import Worker, this_worker
 
 ROOT = Path(__file__).parent.parent
 OVERLAYS = ("local", "gpu", "multi-worker", "sharded", "flink", "gke")

@@ -6,7 +6,7 @@ import pytest
 from pmc2vec.dataset.records import PADDING, SENTENCE_START, WINDOW_BITS
 from pmc2vec.dataset.vocabulary import noise_distribution
 from tests.datasets import topic_articles, write_dataset
-from trainer.distribution.devices import Worker
+from trainer.devices import Worker
 from trainer.input_pipeline import open_dataset, training_batches
 
 RECORDS = 4

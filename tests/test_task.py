@@ -319,7 +319,7 @@ TWO_DEVICES = """
 import sys
 import numpy as np
 from pmc2vec.machine import load_tensorflow
-from trainer.distribution.devices import distribution_strategy
+from trainer.devices import distribution_strategy
 
 load_tensorflow()
 import tensorflow as tf

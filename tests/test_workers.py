@@ -11,7 +11,7 @@ from pmc2vec.errors import UserError
 from tests.datasets import topic_articles, write_dataset
 from tests.test_input_pipeline import rows, stored
 from trainer.dataset_reader import open_dataset, shards_of_worker
-from trainer.distribution.devices import Worker, this_worker
+from trainer.devices import Worker, this_worker
 from trainer.input_pipeline import training_batches, validation_batches
 
 RECORDS = 4

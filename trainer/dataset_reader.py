@@ -21,7 +21,7 @@ from pmc2vec.dataset.vocabulary import Vocabulary, parse_vocabulary
 from pmc2vec.errors import UserError
 from pmc2vec.storage import files
 from pmc2vec.storage.local_cache import LocalCache
-from trainer.distribution.devices import Worker
+from trainer.devices import Worker
 
 _STAT_THREADS = 16  # Files of an object store whose sizes are asked for at the same time.
 

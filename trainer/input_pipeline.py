@@ -42,7 +42,7 @@ from pmc2vec.errors import UserError
 from pmc2vec.machine import available_cores
 from trainer import redrawing
 from trainer.dataset_reader import Dataset, open_dataset, shards_of_worker
-from trainer.distribution.devices import SINGLE_WORKER, Worker
+from trainer.devices import SINGLE_WORKER, Worker
 
 __all__ = [
     "Batch", "BatchGroups", "empty_batches", "open_dataset", "pad_to_steps", "pair_dataset",

@@ -33,7 +33,7 @@ from pmc2vec.vectors.keyed_vectors import Vectors
 from trainer.checkpoints import Checkpoints
 from trainer.config import TrainConfig
 from trainer.dataset_reader import Dataset, check_unchanged, shard_read_error
-from trainer.distribution.devices import SINGLE_WORKER, Worker
+from trainer.devices import SINGLE_WORKER, Worker
 from trainer.distribution.replicas import Replicas
 from trainer.input_pipeline import BatchGroups, training_batches, validation_batches
 from trainer.model import WORD_ROWS

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from pmc2vec.dataset.vocabulary import noise_distribution
 from trainer.dataset_reader import Dataset
-from trainer.distribution.devices import Worker
+from trainer.devices import Worker
 
 
 def redraw(

@@ -34,7 +34,7 @@ from pmc2vec.machine import load_tensorflow
 from pmc2vec.storage.object_stores import parse_storage_options, use_storage_options
 from pmc2vec.vectors.formats.workdir_files import write_vectors
 from trainer.config import TrainConfig
-from trainer.distribution.devices import Worker, distribution_strategy, this_worker
+from trainer.devices import Worker, distribution_strategy, this_worker
 from trainer.workdir import (
     EXPORTED_NAMES,
     PROVENANCE_NAME,

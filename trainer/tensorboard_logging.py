@@ -33,7 +33,7 @@ from pmc2vec.vectors.evaluation import WordPairScore
 from pmc2vec.vectors.keyed_vectors import Vectors
 from trainer.config import TrainConfig
 from trainer.dataset_reader import Dataset
-from trainer.distribution.devices import SINGLE_WORKER, Worker
+from trainer.devices import SINGLE_WORKER, Worker
 
 logger = logging.getLogger(__name__)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 MAX_DOCUMENT_BYTES = 64 << 20
@@ -54,7 +54,8 @@ class Document:
 
     member: str
     data: bytes
-    modified: float | None = None
+    # Two documents are equal if they hold the same; the time is a fact about the archive.
+    modified: float | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """An increment: a dataset of what is new since an earlier one (docs/decisions/0007).
 
-    since = open_since("december", config)
+    since = open_since("december")
     since.new_files(inputs)
 
 An input file is known if a file of the same name and size was read and had the same digest, which
@@ -17,11 +17,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from beam_pipelines.config import BuildConfig, with_current_defaults
 from beam_pipelines.inputs.sources import article_version, is_archive
 from beam_pipelines.stages import history, phrases
 from beam_pipelines.stages.output_folder import OutputFolder
-from pmc2vec.cli.options import options_that
 from pmc2vec.dataset.manifest import MANIFEST_NAME, parse_manifest
 from pmc2vec.errors import UserError
 from pmc2vec.storage.files import join, read_text, write_text
@@ -37,11 +35,13 @@ class Since:
 
     Attributes:
         folder: of the dataset.
+        options: that it was built with.
         inputs: the input files that it knows.
         digests: (path, size, digest) of those whose digest it knows.
     """
 
     folder: str
+    options: Mapping[str, Any]
     inputs: history.InputFiles
     digests: tuple[tuple[str, int, str], ...] = ()
 
@@ -68,38 +68,23 @@ class Since:
         return new
 
 
-def open_since(folder: str, config: Mapping[str, Any]) -> Since:
-    """Returns the dataset in `folder`, to which an increment can be made with these options.
-
-    Args:
-        folder: of the earlier dataset.
-        config: the options of the increment, as they are recorded.
+def open_since(folder: str) -> Since:
+    """Returns the finished dataset in `folder`.
 
     Raises:
-        UserError: it is not finished, knows no input files, or was built with other options.
+        UserError: it is not finished, or does not know its input files.
     """
     where = join(folder, MANIFEST_NAME)
     text = read_text(where)
     if text is None:
         raise UserError(f"--since {folder}: no {MANIFEST_NAME}, so there is no finished dataset")
-    then = with_current_defaults(parse_manifest(text, where).config)
+    options = parse_manifest(text, where).config
     if read_text(join(folder, history.KNOWN_FOLDER, history.INPUTS_NAME)) is None:
         raise UserError(
             f"--since {folder}: has no {history.KNOWN_FOLDER}/{history.INPUTS_NAME} to go on from "
             "(made with --corpus, or by an earlier version); build it again with --input"
         )
-    may_change = options_that(BuildConfig, "may_change")
-    differ = [
-        f"--{name} {then.get(name)!r}, now {value!r}"
-        for name, value in config.items()
-        if name not in may_change and then.get(name) != value
-    ]
-    if differ:
-        raise UserError(
-            f"--since {folder}: was built with {'; '.join(differ)}; give the same, "
-            "or build a whole dataset without --since"
-        )
-    return Since(folder, history.read_inputs(folder), history.read_digests(folder))
+    return Since(folder, options, history.read_inputs(folder), history.read_digests(folder))
 
 
 def copy_phrases(since: str, passes: int, output: OutputFolder) -> None:

@@ -127,7 +127,7 @@ class Replicas:
         self.native = native
         self._runner: StepRunner
         if native:
-            from trainer.cpu_kernels.step import NativeSteps
+            from trainer.distribution.native_step import NativeSteps
 
             self._runner = NativeSteps(
                 self.model, self.slots, mixed_precision=mixed_precision, tell=warn
