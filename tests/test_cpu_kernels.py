@@ -304,7 +304,7 @@ def test_preparing_compiles_what_the_first_batch_needs_and_trains_nothing(monkey
         signatures.append(numba.typeof(args))  # What machine code is compiled for.
         return train(*args)
 
-    monkeypatch.setattr(step, "train", recording_train)
+    monkeypatch.setattr(native_step, "train", recording_train)
     native = NativeSteps(model, slots)
     native.prepare(records=1)
     after = [part.numpy() for part in (model.target, model.context, slots[0][0], slots[1][0])]
