@@ -119,3 +119,50 @@ def test_another_broken_pipe_is_an_error() -> None:
     ended = with_stdout(subprocess.DEVNULL, OTHER_PIPE)
     assert ended.returncode == 1
     assert ended.stderr.endswith("BrokenPipeError: a connection of Beam\n")
+
+
+def test_a_table_whose_reader_leaves_is_no_error() -> None:
+    program = (
+        "def main():\n"
+        "    from pmc2vec.cli.console import ResultConsole\n"
+        "    for _ in range(10_000): ResultConsole().print('a line')\n"
+        "    return 0\n"
+    )
+    reader, writer = os.pipe()
+    os.close(reader)
+    run = with_stdout(writer, program)
+    os.close(writer)
+    assert (run.returncode, run.stderr) == (141, "")
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_closed_standard_streams_are_no_error(closed: str) -> None:
+    code = (
+        "import sys\n"
+        "from pmc2vec.cli.console import print_table\n"
+        "from pmc2vec.cli.exit_codes import run_program\n"
+        "def main(): assert list(sys.stdin) == []; print_table('ab', []); return 0\n"
+        "raise SystemExit(run_program(main))"
+    )
+    command = ["bash", "-c", f'exec "$0" -c "$1" {closed}', sys.executable, code]
+    run = subprocess.run(
+        command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL
+    )
+    assert (run.returncode, run.stderr) == (0, "")
+    assert run.stdout == ("" if ">&-" in closed.split() else "a\tb\n")
+
+
+@pytest.mark.parametrize(
+    "locale", [{"PYTHONIOENCODING": "ascii"}, {"PYTHONIOENCODING": "iso-8859-1"}]
+)
+def test_letters_that_the_terminal_lacks_are_replaced(locale: dict[str, str]) -> None:
+    code = (
+        "from pmc2vec.cli.exit_codes import run_program\n"
+        "def main(): print('tnf-\\u03b1', *map(ascii, __import__('sys').stdin)); return 0\n"
+        "raise SystemExit(run_program(main))"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", code], input=b"word\n", capture_output=True, check=False,
+        env={**os.environ, **locale},
+    )  # fmt: skip
+    assert (run.returncode, run.stdout, run.stderr) == (0, b"tnf-? 'word\\n'\n", b"")

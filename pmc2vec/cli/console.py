@@ -77,6 +77,14 @@ def set_verbosity(flags: Collection[str], log_format: LogFormat = "text") -> Non
         os.environ["TF_CPP_MIN_LOG_LEVEL"] = "0"  # TensorFlow reads it when it is loaded.
 
 
+class ResultConsole(Console):
+    """A console on stdout whose reader may go away, as `head` does."""
+
+    def on_broken_pipe(self) -> None:
+        """Leaves the BrokenPipeError to `run_program`; rich would end with exit code 1."""
+        raise  # noqa: PLE0704  # rich calls this where it handles the error.
+
+
 def stderr_console() -> Console:
     """Returns a console on stderr for progress; a silent one under --quiet.
 
@@ -326,4 +334,4 @@ def print_table(
         # As Text, or rich would take a word like "[b]" for markup.
         table.add_row(Text("" if grouped and first == previous else first), *map(Text, rest))
         previous = first
-    Console().print(table)
+    ResultConsole().print(table)

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import io
 import logging
 import os
 import select
@@ -62,6 +63,7 @@ def run_program(program: Callable[[], int]) -> int:
     Args:
         program: returns its exit code, and has its arguments already.
     """
+    _prepare_standard_streams()
     ensure_logging()
     machine.skip_garbage_collection_at_exit()
     try:
@@ -94,6 +96,24 @@ def _system_error(error: Exception) -> str | None:
         return None
     where = f"{error.filename}: " if error.filename else ""
     return f"{where}{error.strerror}; mend that and give the same command again"
+
+
+def _prepare_standard_streams() -> None:
+    """Opens those standard streams that are closed, and makes no character an error.
+
+    Python has None for a stream that is closed, as by `<&-`. A file that is opened later would take
+    its number, and be written to by whatever prints in C.
+    """
+    for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
+        if getattr(sys, name) is None:
+            descriptor = os.open(os.devnull, os.O_RDWR)
+            if descriptor != number:
+                os.dup2(descriptor, number)
+            setattr(sys, name, open(number, mode, encoding="utf-8", closefd=False))  # noqa: SIM115
+    for stream in (sys.stdin, sys.stdout):
+        # `PYTHONIOENCODING=ascii` and the like have no Greek letters.
+        if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+            stream.reconfigure(errors="replace")
 
 
 def log_outcome(message: str) -> None:

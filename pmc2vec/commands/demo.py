@@ -20,6 +20,7 @@ from rich.console import Console
 from rich.table import Table
 
 from pmc2vec.cli import exit_codes, options
+from pmc2vec.cli.console import ResultConsole
 from pmc2vec.errors import UserError
 from pmc2vec.synthetic.ground_truth import (
     GroundTruth,
@@ -175,7 +176,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _command(config: DemoConfig) -> int:
-    if not demo(config, Console(width=None if sys.stdout.isatty() else 110)).passed:
+    if not demo(config, ResultConsole(width=None if sys.stdout.isatty() else 110)).passed:
         raise UserError("the planted meaning did not come back: the scores above say what is wrong")
     return 0
 

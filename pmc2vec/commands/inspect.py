@@ -13,12 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 from tyro.conf import Positional
 
-from pmc2vec.cli.console import verbosity
+from pmc2vec.cli.console import ResultConsole, verbosity
 from pmc2vec.cli.options import parse
 from pmc2vec.commands.inspection import corpus_facts, dataset_facts, unfinished, workdir_facts
 from pmc2vec.dataset import manifest, vocabulary
@@ -100,7 +99,7 @@ def inspect(folder: Path, *, deep: bool = False) -> dict[str, Any]:
 def show(facts: Mapping[str, Any]) -> None:
     """Prints facts for a person."""
     # Where nobody sees a terminal's edge, nothing is folded at it.
-    out = Console(highlight=False, width=None if sys.stdout.isatty() else 500)
+    out = ResultConsole(highlight=False, width=None if sys.stdout.isatty() else 500)
     sections = {"dataset": _dataset, "corpus": _corpus, "workdir": _workdir}[facts["kind"]](facts)
     for number, section in enumerate(sections):
         if number:

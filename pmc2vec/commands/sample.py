@@ -25,11 +25,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from rich.console import Console
 from rich.table import Table
 
 from pmc2vec.cli import exit_codes, options
-from pmc2vec.cli.console import progress
+from pmc2vec.cli.console import ResultConsole, progress
 from pmc2vec.errors import UserError
 from pmc2vec.synthetic.ground_truth import (
     TRUTH_FORMAT,
@@ -288,7 +287,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _program(config: SampleConfig) -> int:
     with progress("sample", "articles", total=config.articles) as shown:
         truth = sample(config, on_article=shown.update)
-    Console(highlight=False).print(_summary(truth, config.output))
+    ResultConsole(highlight=False).print(_summary(truth, config.output))
     return 0
 
 
