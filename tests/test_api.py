@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from gensim.models import KeyedVectors
 
@@ -88,9 +89,11 @@ def test_every_method_is_documented():
     assert set(undocumented) <= {"__len__", "__contains__"}
 
 
-GENSIM = """most_similar most_similar_cosmul similar_by_word similar_by_vector similarity distance
-    n_similarity doesnt_match rank_by_centrality get_index get_vector evaluate_word_pairs
-    evaluate_word_analogies load save __getitem__ __contains__ __len__""".split()
+GENSIM = """add_vectors closer_than distances fill_norms get_mean_vector most_similar_to_given rank
+    relative_cosine_similarity vectors_for_all most_similar most_similar_cosmul similar_by_word
+    similar_by_vector similarity distance n_similarity doesnt_match rank_by_centrality
+    get_index get_vector evaluate_word_pairs evaluate_word_analogies load save __getitem__
+    __contains__ __len__""".split()
 
 
 @pytest.mark.parametrize("name", GENSIM)
@@ -103,6 +106,94 @@ def test_what_has_gensims_name_is_there_in_gensim(name):
 def test_gensims_fields_are_there(name):
     assert hasattr(KeyedVectors(1), name)
     assert hasattr(Vectors, name)
+
+
+VECTOR = np.array([0.5, 1, -0.25], np.float32)
+
+
+@pytest.fixture(scope="module")
+def both() -> tuple[KeyedVectors, Vectors]:
+    """The same ten words in gensim and here."""
+    words = [f"w{number}" for number in range(10)]
+    matrix = np.random.default_rng(1).normal(size=(10, 3)).astype(np.float32)
+    keyed = KeyedVectors(3)
+    keyed.add_vectors(words, matrix)
+    return keyed, Vectors(words, matrix)
+
+
+HABITS: dict[str, Callable[[Any], Any]] = {
+    "`distances(w)`": lambda v: v.distances("w1"),
+    "`distances(w, [a, b])`": lambda v: v.distances("w1", ["w2", "w3"]),
+    "`distances(vector)`": lambda v: v.distances(VECTOR),
+    "`rank(a, b)`": lambda v: [v.rank("w1", f"w{n}") for n in range(2, 10)],
+    "`closer_than(a, b)`": lambda v: v.closer_than("w1", "w5"),
+    "`most_similar_to_given(w, [a, b])`": lambda v: v.most_similar_to_given("w1", ["w2", "w3"]),
+    "`get_mean_vector([a, b])`": lambda v: v.get_mean_vector(["w1", "w2", "unknown"]),
+    "`get_mean_vector([a, vector], weights=)`": lambda v: v.get_mean_vector(
+        ["w1", VECTOR], weights=[2, -1], pre_normalize=False, post_normalize=True
+    ),
+    "`relative_cosine_similarity(a, b)`": lambda v: v.relative_cosine_similarity("w1", "w2", 5),
+    "`get_index(w, default=)`": lambda v: (v.get_index("w1"), v.get_index("unknown", default=-1)),
+    "`most_similar([(a, 1.7), b])`": lambda v: v.most_similar([("w1", 1.7), "w2"], [("w3", -0.5)]),
+    "`most_similar([a, vector])`": lambda v: v.most_similar(["w1", VECTOR], ["w3"]),
+    "`most_similar(vector)`": lambda v: v.most_similar(VECTOR),
+    "`most_similar(w, topn=None)`": lambda v: v.most_similar("w1", topn=None),
+    "`most_similar_cosmul([a, b], [c])`": lambda v: v.most_similar_cosmul(["w1", "w2"], ["w3"]),
+    "an id for a word: `v[3]`, `similarity(3, w)`": lambda v: (v[3], v.similarity(3, "w1")),
+    "an id for a word: `most_similar(3)`": lambda v: v.most_similar([3, "w1"], topn=4),
+    "`vectors_for_all(words)`": lambda v: v.vectors_for_all(["w4", "none", "w1", "w4"]).vectors,
+    "`fill_norms()`, `norms`": lambda v: (v.fill_norms(), v.norms)[1],
+}
+
+
+def plain(value: Any) -> Any:
+    """Returns an answer of either with numbers that pytest.approx takes."""
+    if isinstance(value, np.ndarray | float | np.floating):
+        return pytest.approx(np.asarray(value, np.float64), abs=2e-6)
+    if isinstance(value, list | tuple):
+        return type(value)(plain(entry) for entry in value)
+    return value
+
+
+@pytest.mark.parametrize("habit", sorted(HABITS))
+def test_gensims_habits_have_gensims_answers(
+    both: tuple[KeyedVectors, Vectors], habit: str
+) -> None:
+    gensims, ours = (HABITS[habit](vectors) for vectors in both)
+    assert ours == plain(gensims)
+    assert f"| {habit} |" in API.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("replace", [False, True])
+def test_vectors_are_added_as_in_gensim(replace: bool) -> None:
+    matrix = np.random.default_rng(2).normal(size=(5, 3)).astype(np.float32)
+    keyed, vectors = KeyedVectors(3), Vectors(["a", "b"], matrix[:2], np.array([7, 6]))
+    keyed.add_vectors(["a", "b"], matrix[:2])
+    assert vectors.norms.shape == (2,)
+    for one in (keyed, vectors):
+        one.add_vectors(["b", "c", "d"], matrix[2:], replace=replace)
+    assert vectors.words == keyed.index_to_key == ["a", "b", "c", "d"]
+    assert vectors.vectors.tolist() == keyed.vectors.tolist()
+    assert vectors.norms.shape == (4,)
+    assert vectors.counts is not None
+    assert vectors.counts.tolist() == [7, 6, 0, 0]
+    with pytest.raises(ValueError, match=r"1 words need \[1, 3\] vectors"):
+        vectors.add_vectors(["e"], matrix)
+
+
+def test_arrays_are_read_only(tmp_path: Path) -> None:
+    matrix = np.eye(2, dtype=np.float32)
+    Vectors(["a", "b"], matrix, np.array([2, 1])).save(tmp_path)
+    for vectors in (Vectors(["a", "b"], matrix), Vectors.load(tmp_path)):
+        for array in (vectors.vectors, vectors.norms):
+            with pytest.raises(ValueError, match="read-only"):
+                array[0] = 9
+    matrix[0] = 2  # The caller's own array stays as it was.
+
+
+def test_an_unknown_id_is_named() -> None:
+    with pytest.raises(KeyError, match="2 is not in the vocabulary"):
+        Vectors(["a", "b"], np.eye(2, dtype=np.float32)).most_similar(2)
 
 
 def test_the_example_at_the_top_runs(tmp_path, monkeypatch):

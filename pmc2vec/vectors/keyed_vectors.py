@@ -14,7 +14,7 @@ import difflib
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,11 @@ from pmc2vec.vectors.formats.vector_table import Counts, Matrix, VectorTable, ro
 
 AnalogyMethod = Literal["3cosadd", "3cosmul"]
 Neighbours = list[tuple[str, float]]
+Key = str | int
+"""A word, or its id."""
+WeightedTerm = tuple[Key | NDArray[Any], float]
+Term = Key | NDArray[Any] | WeightedTerm
+"""A part of a query: a word, its id, or a vector [D]; alone, or in a pair with its weight."""
 
 # Words that an unknown word is compared with, at most: a third of a second.
 _MAX_COMPARED_WORDS = 20_000
@@ -34,6 +39,8 @@ _MAX_COMPARED_WORDS = 20_000
 
 class Vectors:
     """Words with their vectors, most frequent first.
+
+    Where a word is an argument, its id will do. The arrays are read-only.
 
     Attributes:
         words: V words; the id of a word is its index here. gensim's `index_to_key`.
@@ -47,8 +54,8 @@ class Vectors:
         if counts is not None and len(counts) != len(words):
             raise ValueError(f"{len(words)} words do not fit {len(counts)} counts")
         self.words = list(words)
-        self.matrix = matrix
-        self.counts = counts
+        self.matrix: Matrix = _read_only(matrix)
+        self.counts = None if counts is None else _read_only(counts)
 
     @classmethod
     def load(cls, path: str | Path) -> Vectors:
@@ -82,9 +89,9 @@ class Vectors:
     def __contains__(self, word: object) -> bool:
         return word in self.ids
 
-    def __getitem__(self, word: str | Sequence[str]) -> Matrix:
+    def __getitem__(self, word: Key | Sequence[Key]) -> Matrix:
         """Returns the vector of a word, [D] float32; of a list of n words, [n, D]."""
-        if isinstance(word, str):
+        if isinstance(word, str | int | np.integer):
             return np.asarray(self.matrix[self.get_index(word)])
         return np.asarray(self.matrix[[self.get_index(entry) for entry in word]])
 
@@ -121,43 +128,163 @@ class Vectors:
         Raises:
             UserError: a vector is not finite; names its word.
         """
-        return row_norms(self._table)
+        return _read_only(row_norms(self._table))
 
-    def get_index(self, word: str) -> int:
-        """Returns the word's id.
+    def fill_norms(self, force: bool = False) -> None:
+        """Computes `norms`, which are otherwise computed when they are first needed."""
+        if force:
+            self._forget("norms", "_divisors")
+        self.norms  # noqa: B018  # Kept by cached_property.
+
+    def get_index(self, word: Key, default: int | None = None) -> int:
+        """Returns the word's id; `default` where it is given and the word is unknown.
 
         Raises:
             UnknownWordError: it is not in the vocabulary; names words that look like it.
         """
-        if word not in self.ids:
-            raise UnknownWordError(word, self.suggestions(word))
-        return self.ids[word]
+        if not isinstance(word, str) and 0 <= word < len(self):
+            return int(word)
+        if isinstance(word, str) and word in self.ids:
+            return self.ids[word]
+        if default is not None:
+            return default
+        raise UnknownWordError(word, self.suggestions(word) if isinstance(word, str) else ())
 
-    def get_vector(self, word: str, norm: bool = False) -> Matrix:
+    def get_vector(self, word: Key, norm: bool = False) -> Matrix:
         """Returns the word's vector, [D] float32; of length 1 where `norm`."""
         vector = self[word]
-        return np.asarray(vector / self._divisors[self.ids[word]]) if norm else vector
+        return np.asarray(vector / self._divisors[self.get_index(word)]) if norm else vector
+
+    def get_mean_vector(
+        self,
+        words: Sequence[Key | NDArray[Any]],
+        weights: Sequence[float] | NDArray[Any] | None = None,
+        pre_normalize: bool = True,
+        post_normalize: bool = False,
+        ignore_missing: bool = True,
+    ) -> Matrix:
+        """Returns the weighted mean of vectors, [D] float32; zeros where no word is known.
+
+        Args:
+            words: words, or vectors [D].
+            weights: of each; by default 1. The sum is divided by the sum of their absolute values.
+            pre_normalize: take the words' vectors at length 1; vectors are taken as they are.
+            post_normalize: return the mean at length 1.
+            ignore_missing: leave unknown words out; else they are an error.
+
+        Raises:
+            ValueError: there is no word, or not a weight for each.
+            UnknownWordError: a word is not in the vocabulary, without `ignore_missing`.
+        """
+        weights = [1.0] * len(words) if weights is None else list(weights)
+        if not len(words) or len(weights) != len(words):
+            raise ValueError(f"{len(words)} words and {len(weights)} weights; give one for each")
+        total, total_weight = np.zeros(self.vector_size), 0.0
+        for word, weight in zip(words, weights, strict=True):
+            if not ignore_missing or isinstance(word, np.ndarray) or self.get_index(word, -1) >= 0:
+                total += weight * self._term_vector(word, normalize=pre_normalize)
+                total_weight += abs(weight)
+        mean = total / (total_weight or 1.0)
+        if post_normalize:
+            mean /= np.linalg.norm(mean) or 1.0
+        return mean.astype(np.float32)
+
+    def add_vectors(
+        self,
+        words: str | Sequence[str],
+        vectors: Matrix | Sequence[Matrix],
+        *,
+        replace: bool = False,
+    ) -> None:
+        """Adds words with their vectors, [n, D], after the others; their counts are 0.
+
+        Args:
+            words: n words, or one.
+            vectors: of each.
+            replace: replace the vectors of words that are there already; else they stay.
+
+        Raises:
+            ValueError: not a vector of D numbers for each word.
+        """
+        words = [words] if isinstance(words, str) else list(words)
+        rows = np.asarray(vectors, np.float32).reshape(-1, np.shape(vectors)[-1])
+        if rows.shape != (len(words), self.vector_size):
+            raise ValueError(
+                f"{len(words)} words need [{len(words)}, {self.vector_size}] vectors, "
+                f"not {rows.shape}"
+            )
+        row_of_word = {word: row for row, word in reversed(list(enumerate(words)))}
+        additions = [word for word in dict.fromkeys(words) if word not in self.ids]
+        matrix = np.concatenate([self.matrix, rows[[row_of_word[word] for word in additions]]])
+        if replace:
+            for word, row in row_of_word.items():
+                if word in self.ids:
+                    matrix[self.ids[word]] = rows[row]
+        self.words = [*self.words, *additions]
+        self.matrix = _read_only(matrix)
+        if self.counts is not None:
+            self.counts = _read_only(np.append(self.counts, np.zeros(len(additions), np.int64)))
+        self._forget("ids", "norms", "_divisors", "_is_lower_case")
+
+    def vectors_for_all(self, words: Iterable[str]) -> Vectors:
+        """Returns the vectors of those of `words` that are in the vocabulary, each once."""
+        vocabulary = [word for word in dict.fromkeys(words) if word in self.ids]
+        ids = [self.ids[word] for word in vocabulary]
+        counts = None if self.counts is None else self.counts[ids]
+        return Vectors(vocabulary, np.asarray(self.matrix)[ids], counts)
+
+    def match_case(self, word: str) -> str:
+        """Returns the word in lower case, where the vocabulary is and has it only so; else `word`.
+
+        >>> Vectors(["melanoma"], np.ones((1, 2), np.float32)).match_case("Melanoma")
+        'melanoma'
+        """
+        lower = word.lower()
+        return lower if word not in self.ids and lower in self.ids and self._is_lower_case else word
 
     # --- questions -----------------------------------------------------------------------------
 
+    @overload
     def most_similar(
         self,
-        positive: str | Sequence[str] = (),
-        negative: str | Sequence[str] = (),
-        topn: int = 10,
+        positive: Term | Sequence[Term] = ...,
+        negative: Term | Sequence[Term] = ...,
+        topn: int = ...,
+        *,
+        restrict_vocab: int | None = ...,
+        min_count: int = ...,
+    ) -> Neighbours: ...
+
+    @overload
+    def most_similar(
+        self,
+        positive: Term | Sequence[Term],
+        negative: Term | Sequence[Term] = ...,
+        *,
+        topn: None,
+        restrict_vocab: int | None = ...,
+        min_count: int = ...,
+    ) -> Matrix: ...
+
+    def most_similar(
+        self,
+        positive: Term | Sequence[Term] = (),
+        negative: Term | Sequence[Term] = (),
+        topn: int | None = 10,
         *,
         restrict_vocab: int | None = None,
         min_count: int = 0,
-    ) -> Neighbours:
+    ) -> Neighbours | Matrix:
         """Returns the `topn` words of the highest cosine with the query, highest first.
 
-        The query is the sum of the unit vectors of `positive` minus those of `negative`. Words of
-        the query are not among the answers.
+        The query is the sum of the unit vectors of `positive` minus those of `negative`. A vector
+        counts as it is. Words of the query are not among the answers.
 
         Args:
-            positive: a word or several.
-            negative: words to be subtracted.
-            topn: number of neighbours, at least 1.
+            positive: a word or several; ids, vectors, and pairs such as `("man", -1.7)`, whose
+                weight counts in place of 1.
+            negative: what is subtracted.
+            topn: number of neighbours, at least 1; None returns the cosines of all words, [V].
             restrict_vocab: look only among the first words, so many.
             min_count: look only among words with at least so many tokens in the corpus.
 
@@ -165,15 +292,18 @@ class Vectors:
             UnknownWordError: a word is not in the vocabulary.
             UserError: `min_count` is given, and these vectors have no counts.
         """
-        plus, minus = self._query_ids(positive, negative)
-        signs = np.repeat([1.0, -1.0], [len(plus), len(minus)])
-        cosines = self._cosines(signs @ self._units(plus + minus), restrict_vocab)
-        return self._top_words(cosines, plus + minus, topn, min_count)
+        plus, minus = self._weighted_terms(positive, negative)
+        terms = plus + minus
+        rows = np.array([self._term_vector(term) for term, _ in terms])
+        cosines = self._cosines(
+            np.array([weight for _, weight in terms]) @ rows, slice(restrict_vocab)
+        )
+        return cosines if topn is None else self._top_words(cosines, terms, topn, min_count)
 
     def most_similar_cosmul(
         self,
-        positive: str | Sequence[str] = (),
-        negative: str | Sequence[str] = (),
+        positive: Key | NDArray[Any] | Sequence[Key | NDArray[Any]] = (),
+        negative: Key | NDArray[Any] | Sequence[Key | NDArray[Any]] = (),
         topn: int = 10,
         *,
         restrict_vocab: int | None = None,
@@ -182,12 +312,14 @@ class Vectors:
         """Returns the `topn` words of the highest 3CosMul score (Levy and Goldberg 2014).
 
         The score is the product of the cosines with `positive`, each moved from [-1, 1] to [0, 1],
-        divided by the product for `negative`. Arguments and errors are those of `most_similar`.
+        divided by the product for `negative`. Arguments and errors are those of `most_similar`,
+        without weights.
         """
-        plus, minus = self._query_ids(positive, negative)
+        plus, minus = self._weighted_terms(positive, negative)
         # A matmul for each word: one with all the words, a narrow matrix, takes twice as long.
         similarities = [
-            (1 + self._cosines(unit, restrict_vocab)) / 2 for unit in self._units(plus + minus)
+            (1 + self._cosines(self._term_vector(term), slice(restrict_vocab))) / 2
+            for term, _ in plus + minus
         ]
         divisor = np.prod(similarities[len(plus) :], axis=0) if minus else np.float32(1)
         scores = np.asarray(
@@ -197,7 +329,7 @@ class Vectors:
         return self._top_words(scores, plus + minus, topn, min_count)
 
     def similar_by_word(
-        self, word: str, topn: int = 10, restrict_vocab: int | None = None
+        self, word: Key, topn: int = 10, restrict_vocab: int | None = None
     ) -> Neighbours:
         """Returns the neighbours of one word: `most_similar` under gensim's other name."""
         return self.most_similar(word, topn=topn, restrict_vocab=restrict_vocab)
@@ -206,10 +338,8 @@ class Vectors:
         self, vector: Sequence[float] | Matrix, topn: int = 10, restrict_vocab: int | None = None
     ) -> Neighbours:
         """Returns the `topn` words of the highest cosine with a vector, [D]."""
-        query = np.asarray(vector, np.float64)
-        if query.shape != (self.vector_size,):
-            raise ValueError(f"a vector of shape {query.shape}, not ({self.vector_size},)")
-        return self._top_words(self._cosines(query, restrict_vocab), [], topn, 0)
+        query = self._term_vector(np.asarray(vector))
+        return self._top_words(self._cosines(query, slice(restrict_vocab)), [], topn, 0)
 
     def analogy(
         self, a: str, b: str, c: str, topn: int = 10, *, method: AnalogyMethod = "3cosadd"
@@ -224,19 +354,51 @@ class Vectors:
             method: 3cosadd, the words nearest to b - a + c (Mikolov, Yih and Zweig 2013); or
                 3cosmul, which multiplies cosines instead (Levy and Goldberg 2014).
         """
-        search = self.most_similar_cosmul if method == "3cosmul" else self.most_similar
-        return search([b, c], [a], topn)
+        if method == "3cosmul":
+            return self.most_similar_cosmul([b, c], [a], topn)
+        return self.most_similar([b, c], [a], topn)
 
-    def similarity(self, a: str, b: str) -> float:
+    def similarity(self, a: Key, b: Key) -> float:
         """Returns the cosine of two words, -1 to 1."""
         first, second = self._units([self.get_index(a), self.get_index(b)])
         return float(first @ second)
 
-    def distance(self, a: str, b: str) -> float:
+    def distance(self, a: Key, b: Key) -> float:
         """Returns 1 minus the cosine of two words, 0 to 2."""
         return 1 - self.similarity(a, b)
 
-    def n_similarity(self, a: Sequence[str], b: Sequence[str]) -> float:
+    def distances(self, word: Key | NDArray[Any], other_words: Sequence[Key] = ()) -> Matrix:
+        """Returns the distance of a word or vector from each of `other_words`, else from all words.
+
+        A distance is 1 minus the cosine, [n] float32; that of a word from itself is 0.
+        """
+        rows = [self.get_index(other) for other in other_words] or slice(None)
+        return np.asarray(1 - self._cosines(self._term_vector(word), rows))
+
+    def closer_than(self, a: Key, b: Key) -> list[str]:
+        """Returns the words that are nearer to `a` than `b` is, most frequent first."""
+        distances, own_id = self.distances(a), self.get_index(a)
+        nearer = np.flatnonzero(distances < distances[self.get_index(b)]).tolist()
+        return [self.words[word_id] for word_id in nearer if word_id != own_id]
+
+    def rank(self, a: Key, b: Key) -> int:
+        """Returns the place of `b` among the neighbours of `a`; 1 is the nearest."""
+        return len(self.closer_than(a, b)) + 1
+
+    def most_similar_to_given(self, word: Key, words: Sequence[str]) -> str:
+        """Returns that of `words` which is nearest to `word`."""
+        return max(words, key=lambda other: self.similarity(word, other))
+
+    def relative_cosine_similarity(self, a: Key, b: Key, topn: int = 10) -> float:
+        """Returns the cosine of two words over the sum of those of a's `topn` neighbours.
+
+        Above 1 / topn the words are nearer than the neighbours of `a` are on average: more likely
+        synonyms (Leeuwenberg et al. 2016).
+        """
+        neighbours = self.most_similar(a, topn=topn)
+        return self.similarity(a, b) / sum(cosine for _, cosine in neighbours)
+
+    def n_similarity(self, a: Sequence[Key], b: Sequence[Key]) -> float:
         """Returns the cosine of the mean vectors of two lists of words."""
         if not a or not b:
             raise ValueError("a list of words to compare is empty")
@@ -341,40 +503,80 @@ class Vectors:
     def _divisors(self) -> Matrix:
         return evaluation.divisors(self.norms)
 
-    def _query_ids(
-        self, positive: str | Sequence[str], negative: str | Sequence[str]
-    ) -> tuple[list[int], list[int]]:
+    @cached_property
+    def _is_lower_case(self) -> bool:
+        return all(word == word.lower() for word in self.words)
+
+    def _forget(self, *names: str) -> None:
+        """Drops cached properties, which are computed again when they are needed."""
+        for name in names:
+            self.__dict__.pop(name, None)
+
+    def _weighted_terms(
+        self, positive: Term | Sequence[Term], negative: Term | Sequence[Term]
+    ) -> tuple[list[WeightedTerm], list[WeightedTerm]]:
+        """Returns what is added and what is subtracted, each with its weight."""
         if isinstance(negative, int):
             raise TypeError(f"negative words come second, as in gensim; write topn={negative}")
-        plus, minus = (
-            [self.get_index(word) for word in ([words] if isinstance(words, str) else words)]
-            for words in (positive, negative)
-        )
+        plus = _with_weights(positive, 1.0)
+        minus = _with_weights(negative, -1.0)
         if not plus and not minus:
             raise ValueError("no word is given; name one or several")
         return plus, minus
+
+    def _term_vector(
+        self, term: Key | NDArray[Any], *, normalize: bool = True
+    ) -> NDArray[np.float64]:
+        """Returns a vector as it is, and that of a word, of length 1 where `normalize`; [D]."""
+        if not isinstance(term, np.ndarray):
+            word_id = self.get_index(term)
+            row = self._units([word_id])[0] if normalize else self.matrix[word_id]
+            return np.asarray(row, np.float64)
+        if term.shape != (self.vector_size,):
+            raise ValueError(f"a vector of shape {term.shape}, not ({self.vector_size},)")
+        return term.astype(np.float64)
 
     def _units(self, ids: Sequence[int]) -> NDArray[np.float64]:
         rows = self.matrix[list(ids)].astype(np.float64)
         return np.asarray(rows / self._divisors[list(ids), None])
 
-    def _cosines(self, query: NDArray[np.float64], restrict_vocab: int | None) -> Matrix:
-        """Returns the cosines of `query`, [D], with the first words; with all where None."""
+    def _cosines(self, query: NDArray[np.float64], rows: slice | list[int]) -> Matrix:
+        """Returns the cosines of `query`, [D], with the words of these ids."""
         unit = (query / (float(np.linalg.norm(query)) or 1.0)).astype(np.float32)
-        cosines: Matrix = np.asarray(self.matrix)[:restrict_vocab] @ unit
-        cosines /= self._divisors[:restrict_vocab]
+        cosines: Matrix = np.asarray(self.matrix)[rows] @ unit
+        cosines /= self._divisors[rows]
         return cosines
 
     def _top_words(
-        self, scores: Matrix, query_ids: Sequence[int], topn: int, min_count: int
+        self,
+        scores: Matrix,
+        terms: Sequence[WeightedTerm],
+        topn: int,
+        min_count: int,
     ) -> Neighbours:
         """Returns the `topn` words of the highest scores, equal ones by id; changes `scores`."""
         if min_count and self.counts is None:
             raise UserError("these vectors have no counts; leave --min_count out")
+        query_ids = [self.get_index(term) for term, _ in terms if not isinstance(term, np.ndarray)]
         scores[[word_id for word_id in query_ids if word_id < len(scores)]] = -np.inf
         if min_count and self.counts is not None:
             scores[self.counts[: len(scores)] < min_count] = -np.inf
         return [(self.words[word_id], float(scores[word_id])) for word_id in top_k(scores, topn)]
+
+
+def _read_only(array: NDArray[Any]) -> NDArray[Any]:
+    view = array.view()
+    view.flags.writeable = False
+    return view
+
+
+def _with_weights(terms: Any, weight: float) -> list[WeightedTerm]:
+    """Returns each of the terms, of which there may be one alone, with its weight or `weight`."""
+    if isinstance(terms, str | int | np.integer) or getattr(terms, "ndim", 0) == 1:
+        terms = [terms]
+    return [
+        (term[0], float(term[1])) if isinstance(term, tuple) else (term, weight) for term in terms
+    ]
 
 
 def top_k(scores: NDArray[np.floating], topn: int) -> NDArray[np.intp]:
@@ -406,7 +608,7 @@ class UnknownWordError(UserError, KeyError):
     'fathr' is not in the vocabulary; did you mean father?
     """
 
-    def __init__(self, word: str, suggestions: Sequence[str]) -> None:
+    def __init__(self, word: Key, suggestions: Sequence[str]) -> None:
         hint = "no word of it looks like that"
         if suggestions:
             hint = f"did you mean {', '.join(suggestions)}?"
