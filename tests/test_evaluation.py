@@ -385,3 +385,19 @@ def test_no_file_is_a_usage_error_of_one_line(run, capsys):
     assert stop.value.code == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert "no file of word pairs or analogies is given" in line
+
+
+def test_files_that_cannot_be_read_are_named_after_the_scores(run, tmp_path, capsys):
+    good, readme = tmp_path / "pairs.tsv", tmp_path / "README.md"
+    good.write_text("man\twoman\t1\nman\tfather\t5\nwoman\tmother\t6\n")
+    readme.write_text("No pairs here.\n")
+    folder = tmp_path / "old"
+    folder.mkdir()
+    assert main([str(readme), str(good), str(folder), "--vectors", run]) == 1
+    out, err = capsys.readouterr()
+    assert [line.split("\t")[0] for line in out.splitlines()] == ["file", str(good)]
+    first, second = err.splitlines()
+    assert first.startswith(f"pmc2vec: error: {readme}")
+    assert second.startswith(f"pmc2vec: error: {folder}")
+    with pytest.raises(UserError, match=r"README\.md"):
+        main([str(readme), "--vectors", run])

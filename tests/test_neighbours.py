@@ -51,11 +51,38 @@ def test_counts_are_left_open_where_the_file_has_none(tmp_path, capsys):
     assert json.loads(capsys.readouterr().out)["a"][0]["count"] is None
 
 
-def test_an_unknown_word_is_one_line_and_status_1(family, capsys):
-    assert main.main(["neighbours", "man", "fathr", "--vectors", family]) == 1
+def test_an_unknown_word_is_named_after_the_answers_for_the_others(family, capsys):
+    assert main.main(["neighbours", "man", "fathr", "--vectors", family, "--topn", "1"]) == 1
     out, err = capsys.readouterr()
-    assert out == ""
+    assert out == "word\tneighbour\tcosine\tcount\nman\tfather\t0.7071\t30\n"
     assert err == ("pmc2vec: error: 'fathr' is not in the vocabulary; did you mean father?\n")
+    assert main.main(["neighbours", "fathr", "--vectors", family]) == 1
+    assert capsys.readouterr().out == ""
+    words = ["man", "fathr", "--vectors", family, "--json", "--topn", "1"]
+    assert neighbours_main(words) == 1
+    assert list(json.loads(capsys.readouterr().out)) == ["man"]
+
+
+def test_words_are_found_in_lower_case_where_the_vocabulary_is(family, tmp_path, capsys):
+    assert neighbours_main(["Father - MAN + woman", "--vectors", family, "--topn", "1"]) == 0
+    assert capsys.readouterr().out.endswith("\nFather - MAN + woman\tmother\t0.9597\t20\n")
+    cased = tmp_path / "cased.txt"
+    cased.write_text("3 1\nThe 1\nus 1\nUS 2\n")
+    assert main.main(["neighbours", "Us", "--vectors", str(cased)]) == 1
+    assert "'Us' is not in the vocabulary; did you mean us?" in capsys.readouterr().err
+
+
+def test_a_word_of_a_sum_may_have_a_weight(family, capsys):
+    query = "0.5*woman + mother - 0.25*father"
+    assert neighbours_main([query, "--vectors", family, "--topn", "1"]) == 0
+    # The sum is [-0.5, 0, 0] + [-1, 1, 0] / sqrt(2) - 0.25 [1, 1, 0] / sqrt(2).
+    assert capsys.readouterr().out.endswith(f"\n{query}\t[b]table[/b]\t0.0072\t10\n")
+
+
+def test_a_byte_order_mark_is_no_part_of_the_first_word(family, capsys, monkeypatch):
+    monkeypatch.setattr(sys, "stdin", io.StringIO("\ufefffather\n"))
+    assert neighbours_main(["--vectors", family, "--topn", "1"]) == 0
+    assert capsys.readouterr().out.endswith("\nfather\tman\t0.7071\t50\n")
 
 
 def test_no_vectors_is_one_line_and_status_1(tmp_path, capsys):

@@ -57,7 +57,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         json_result=True,
     )
     vectors = Vectors.load(config.vectors)
-    near = vectors.analogy(config.a, config.b, config.c, config.topn, method=config.method)
+    a, b, c = map(vectors.match_case, (config.a, config.b, config.c))
+    near = vectors.analogy(a, b, c, config.topn, method=config.method)
     if verbosity.json:
         print_json(neighbours_as_json(vectors, near))
         return 0

@@ -18,6 +18,7 @@ from tyro.conf import Positional
 
 from pmc2vec.cli.console import json_number, print_json, print_table, verbosity
 from pmc2vec.cli.options import parse
+from pmc2vec.errors import UserError
 from pmc2vec.vectors.evaluation import (
     AnalogySection,
     WordPairScore,
@@ -80,13 +81,33 @@ def main(argv: Sequence[str] | None = None) -> int:
         ],
         json_result=True,
     )
-    for path in config.files:  # So that a damaged file ends the program before vectors are loaded.
-        read_analogies(path) if is_analogy_file(path) else read_pairs(path)
+    errors = _unreadable_files(config.files)
+    if len(errors) == len(set(config.files)):
+        raise next(iter(errors.values()))
     vectors = Vectors.load(config.vectors)
-    scores = {path: _score(vectors, path, config) for path in config.files}
+    scores = {path: _score(vectors, path, config) for path in config.files if path not in errors}
     if verbosity.json:
         print_json({str(path): _score_as_json(score) for path, score in scores.items()})
-        return 0
+    else:
+        _print_scores(scores, config)
+    sys.stdout.flush()  # Before the errors, where both go to one file.
+    for error in errors.values():
+        print(f"pmc2vec: error: {error}", file=sys.stderr)
+    return 1 if errors else 0
+
+
+def _unreadable_files(paths: Sequence[Path]) -> dict[Path, UserError]:
+    """Returns why files cannot be scored, before the vectors are loaded, which takes longer."""
+    errors = {}
+    for path in paths:
+        try:
+            read_analogies(path) if is_analogy_file(path) else read_pairs(path)
+        except UserError as error:
+            errors[path] = error
+    return errors
+
+
+def _print_scores(scores: dict[Path, WordPairScore | Sections], config: EvaluateConfig) -> None:
     pairs = {path: score for path, score in scores.items() if isinstance(score, WordPairScore)}
     analogies = {path: score for path, score in scores.items() if isinstance(score, list)}
     if pairs:
@@ -101,7 +122,6 @@ def main(argv: Sequence[str] | None = None) -> int:
             row for path, sections in analogies.items() for row in _section_rows(path, sections)
         ]
         print_table(("file", "section", "accuracy", "correct", "asked"), table, grouped=True)
-    return 0
 
 
 def _score(vectors: Vectors, path: Path, config: EvaluateConfig) -> WordPairScore | Sections:

@@ -78,6 +78,12 @@ COMMANDS: Mapping[str, Command] = MappingProxyType(
             "pmc2vec.commands.neighbours:NeighboursConfig",
             json_result=True,
         ),
+        "vector": Command(
+            "pmc2vec.commands.vector:main",
+            "Print the numbers of a word's vector",
+            "pmc2vec.commands.vector:VectorConfig",
+            json_result=True,
+        ),
         "analogy": Command(
             "pmc2vec.commands.analogy:main",
             "Finish a is to b as c is to ...",

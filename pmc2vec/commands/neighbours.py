@@ -1,12 +1,13 @@
 """`pmc2vec neighbours`: lists the words nearest to a word, or to a sum of words.
 
-pmc2vec neighbours melanoma "king - man + woman" --vectors run
+pmc2vec neighbours melanoma "king - 1.7*man + 1.7*woman" --vectors run
 pmc2vec neighbours --vectors run < words.txt
 pmc2vec neighbours --vectors run          (prompts, and completes words with Tab)
 """
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ from pmc2vec.cli.options import option, parse
 from pmc2vec.cli.prompt import prompt_lines
 from pmc2vec.vectors.keyed_vectors import Neighbours, UnknownWordError, Vectors
 
+_WEIGHTED_WORD = re.compile(r"(\d+(?:\.\d+)?)\*(.+)")
+
 HEADER = ("word", "neighbour", "cosine", "count")
 
 
@@ -31,7 +34,7 @@ class NeighboursConfig:
     """A workdir, or a file of vectors: word2vec, GloVe, gensim (.kv), .npy, .parquet, .tsv."""
 
     words: Positional[tuple[str, ...]] = option((), default_text="the lines of stdin, or a prompt")
-    """Words, or sums such as "king - man + woman"."""
+    """Words, or sums such as "king - man + woman" and "king - 1.7*man"."""
 
     topn: int = 10
     """Number of neighbours for each word."""
@@ -68,46 +71,42 @@ def main(argv: Sequence[str] | None = None) -> int:
         json_result=True,
     )
     vectors = Vectors.load(config.vectors)
-    if not config.words:
-        if sys.stdin.isatty():
-            return _answer_prompt(vectors, prompt_lines(vectors.words), config)
-        return _answer_lines(vectors, sys.stdin, config)
-    answers = {query: _neighbours(vectors, query, config) for query in config.words}
-    if verbosity.json:
-        print_json({query: neighbours_as_json(vectors, near) for query, near in answers.items()})
-        return 0
-    table = [row for query, near in answers.items() for row in _table_rows(vectors, query, near)]
-    print_table(HEADER, table, grouped=True)
-    return 0
+    if config.words:
+        return _answer_words(vectors, config)
+    if sys.stdin.isatty():
+        return _answer_prompt(vectors, prompt_lines(vectors.words), config)
+    return _answer_lines(vectors, sys.stdin, config)
 
 
-def query_words(query: str, vectors: Vectors) -> tuple[list[str], list[str]]:
-    """Returns the words to add and those to subtract.
+def query_terms(query: str, vectors: Vectors) -> list[tuple[str, float]]:
+    """Returns the words of a query, each with its weight.
 
     >>> import numpy as np
     >>> vectors = Vectors(["king", "-"], np.eye(2, dtype=np.float32))
-    >>> query_words("king - man + woman", vectors)
-    (['king', 'woman'], ['man'])
-    >>> query_words("-", vectors)
-    (['-'], [])
+    >>> query_terms("king - 1.7*man + woman", vectors)
+    [('king', 1.0), ('man', -1.7), ('woman', 1.0)]
+    >>> query_terms("-", vectors)
+    [('-', 1.0)]
 
     Args:
         query: a word of the vocabulary, which may hold spaces and signs; or words with signs
-            between them. A minus that stands alone subtracts the next word.
+            between them. A minus that stands alone subtracts the next word. A number and an
+            asterisk before a word are its weight.
         vectors: the vocabulary.
     """
-    if query in vectors:
-        return [query], []
-    words: tuple[list[str], list[str]] = ([], [])
-    sign = 0
-    for word in query.split():
-        if word in {"+", "-"}:
-            sign = "+-".index(word)
-        else:
-            words[sign].append(word)
-            sign = 0
+    if (word := vectors.match_case(query)) in vectors:
+        return [(word, 1.0)]
+    terms, sign = [], 1.0
+    for part in query.split():
+        if part in {"+", "-"}:
+            sign = 1.0 if part == "+" else -1.0
+            continue
+        weighted = None if vectors.match_case(part) in vectors else _WEIGHTED_WORD.fullmatch(part)
+        weight, word = (float(weighted[1]), weighted[2]) if weighted else (1.0, part)
+        terms.append((vectors.match_case(word), sign * weight))
+        sign = 1.0
     # A query of nothing but signs is looked up, so that the error names it.
-    return words if words[0] or words[1] else ([query], [])
+    return terms or [(query, 1.0)]
 
 
 def neighbours_as_json(vectors: Vectors, near: Neighbours) -> list[dict[str, Any]]:
@@ -128,20 +127,39 @@ def _count(vectors: Vectors, word: str) -> int | None:
 
 
 def _neighbours(vectors: Vectors, query: str, config: NeighboursConfig) -> Neighbours:
-    plus, minus = query_words(query, vectors)
     return vectors.most_similar(
-        plus,
-        minus,
-        config.topn,
+        query_terms(query, vectors),
+        topn=config.topn,
         restrict_vocab=config.restrict_vocab,
         min_count=config.min_count,
     )
 
 
+def _answer_words(vectors: Vectors, config: NeighboursConfig) -> int:
+    """Answers the words of the command line in one table; returns 1 where a word was unknown."""
+    answers, problems = {}, []
+    for query in config.words:
+        try:
+            answers[query] = _neighbours(vectors, query, config)
+        except UnknownWordError as error:
+            problems.append(str(error))
+    if verbosity.json:
+        print_json({query: neighbours_as_json(vectors, near) for query, near in answers.items()})
+    elif answers:
+        rows = [row for query, near in answers.items() for row in _table_rows(vectors, query, near)]
+        print_table(HEADER, rows, grouped=True)
+    sys.stdout.flush()  # Before the errors, where both go to one file.
+    for problem in problems:
+        print(f"pmc2vec: error: {problem}", file=sys.stderr)
+    return 1 if problems else 0
+
+
 def _answer_lines(vectors: Vectors, lines: Iterable[str], config: NeighboursConfig) -> int:
     """Answers each line of a pipe; returns 1 where a word was unknown, after all the others."""
     answers, header_printed, exit_code = {}, False, 0
-    for query in (line.strip() for line in lines if line.strip()):
+    for query in (line.removeprefix("\ufeff").strip() for line in lines):
+        if not query:
+            continue
         try:
             near = _neighbours(vectors, query, config)
         except UnknownWordError as error:

@@ -39,7 +39,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         examples=["pmc2vec odd-one-out melanoma lymphoma glioma insulin --vectors run"],
         json_result=True,
     )
-    ranked = Vectors.load(config.vectors).rank_by_centrality(config.words)
+    vectors = Vectors.load(config.vectors)
+    ranked = vectors.rank_by_centrality([vectors.match_case(word) for word in config.words])
     if verbosity.json:
         cosines = {word: round(cosine, 6) for cosine, word in ranked}
         print_json({"odd": ranked[-1][1], "cosines": cosines})

@@ -72,9 +72,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         ],
     )
     vectors = Vectors.load(config.vectors)
-    words = words_to_draw(vectors, config.words, config.neighbours)
+    query = [vectors.match_case(word) for word in config.words]
+    words = words_to_draw(vectors, query, config.neighbours)
     places = project(vectors[words], config.method)
-    draw(config.output, words, places, query=set(config.words), title=TITLES[config.method])
+    draw(config.output, words, places, query=set(query), title=TITLES[config.method])
     print(config.output)
     return 0
 

@@ -37,7 +37,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         examples=["pmc2vec similarity melanoma carcinoma --vectors run"],
         json_result=True,
     )
-    cosine = Vectors.load(config.vectors).similarity(config.a, config.b)
+    vectors = Vectors.load(config.vectors)
+    cosine = vectors.similarity(vectors.match_case(config.a), vectors.match_case(config.b))
     if verbosity.json:
         print_json({"words": [config.a, config.b], "cosine": round(cosine, 6)})
     else:
