@@ -14,7 +14,14 @@ from types import MappingProxyType
 import numpy as np
 
 from pmc2vec.errors import UserError
-from pmc2vec.vectors.formats import gensim, parquet, tensorflow, word2vec, workdir_files
+from pmc2vec.vectors.formats import (
+    gensim,
+    parquet,
+    safetensors,
+    tensorflow,
+    word2vec,
+    workdir_files,
+)
 from pmc2vec.vectors.formats.decompression import compression, open_decompressed
 from pmc2vec.vectors.formats.vector_table import (
     FormatFiles,
@@ -39,6 +46,7 @@ FORMATS: Mapping[str, VectorFormat] = MappingProxyType(
             gensim.GENSIM_FORMAT,
             workdir_files.NUMPY_FORMAT,
             parquet.PARQUET_FORMAT,
+            safetensors.SAFETENSORS_FORMAT,
             tensorflow.KERAS_FORMAT,
             tensorflow.SAVED_MODEL_FORMAT,
         )
