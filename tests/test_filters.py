@@ -204,6 +204,12 @@ def test_characters_that_go_or_turn_into_letters_are_seen_through(text):
     assert not may_mention(text.encode(), ["cancers"])
 
 
+def test_text_with_escaped_tags_is_always_read():
+    data = article("H&lt;sub&gt;2&lt;/sub&gt;O")
+    assert mentions(data, "H2O")
+    assert may_match(data, ["H2O"])
+
+
 def test_a_list_of_references_in_a_comment_is_none():
     data = article("x <!-- <ref-list> --> cancer <!-- </ref-list> --> y")
     assert mentions(data, "cancer")

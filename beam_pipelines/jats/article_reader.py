@@ -22,7 +22,7 @@ from lxml import etree
 
 from beam_pipelines.jats.licences import read_licence
 from beam_pipelines.jats.markup import RULES, Rule, text_blocks
-from beam_pipelines.jats.xml_parser import RejectedError, XmlTree, parse_xml
+from beam_pipelines.jats.xml_parser import RejectedError, parse_xml
 
 __all__ = [
     "DEFAULT_SECTIONS",
@@ -64,7 +64,6 @@ _RETRACTED_TITLE = re.compile(
     r"|withdrawal (?:note|notice|statement) ?:)"
     r"|\W*+RETRACTED (?!(?i:papers|articles|publications|studies|research|literature)\b)[A-Z0-9]"
 )
-_REFERENCE_ID = re.compile(rb"""<(?:ref|fn)\s(?:[^<>]*?\s)?id\s*=\s*["']([^"'<>]*)""")
 _ARTICLE_NUMBER = re.compile(r"(?:PMC)?(\d+)", re.IGNORECASE)
 
 
@@ -149,8 +148,7 @@ def find_articles(data: bytes, member: str) -> list[ArticleElement]:
     Raises:
         RejectedError: it cannot be parsed, or holds no JATS article.
     """
-    tree = parse_xml(data)
-    root = tree.root
+    root = parse_xml(data)
     nodes = [root] if _local_name(root) == "article" else root.iter("{*}article")
     # An article within another is part of its text; JATS has none, and text that each of 250
     # ancestors held would be read as often.
@@ -158,7 +156,7 @@ def find_articles(data: bytes, member: str) -> list[ArticleElement]:
     if not articles:
         raise RejectedError("not_jats", f"root element {root.tag}, no article with front matter")
     name = member.rsplit("/", 1)[-1]
-    ids = _ReferenceIds(tree)
+    ids = _ReferenceIds(root)
     if len(articles) == 1:
         return [ArticleElement(articles[0], name, ids)]
     return [ArticleElement(node, f"{name}#{number}", ids) for number, node in enumerate(articles)]
@@ -170,10 +168,18 @@ def raw_section_text(article: ArticleElement, sections: Iterable[SectionName]) -
     It holds every letter that `read_article` finds there, in the same order and no further apart.
     """
     elements = (element for name in sections for element in _SECTIONS[name](article.element))
-    return b"\n".join(
-        etree.tostring(element, method="text", encoding="utf-8", with_tail=False)
-        for element in elements
-    )
+    return b"\n".join(map(_raw_text, elements))
+
+
+def _raw_text(element: Any) -> bytes:
+    if _local_name(element) != "back":
+        return etree.tostring(element, method="text", encoding="utf-8", with_tail=False)
+    pieces = [(element.text or "").encode()]
+    for child in element:  # The list of references, most of the back matter, is never text.
+        if _local_name(child) != "ref-list":
+            pieces.append(_raw_text(child))
+        pieces.append((child.tail or " ").encode())
+    return b"".join(pieces)
 
 
 def _is_jats(node: Any) -> bool:
@@ -257,19 +263,12 @@ def _read_sections(
 class _ReferenceIds(Collection[str]):
     """The ids of references and notes of a tree, looked up at first use: few articles need it."""
 
-    def __init__(self, tree: XmlTree) -> None:
-        self._tree = tree
+    def __init__(self, root: Any) -> None:
+        self._root = root
 
     @cached_property
     def _ids(self) -> frozenset[str]:
-        nodes = self._tree.root.iter("{*}ref", "{*}fn")
-        cut_out = _REFERENCE_ID.findall(self._tree.references)
-        return frozenset(
-            (
-                *(node.get("id", "") for node in nodes),
-                *(i.decode(errors="replace") for i in cut_out),
-            )
-        )
+        return frozenset(node.get("id", "") for node in self._root.iter("{*}ref", "{*}fn"))
 
     def __contains__(self, reference_id: object) -> bool:
         return reference_id in self._ids

@@ -13,6 +13,7 @@ name is INLINE. Text comes in blocks (paragraphs, titles, list items); no senten
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Collection
 from enum import Enum
 from typing import Any
@@ -35,13 +36,14 @@ class Rule(Enum):
     OUT = "content is not running text: a space stands in its place"
     RAISED = "as INLINE; out if it holds nothing but references and numbers"
     REFERENCE = "out, with what only held it, if it points to literature or a note; else INLINE"
+    FORMULA = "as INLINE; a formula that is one letter of a word stays, as in TGF-β1"
     TAXON = "as APART if it is a part of a taxon's name, as genus and species; else INLINE"
 
 
 _ELEMENTS: dict[Rule, str] = {
     Rule.INLINE: """
         abbrev alternatives article-title award-id bold date email ext-link fixed-case
-        funding-source inline-formula inline-supplementary-material institution institution-wrap
+        funding-source inline-supplementary-material institution institution-wrap
         italic milestone-end milestone-start monospace overline overline-end
         overline-start pub-id rb related-article related-object roman ruby sans-serif sc source
         strike string-date string-name styled-content sub target textual-form underline
@@ -70,6 +72,7 @@ _ELEMENTS: dict[Rule, str] = {
         trans-title-group
     """,
     Rule.RAISED: "sup",
+    Rule.FORMULA: "inline-formula",
     Rule.REFERENCE: "xref",
     Rule.TAXON: "named-content",
 }
@@ -91,6 +94,13 @@ _TAXON_PARTS = frozenset("family genus order species subgenus subspecies taxon-n
 
 _ENDS_IN_TEN = re.compile(r"(?<![0-9.,])10\Z")
 _POWER_OF_TEN = re.compile("[-+\u2212\u2013]?[0-9]{1,3}")
+_HYPHENS = frozenset("-\u2010\u2011\u2013")
+# Tags of HTML and JATS that were escaped twice (`&lt;i&gt;`), and so are text after parsing.
+_INLINE_TAG = re.compile(
+    r"</?+(?:b|bold|em|font|i|italic|sc|span|strong|su[bp]|u|underline)(?:\s[^<>]*+)?>",
+    re.IGNORECASE,
+)
+_BLOCK_TAG = re.compile(r"</?+(?:br|div|li|ol|p|sec|title|ul)(?:\s[^<>]*+)?+/?>", re.IGNORECASE)
 
 
 def text_blocks(element: Any, reference_ids: Collection[str] = frozenset()) -> list[str]:
@@ -103,6 +113,8 @@ def text_blocks(element: Any, reference_ids: Collection[str] = frozenset()) -> l
     pieces: list[str] = []
     _collect_text(element, pieces, reference_ids)
     text = remove_references("".join(pieces))
+    if "</" in text:
+        text = _BLOCK_TAG.sub(" ", _INLINE_TAG.sub("", text))
     blocks = (_single_spaced(block) for block in text.split(BLOCK_END) if block)
     return [block for block in blocks if block]
 
@@ -131,6 +143,11 @@ def _collect_text(element: Any, pieces: list[str], reference_ids: Collection[str
             pieces.append(" ")
         elif rule is Rule.RAISED:
             _collect_raised(child, pieces, reference_ids)
+        elif rule is Rule.FORMULA:
+            if letter := _letter_of_word(child, pieces):
+                pieces.append(letter)
+            else:
+                _collect_text(child, pieces, reference_ids)
         elif rule is Rule.TAXON and child.get("content-type") not in _TAXON_PARTS:
             _collect_text(child, pieces, reference_ids)
         else:
@@ -172,3 +189,19 @@ def _collect_raised(sup: Any, pieces: list[str], reference_ids: Collection[str])
     elif pieces and _POWER_OF_TEN.fullmatch(text) and _ENDS_IN_TEN.search(pieces[-1][-3:]):
         text = f"^{text}"
     pieces.append(text)
+
+
+def _letter_of_word(formula: Any, pieces: list[str]) -> str:
+    """Returns the letter that a formula is, if that is part of a word (α-synuclein), or none.
+
+    An ASCII letter is taken between hyphens only (p-value): `filters.may_mention` relies on it.
+    """
+    math = next(formula.iter("{*}math"), None)
+    text = "" if math is None else "".join(math.itertext()).strip()
+    if len(text) != 1 or not text.isalpha():
+        return ""
+    letter = unicodedata.normalize("NFKC", text)
+    neighbours = (pieces[-1][-1:] if pieces else "", (formula.tail or "")[:1])
+    if letter.isascii() and any(map(str.isalnum, neighbours)):
+        return ""
+    return letter if any(each.isalnum() or each in _HYPHENS for each in neighbours) else ""

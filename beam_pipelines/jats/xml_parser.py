@@ -9,11 +9,7 @@ words among the right ones without a trace.
 Every regular expression that sees a document takes time that is linear in it: quantifiers are
 possessive where they could give back. So is the parser's memory bounded, by the markup characters.
 
-A list of references is never running text, and is a third of an article's bytes and more of its
-elements. It is cut out before libxml2 sees it where that is safe; errors inside it are then not
-noticed.
-
-    >>> parse_xml(b"<p>a<!-- not text -->b</p>").root.text
+    >>> parse_xml(b"<p>a<!-- not text -->b</p>").text
     'ab'
     >>> parse_xml(b"")
     Traceback (most recent call last):
@@ -23,7 +19,6 @@ noticed.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from html.entities import html5
 from typing import Any
 
@@ -71,21 +66,8 @@ class RejectedError(Exception):
         self.detail = detail
 
 
-@dataclass(frozen=True)
-class XmlTree:
-    """A parsed document.
-
-    Attributes:
-        root: its root element, without comments and processing instructions.
-        references: the bytes of the list of references that was cut out of it, or none.
-    """
-
-    root: Any
-    references: bytes = b""
-
-
-def parse_xml(data: bytes) -> XmlTree:
-    """Returns the tree of a document.
+def parse_xml(data: bytes) -> Any:
+    """Returns the root element of a document, without comments and processing instructions.
 
     Raises:
         RejectedError: it is not well-formed XML, or exceeds the limits.
@@ -99,15 +81,13 @@ def parse_xml(data: bytes) -> XmlTree:
         if count > MAX_MARKUP_CHARACTERS:
             detail = f"{count:,} tags and attributes, more than {MAX_MARKUP_CHARACTERS:,}"
             raise RejectedError("too_much_markup", detail)
-    if tree := _parse_without_references(data):
-        return tree
     try:
         try:
-            return XmlTree(_parse(data))
+            return _parse(data)
         except etree.XMLSyntaxError as error:
             if _error_code(error) not in _UNDECLARED_ENTITY_CODES:
                 raise
-        return XmlTree(_parse(_replace_named_entities(data)))
+        return _parse(_replace_named_entities(data))
     except etree.XMLSyntaxError as error:
         raise _rejection(data, error) from error
 
@@ -123,28 +103,6 @@ def _parse(data: bytes) -> Any:
         remove_pis=True,
     )
     return etree.fromstring(data, parser)
-
-
-_LIST_START, _LIST_END, _BACK_START = b"<ref-list", b"</ref-list>", b"<back"
-_USUAL_PLACE = "back/ref-list"
-
-
-def _parse_without_references(data: bytes) -> XmlTree | None:
-    """Returns the tree of a document without its only list of references; None in any doubt."""
-    start = data.find(_LIST_START)
-    end = data.find(_LIST_END, start)
-    if start < 0 or end < 0 or data.rfind(_BACK_START, 0, start) < 0:
-        return None
-    if data.find(_LIST_START, start + 1, end) >= 0 or data.find(_LIST_START, end) >= 0:
-        return None
-    try:
-        root = _parse(b"".join((data[:start], _LIST_START, b">", data[end:])))
-    except etree.XMLSyntaxError:
-        return None
-    # A list that began in a comment or in character data would leave no such element.
-    if root.find(_USUAL_PLACE) is None and next(root.iter("{*}ref-list"), None) is None:
-        return None
-    return XmlTree(root, data[start:end])
 
 
 def _replace_named_entities(data: bytes) -> bytes:

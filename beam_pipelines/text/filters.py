@@ -146,8 +146,9 @@ _ASCII = bytes(range(128))
 def may_mention(raw_text: bytes, keywords: Collection[str], require: Require = "any") -> bool:
     """Tells whether an article may mention the keywords; False is certain.
 
-    The rules of `markup` leave text out and put spaces in, but never bring two letters together:
-    what is not in the raw text is not in the article. Characters that `normalize_text` removes, or
+    The rules of `markup` leave text out and put spaces in, but never bring two letters together
+    (except where they leave out tags that are text): what is not in the raw text is not in the
+    article. Characters that `normalize_text` removes, or
     turns into letters, are replaced first.
 
         >>> texts = "maize", "Cancers", "can\u00adcer", "c ancer"
@@ -168,6 +169,8 @@ def may_mention(raw_text: bytes, keywords: Collection[str], require: Require = "
             lowered = lowered.replace(character, letters)
         missing = {run for run in missing if run not in lowered}
     enough = all if require == "all" else any
+    if b"</" in raw_text:
+        return True
     return not runs_of_keywords or enough(missing.isdisjoint(runs) for runs in runs_of_keywords)
 
 
