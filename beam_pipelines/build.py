@@ -16,9 +16,10 @@ words of both.
 from __future__ import annotations
 
 import json
+import logging
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -85,6 +86,8 @@ EXAMPLES = (
     "pmc2vec build --input 'gs://b/*.tar.gz' --output gs://b/data -- --runner=DataflowRunner ...",
 )
 
+_logger = logging.getLogger(__name__)
+
 
 class OtherInputError(UserError):
     """The output folder holds a build with the same options, of other input files."""
@@ -104,7 +107,9 @@ def build(config: BuildConfig, beam_flags: Sequence[str] = (), *, quiet: bool = 
     """
     output = _run(replace(config, stop_after=None), beam_flags, quiet=quiet)
     if text := files.read_text(output.path(MANIFEST_NAME)):
-        return parse_manifest(text, output.path(MANIFEST_NAME))
+        manifest = parse_manifest(text, output.path(MANIFEST_NAME))
+        _warn_of_clauses(manifest.funnel)
+        return manifest
     try:
         corpus = _kept_corpus(config, output)
         path = output.path(VOCABULARY_NAME)
@@ -125,7 +130,22 @@ def build_corpus(
     config: BuildConfig, beam_flags: Sequence[str] = (), *, quiet: bool = True
 ) -> Corpus:
     """Builds the corpus alone and returns it; arguments and errors as in `build`."""
-    return _kept_corpus(config, _run(replace(config, stop_after="corpus"), beam_flags, quiet=quiet))
+    output = _run(replace(config, stop_after="corpus"), beam_flags, quiet=quiet)
+    corpus = _kept_corpus(config, output)
+    _warn_of_clauses(corpus.funnel)
+    return corpus
+
+
+def _warn_of_clauses(funnel: Mapping[str, int]) -> None:
+    """Warns where much of the text is in a script that has no spaces between words."""
+    clauses, tokens = funnel.get("clauses", 0), funnel.get("tokens", 0)
+    if clauses * 100 >= max(tokens, 1):
+        _logger.warning(
+            "%.0f %% of the tokens are clauses of Chinese, Japanese, Thai or another script that "
+            "has no spaces: split the text into words first (jieba, MeCab, PyThaiNLP) and build "
+            "with --tokenizer whitespace, or leave it out with --languages en",
+            100 * clauses / tokens,
+        )
 
 
 def submit(config: BuildConfig, beam_flags: Sequence[str]) -> None:

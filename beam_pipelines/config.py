@@ -13,7 +13,7 @@ from beam_pipelines.stages import companion_files
 from beam_pipelines.stages.corpus_parts import Reading
 from beam_pipelines.stages.shards import Sampling
 from beam_pipelines.text.filters import ArticleFilter, Require, is_blank_keyword
-from beam_pipelines.text.tokenizers import NumberHandling, TokenizerKind
+from beam_pipelines.text.tokenizers import LinkHandling, NumberHandling, TokenizerKind
 from pmc2vec.cli.logging_setup import LogFormat
 from pmc2vec.cli.options import check_options, option, options_that
 from pmc2vec.dataset import vocabulary
@@ -92,6 +92,9 @@ class BuildConfig:
     """Lower-case the tokens."""
     numbers: NumberHandling = option("keep", rare=True)
     """Keep numbers, drop them, or replace each by one token for all."""
+    links: LinkHandling = option("drop", rare=True)
+    """Drop links, e-mail addresses and DOIs, replace each by one token for all, or split them as
+    other text (biomedical tokenizer)."""
     text_unit: TextUnit = option("line", rare=True)
     """Unit of a plain text file: a line, a paragraph, or the whole file."""
     phrases: int = option(0, minimum=0, maximum=10)
@@ -238,6 +241,7 @@ class BuildConfig:
             tokenizer=self.tokenizer,
             lowercase=self.lowercase,
             numbers=self.numbers,
+            links=self.links,
             max_document_bytes=self.max_document_bytes,
             text_unit=self.text_unit,
             welcome=tuple(mark for mark, kept in marks.items() if kept),

@@ -303,6 +303,13 @@ def test_plain_text_is_input_too(tmp_path):
     assert made.vocabulary.size == 7
 
 
+def test_text_without_spaces_is_warned_of(tmp_path, caplog):
+    (tmp_path / "zh.txt").write_text("糖尿病患者的胰岛素水平升高。\n糖尿病 患者 的 胰岛素\n" * 3)
+    build_corpus(BuildConfig(input=(f"{tmp_path}/zh.txt",), output=f"{tmp_path}/data"), ALONE)
+    assert "20 % of the tokens are clauses of Chinese" in caplog.text
+    assert "jieba" in caplog.text
+
+
 def test_a_truncated_text_file_gives_what_it_has_and_says_so(tmp_path):
     whole = gzip.compress("".join(f"line {n} of many words\n" for n in range(40_000)).encode())
     (tmp_path / "cut.txt.gz").write_bytes(whole[: len(whole) // 2])

@@ -9,7 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from beam_pipelines.text.tokenizers import make_tokenizer, normalize_text, tokenize
+from beam_pipelines.text.tokenizers import (
+    count_clauses,
+    make_tokenizer,
+    normalize_text,
+    tokenize,
+)
 
 
 @pytest.mark.parametrize(
@@ -126,7 +131,36 @@ def test_numbers_are_kept_dropped_or_folded():
     ]
 
 
+def test_links_are_dropped_folded_or_split():
+    text = "See https://a.org/b?c=1 (doi: 10.1186/x), www.a.org\x19 or mail a.b@c.de"
+    assert make_tokenizer()([text]) == ["see or mail"]
+    assert make_tokenizer(links="fold")([text, "É"]) == [
+        "see <link> <link> <link> or mail <link>", "é",
+    ]  # fmt: skip
+    assert make_tokenizer(links="split")([text]) == [
+        "see https a org b c 1 doi 10.1186 x www a org or mail a b c de"
+    ]
+
+
+def test_clauses_of_scripts_without_spaces_are_counted():
+    assert (
+        count_clauses(["糖尿病患者的胰岛素水平升高 糖尿病 患者", "il-2 ผู้ป่วยเบาหวานและความดัน"]) == 2
+    )
+    assert count_clauses(["糖尿病 患者 的 胰岛素", "ผู้ป่วย เบาหวาน", "insulin"]) == 0
+
+
+@given(st.text(alphabet="aΣσßİ\u0307é½ﬁ™µ∆′−²°가\u1100\u1161\u11a8ﾞﾊ\u0301 ."))
+def test_characters_one_by_one_are_those_of_the_text(text):
+    """A mark in the text makes `normalize_text` look at it as a whole."""
+    assert normalize_text(text + " x\u0304").removesuffix(" x\u0304") == normalize_text(text)
+    for lowercase in (True, False):
+        whole = tokenize(text + " x\u0304", lowercase=lowercase)
+        assert whole[:-1] == tokenize(text, lowercase=lowercase)
+
+
 def test_unknown_choices_are_named():
+    with pytest.raises(ValueError, match="links can be drop, fold, split, not 'keep'"):
+        make_tokenizer(links="keep")
     with pytest.raises(ValueError, match="no tokenizer 'spacy'"):
         make_tokenizer("spacy")
     with pytest.raises(ValueError, match="not 'round'"):

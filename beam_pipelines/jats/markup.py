@@ -144,10 +144,7 @@ def _collect_text(element: Any, pieces: list[str], reference_ids: Collection[str
         elif rule is Rule.RAISED:
             _collect_raised(child, pieces, reference_ids)
         elif rule is Rule.FORMULA:
-            if letter := _letter_of_word(child, pieces):
-                pieces.append(letter)
-            else:
-                _collect_text(child, pieces, reference_ids)
+            _collect_formula(child, pieces, reference_ids)
         elif rule is Rule.TAXON and child.get("content-type") not in _TAXON_PARTS:
             _collect_text(child, pieces, reference_ids)
         else:
@@ -189,6 +186,13 @@ def _collect_raised(sup: Any, pieces: list[str], reference_ids: Collection[str])
     elif pieces and _POWER_OF_TEN.fullmatch(text) and _ENDS_IN_TEN.search(pieces[-1][-3:]):
         text = f"^{text}"
     pieces.append(text)
+
+
+def _collect_formula(formula: Any, pieces: list[str], reference_ids: Collection[str]) -> None:
+    if letter := _letter_of_word(formula, pieces):
+        pieces.append(letter)
+    else:
+        _collect_text(formula, pieces, reference_ids)
 
 
 def _letter_of_word(formula: Any, pieces: list[str]) -> str:

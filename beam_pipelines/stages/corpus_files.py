@@ -29,6 +29,7 @@ import pyarrow.parquet as pq
 
 from beam_pipelines.jats.article_reader import Article
 from beam_pipelines.stages.output_folder import SUMMARIES_FOLDER, OutputFolder
+from beam_pipelines.text.tokenizers import count_clauses
 from pmc2vec.storage.files import list_files, read_text
 
 METADATA_COLUMNS = (
@@ -73,7 +74,8 @@ class Summary:
     """What a part holds; parts add up.
 
     Attributes:
-        funnel: articles read, parsed, rejected by `reason:...`, kept; sentences, tokens.
+        funnel: articles read, parsed, rejected by `reason:...`, kept; sentences, tokens, and
+            clauses that are tokens because their script has no spaces.
         licences: kept articles by licence.
         groups: tokens in each row group of the part.
         origin: digest of the input files, the options and the program that made the part.
@@ -118,10 +120,10 @@ class CorpusWriter:
     def write(self, article: CorpusArticle) -> None:
         """Adds an article."""
         self._articles.append(article)
-        tokens = sum(sentence.count(" ") + 1 for sentence in article.sentences)
-        self._tokens += tokens
+        counts = _count_article(article.sentences)
+        self._tokens += counts["tokens"]
         self._summary.licences[article.article.licence or "unknown"] += 1
-        self._summary.funnel.update(kept=1, sentences=len(article.sentences), tokens=tokens)
+        self._summary.funnel.update(counts)
         if len(self._articles) >= GROUP_ARTICLES or self._tokens >= GROUP_TOKENS:
             self.end_group()
 
@@ -173,6 +175,15 @@ def read_group(reader: pq.ParquetFile, group: int) -> Iterator[Tokens]:
             yield Tokens(article_id, sentences[row].values)
 
 
+def _count_article(sentences: Sequence[str]) -> Counter[str]:
+    """Returns what an article adds to the funnel; `clauses` only where it has some."""
+    tokens = sum(sentence.count(" ") + 1 for sentence in sentences)
+    counts = Counter(kept=1, sentences=len(sentences), tokens=tokens)
+    if clauses := count_clauses(sentences):
+        counts["clauses"] = clauses
+    return counts
+
+
 def remaining_groups(
     reader: pq.ParquetFile, rows: Collection[int], summary: Summary
 ) -> Iterator[pa.Table]:
@@ -188,10 +199,10 @@ def remaining_groups(
         start += table.num_rows
         left = tokens
         for row in table.take(removed).select(["licence", "sentences"]).to_pylist():
-            words = sum(sentence.count(" ") + 1 for sentence in row["sentences"])
+            counts = _count_article(row["sentences"])
             summary.licences[row["licence"] or "unknown"] -= 1
-            summary.funnel.update(kept=-1, sentences=-len(row["sentences"]), tokens=-words)
-            left -= words
+            summary.funnel.subtract(counts)
+            left -= counts["tokens"]
         if len(removed) < table.num_rows:
             groups.append(left)
             kept = np.isin(np.arange(table.num_rows), removed.to_numpy(), invert=True)

@@ -59,7 +59,13 @@ from beam_pipelines.stages.output_folder import (
 from beam_pipelines.stages.word_counts import CountsWriter
 from beam_pipelines.text.filters import NO_KEYWORD, ArticleFilter, may_mention
 from beam_pipelines.text.sentences import split_sentences
-from beam_pipelines.text.tokenizers import NumberHandling, Tokenizer, TokenizerKind, make_tokenizer
+from beam_pipelines.text.tokenizers import (
+    LinkHandling,
+    NumberHandling,
+    Tokenizer,
+    TokenizerKind,
+    make_tokenizer,
+)
 from pmc2vec import __version__
 from pmc2vec.storage.files import atomic_file, open_binary, write_text
 
@@ -74,7 +80,7 @@ class Reading:
     Attributes:
         filter: which articles are kept.
         sections: kinds of text to take, see `article_reader.SECTION_NAMES`.
-        tokenizer, lowercase, numbers: see `tokenizers.make_tokenizer`.
+        tokenizer, lowercase, numbers, links: see `tokenizers.make_tokenizer`.
         max_document_bytes: larger documents are rejected.
         text_unit: what a block of a plain text file is.
         welcome: marks of articles (see `companion_files.MARKS`) that are no reason to drop them.
@@ -86,6 +92,7 @@ class Reading:
     tokenizer: TokenizerKind = "biomedical"
     lowercase: bool = True
     numbers: NumberHandling = "keep"
+    links: LinkHandling = "drop"
     max_document_bytes: int = MAX_DOCUMENT_BYTES
     text_unit: TextUnit = "line"
     welcome: tuple[str, ...] = (MANUSCRIPT, HISTORICAL_OCR)
@@ -104,7 +111,9 @@ class Reading:
     @cached_property
     def tokenize(self) -> Tokenizer:
         """From sentences to their tokens."""
-        return make_tokenizer(self.tokenizer, lowercase=self.lowercase, numbers=self.numbers)
+        return make_tokenizer(
+            self.tokenizer, lowercase=self.lowercase, numbers=self.numbers, links=self.links
+        )
 
     def cannot_match(self, element: article_reader.ArticleElement) -> bool:
         """Tells whether the raw text of an article shows that no keyword is in it."""

@@ -4,7 +4,8 @@
   apostrophes, and between digits by points and commas; pluses at its end belong to it. So `il-2`,
   `tnf-α`, `5-fluorouracil`, `crohn's`, `0.05` and `cd8+` are one token each. Names with other marks
   in them (`5'-utr`, `p53-/-`, `c.35delg`, `hla-drb1*04:01`, `c57bl/6j`, `10^6`) stay whole by the
-  table `_NAME_MARKS`; `.05` becomes `0.05`; links, e-mail addresses and DOIs are left out.
+  table `_NAME_MARKS`; `.05` becomes `0.05`; links, e-mail addresses and DOIs are left out unless
+  `--links` says otherwise.
 * `tutorial`: what Keras' TextVectorization gives with the standardization of the TensorFlow
   word2vec tutorial: ASCII letters in lower case, ASCII punctuation gone, split at ASCII spaces.
 * `whitespace`: split at spaces, for text that is tokens already.
@@ -31,17 +32,24 @@ from numpy.typing import NDArray
 
 TokenizerKind = Literal["biomedical", "tutorial", "whitespace"]
 NumberHandling = Literal["keep", "drop", "fold"]
+LinkHandling = Literal["drop", "fold", "split"]
 
 Tokenizer = Callable[[Sequence[str]], list[str]]
 """Sentences -> the tokens of each, joined by single spaces; empty where there are none."""
 
 NUMBER_TOKEN = "<number>"  # noqa: S105  # not a password
 """The token that stands for every number when they are folded."""
+LINK_TOKEN = "<link>"  # noqa: S105
+"""The token that stands for every link, e-mail address and DOI when they are folded."""
 _NUMBER = re.compile(r"[-+]?\d++(?:[.,-]\d++)*+(?:\^[-+]?\d++)?")
 
 
 def make_tokenizer(
-    kind: TokenizerKind = "biomedical", *, lowercase: bool = True, numbers: NumberHandling = "keep"
+    kind: TokenizerKind = "biomedical",
+    *,
+    lowercase: bool = True,
+    numbers: NumberHandling = "keep",
+    links: LinkHandling = "drop",
 ) -> Tokenizer:
     """Returns the function from sentences to their tokens.
 
@@ -49,13 +57,19 @@ def make_tokenizer(
         kind: see the module.
         lowercase: tokens in lower case.
         numbers: keep tokens that are numbers, drop them, or fold them into one.
+        links: drop links, e-mail addresses and DOIs, fold them into one token, or split them as any
+            text; only the biomedical tokenizer knows them.
 
     Raises:
-        ValueError: no such tokenizer, or no such treatment of numbers.
+        ValueError: no such tokenizer, or no such treatment of numbers or links.
     """
     if kind not in _TOKENIZERS:
         raise ValueError(f"no tokenizer {kind!r}; there are {', '.join(get_args(TokenizerKind))}")
+    if links not in get_args(LinkHandling):
+        raise ValueError(f"links can be {', '.join(get_args(LinkHandling))}, not {links!r}")
     tokenize = partial(_TOKENIZERS[kind], lowercase=lowercase)
+    if kind == "biomedical":
+        tokenize = partial(tokenize_sentences, lowercase=lowercase, links=links)
     if numbers == "keep":
         return tokenize
     if numbers == "drop":
@@ -234,9 +248,10 @@ _NAME_MARK_PATTERNS = _name_mark_patterns()
 # A mark of a name is a control character while the tokens are made. Real ones become spaces.
 _MARKS = bytes(sorted({ord(mark) for mark, _, _ in _NAME_MARKS}))
 _CODES = bytes(range(14, 14 + len(_MARKS)))
+_LINK_CODE = chr(14 + len(_MARKS))
 _TO_CODES = bytes.maketrans(_MARKS, _CODES)
 _TO_MARKS = bytes.maketrans(_CODES, _MARKS)
-_CLEANED = bytes.maketrans(_CODES, b" " * len(_CODES))
+_CLEANED = bytes.maketrans(_CODES + _LINK_CODE.encode(), b" " * (len(_CODES) + 1))
 _CLEANED_LOWER = bytes(
     byte + 32 if chr(byte) in string.ascii_uppercase else byte for byte in _CLEANED
 )
@@ -273,7 +288,7 @@ _PLUSES = re.compile(rb"\+\+*+")  # begins with a byte, unlike `\++`, and so is 
 # The kinds of a byte of UTF-8 are flags, so that `&` says what two neighbours have in common.
 _LETTER, _DIGIT, _HYPHEN, _POINT, _LINE_BREAK = 1, 2, 4, 8, 16
 _KINDS = bytes(
-    _LETTER * (byte > 127 or chr(byte).isalnum() or byte in _CODES)
+    _LETTER * (byte > 127 or chr(byte).isalnum() or byte in _CODES or chr(byte) == _LINK_CODE)
     | _DIGIT * (chr(byte) in "0123456789")
     | _HYPHEN * (chr(byte) in "-'")
     | _POINT * (chr(byte) in ".,")
@@ -292,7 +307,9 @@ def tokenize(sentence: str, *, lowercase: bool = True) -> list[str]:
     return line.split()
 
 
-def tokenize_sentences(sentences: Sequence[str], *, lowercase: bool = True) -> list[str]:
+def tokenize_sentences(
+    sentences: Sequence[str], *, lowercase: bool = True, links: LinkHandling = "drop"
+) -> list[str]:
     """Returns the biomedical tokens of each sentence, joined by spaces.
 
     NumPy looks at the bytes of all sentences at once: its calls cost more than one sentence does.
@@ -300,6 +317,7 @@ def tokenize_sentences(sentences: Sequence[str], *, lowercase: bool = True) -> l
     Args:
         sentences: of one article, say, none with a line break in it.
         lowercase: tokens in lower case.
+        links: see `make_tokenizer`.
 
     >>> tokenize_sentences(["Fever (39 °C) rose.", "...", "TNF-α fell."])
     ['fever 39 c rose', '', 'tnf-α fell']
@@ -308,7 +326,7 @@ def tokenize_sentences(sentences: Sequence[str], *, lowercase: bool = True) -> l
     if beyond_ascii:
         cleaned = iter(_without_symbols(beyond_ascii, lowercase).split("\n"))
         sentences = [each if each.isascii() else next(cleaned) for each in sentences]
-    data = _protect_names("\n".join(sentences).encode(), lowercase)
+    data = _protect_names("\n".join(sentences).encode(), lowercase, links)
     kinds = np.frombuffer(data.translate(_KINDS), np.uint8)
     in_token = _token_bytes(kinds)
     if b"+" in data:
@@ -316,6 +334,8 @@ def tokenize_sentences(sentences: Sequence[str], *, lowercase: bool = True) -> l
     spaced = np.where(in_token, np.frombuffer(data, np.uint8), np.uint8(ord(" ")))
     in_token[1:] |= in_token[:-1]  # of several spaces, the first stays
     lines = spaced[in_token].tobytes().translate(_TO_MARKS).decode().split("\n")
+    if links == "fold":
+        lines = [line.replace(_LINK_CODE, LINK_TOKEN) for line in lines]
     return [line.strip(" ") for line in lines]
 
 
@@ -351,10 +371,11 @@ def _word_form(character: str, lowercase: bool) -> str | None:
     return _SYMBOLS.sub(" ", character)
 
 
-def _protect_names(data: bytes, lowercase: bool) -> bytes:
-    """Returns the text without addresses, with a control character for each mark of a name."""
+def _protect_names(data: bytes, lowercase: bool, links: LinkHandling) -> bytes:
+    """Returns the text with a control character for each mark of a name, and for each link."""
     data = data.translate(_CLEANED_LOWER if lowercase else _CLEANED)
-    data = _without_addresses(data)
+    if links != "split":
+        data = _replace_addresses(data, f" {_LINK_CODE} ".encode() if links == "fold" else b" ")
     data = _BARE_DECIMAL.sub(b"0.", data)
     protected = bytearray(data)
     for mark, pattern in _NAME_MARK_PATTERNS:
@@ -367,11 +388,11 @@ def _protect_names(data: bytes, lowercase: bool) -> bytes:
     return data.replace(_KEPT_MINUS.encode(), b"-".translate(_TO_CODES))
 
 
-def _without_addresses(data: bytes) -> bytes:
+def _replace_addresses(data: bytes, replacement: bytes) -> bytes:
     pieces, end = [], 0
     for start, stop in sorted(_addresses(data)):
         if start >= end:
-            pieces += [data[end:start], b" "]
+            pieces += [data[end:start], replacement]
         end = max(end, stop)
     return b"".join((*pieces, data[end:])) if pieces else data
 
@@ -412,6 +433,29 @@ def _mark_pluses(data: bytes, kinds: NDArray[np.uint8], in_token: NDArray[np.boo
         if start and kinds[start - 1] & _LETTER:
             before_letter = end < len(kinds) and bool(kinds[end] & _LETTER)
             in_token[start : end - before_letter] = True
+
+
+# --- scripts without spaces ----------------------------------------------------------------------
+
+# Longer than words are: of Han and kana, and of Thai, Lao, Burmese and Khmer, whose words have more
+# letters.
+_CLAUSE = re.compile(
+    "[\u3040-\u30ff\u3400-\u9fff]{8}|[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff]{16}"
+)
+
+
+def count_clauses(lines: Sequence[str]) -> int:
+    """Returns how many tokens are clauses, as of Chinese, Japanese and Thai without spaces.
+
+    >>> count_clauses(["糖尿病患者的胰岛素水平升高 il-2", "糖尿病 患者"])
+    1
+    """
+    return sum(
+        _CLAUSE.search(token) is not None
+        for line in lines
+        if not line.isascii() and _CLAUSE.search(line)
+        for token in line.split(" ")
+    )
 
 
 # --- the other tokenizers ------------------------------------------------------------------------
