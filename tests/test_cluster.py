@@ -118,7 +118,7 @@ def in_one_process(dataset: Path) -> np.ndarray:
         count = min(opened.steps(epoch, 4, 2), STEPS - first)
         replicas.train(replicas.batch_groups(both.batch(1)), first_step=first, steps=count)
         first, epoch = first + count, epoch + 1
-    return replicas.model.word_vectors(add_context=True)
+    return replicas.model.word_vectors("sum")
 
 
 @pytest.mark.slow

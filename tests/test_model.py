@@ -185,14 +185,14 @@ def test_the_first_tables_are_those_of_word2vec_and_depend_on_the_seed_alone():
 
 @pytest.mark.parametrize("tied", [False, True])
 def test_a_words_context_is_added_unless_there_is_one_table(monkeypatch, tied):
-    monkeypatch.setattr("trainer.model._CHUNK_ROWS", 3)  # V is no multiple of it.
+    monkeypatch.setattr("pmc2vec.vectors.output_vectors._CHUNK_ROWS", 3)  # V is no multiple.
     model = SkipGram(SHAPES[0], words=V, vector_size=D, seed=1, tied=tied)
     own = model.target.numpy()
     context = np.arange(V * D, dtype=np.float32).reshape(V, D)
     if not tied:
         model.context.assign(context)
-    assert np.array_equal(model.word_vectors(add_context=False), own)
-    added = model.word_vectors(add_context=True)
+    assert np.array_equal(model.word_vectors("target"), own)
+    added = model.word_vectors("sum")
     if tied:
         assert np.array_equal(added, own)
     else:
@@ -287,7 +287,7 @@ def test_a_word_may_be_the_mean_of_several_rows(architecture, objective):
                      gradient_function=gradient_function(architecture, objective))  # fmt: skip
     assert model.target.shape == (V + 3, D)
     model.context.assign(draw_tables(seed=3)[1])
-    words = model.word_vectors(add_context=False)
+    words = model.word_vectors("target")
     assert words.shape == (V, D)
 
     composed = SkipGram(SHAPES[0], words=V, vector_size=D, seed=1,

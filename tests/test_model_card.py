@@ -96,7 +96,7 @@ def test_a_card_says_where_vectors_come_from_and_how_good_they_are():
             {"add_context": True},
             "as skip-grams with negative sampling by pmc2vec 0.1.0; the sum of",
         ),
-        ({"add_context": True, "tie_embeddings": True}, "sampling by pmc2vec 0.1.0. The most"),
+        ({"output_vectors": "sum", "tie_embeddings": True}, "sampling by pmc2vec 0.1.0. The most"),
         ({"architecture": "cbow", "objective": "softmax"}, "as continuous bags of words with soft"),
     ],
 )

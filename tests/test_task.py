@@ -237,13 +237,13 @@ def test_a_finished_training_is_left_alone_but_for_missing_files(finished, datas
 def test_either_table_comes_out_of_a_finished_training(dataset, tmp_path):
     run, alone = tmp_path / "run", tmp_path / "alone"
     train(config(dataset, run, epochs=1))
-    train(config(dataset, alone, epochs=1, add_context=False))
+    train(config(dataset, alone, epochs=1, output_vectors="target"))
     both, own = tables(run), tables(alone)
     assert both[0] != own[0]
     train(config(dataset, run, epochs=1, add_context=False))
     assert tables(run) == own
     found = json.loads((run / "provenance.json").read_text())
-    assert found["config"]["add_context"] is False
+    assert found["config"]["output_vectors"] == "target"
     train(config(dataset, run, epochs=1))
     assert tables(run) == both
 

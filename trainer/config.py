@@ -17,6 +17,7 @@ from pmc2vec.cli.logging_setup import LogFormat
 from pmc2vec.cli.options import check_options, option
 from pmc2vec.errors import UserError
 from pmc2vec.storage.object_stores import parse_storage_options
+from pmc2vec.vectors.output_vectors import OutputVectors
 
 MOUNT = Path("/gcs")  # Where Vertex AI mounts Cloud Storage.
 
@@ -68,8 +69,8 @@ class TrainConfig:
     A workdir is continued with the options it was begun with. Those that do not change what a step
     does may change: `epochs` (which may grow; the learning rate then follows the longer line, and
     Adagrad has started for the shorter one), `max_steps`, `max_words`, `early_stopping`,
-    `evaluate`, `devices` (unless tables are averaged), `add_context`, `probe_words`, and everything
-    about logs and checkpoints.
+    `evaluate`, `devices` (unless tables are averaged), `output_vectors`, `probe_words`, and
+    everything about logs and checkpoints.
     """
 
     dataset: str = option(may_change=True)
@@ -102,9 +103,15 @@ class TrainConfig:
     tie_embeddings: bool = option(False, rare=True, hyperparameter=True, same_for_warm_start=True)
     """Use one table for target and context words."""
 
-    add_context: bool = option(True, rare=True, hyperparameter=True, may_change=True)
-    """Export the sum of the target vector (less the mean of all) and the context vector, nearly as
-    GloVe does; otherwise the target vector alone, as word2vec.c does."""
+    output_vectors: OutputVectors = option(
+        "balanced", rare=True, hyperparameter=True, may_change=True
+    )
+    """Which vectors are published. balanced: target and a fifth of the context vector, without
+    their means, as rows of length one with a more even spectrum; sum: of target (less the mean) and
+    context vector, nearly as GloVe does; target: as word2vec.c does; concatenate: both."""
+
+    add_context: bool = option(True, rare=True, may_change=True)
+    """--no_add_context is the former name of --output_vectors target; it goes with version 0.2."""
 
     epochs: int = option(5, minimum=1, hyperparameter=True, may_change=True)
     """Passes over the corpus. One is enough for billions of words."""
@@ -299,6 +306,7 @@ class TrainConfig:
             alpha=alpha,
             min_alpha=min_alpha,
             warmup=defaults.warmup if self.warmup is None else self.warmup,
+            output_vectors=self.output_vectors if self.add_context else "target",
             batch_size=max(1, round(wanted / length)) * length,
             validate_every=math.ceil(self.validate_every / rounds) * rounds,
             checkpoint_dir=self.checkpoint_dir or str(workdir / "checkpoints"),

@@ -295,7 +295,7 @@ class Training:
 
     def word_vectors(self) -> NDArray[np.float32]:
         """Returns the word vectors as they are exported, [V, D] float32."""
-        return self.replicas.model.word_vectors(add_context=self.config.add_context)
+        return self.replicas.model.word_vectors(self.config.output_vectors)
 
     def word_pair_scores(self, vectors: NDArray[np.float32]) -> WordPairScores:
         """Returns how well vectors, [V, D] float32, agree with each file of --evaluate."""

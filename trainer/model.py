@@ -29,10 +29,9 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from pmc2vec.dataset.records import SENTENCE_START, WINDOW_BITS, RecordShape
+from pmc2vec.vectors.output_vectors import OutputVectors, combine_tables
 from trainer.input_pipeline import Batch
 from trainer.optimizers import RowGradients
-
-_CHUNK_ROWS = 1 << 13  # Rows that `SkipGram.word_vectors` adds at a time.
 
 
 class LossTotals(NamedTuple):
@@ -131,6 +130,17 @@ class WordRows:
 WORD_ROWS = WordRows()
 
 
+class _TableRows:
+    """Rows of a variable as arrays, a slice at a time: all of it at once would be a copy."""
+
+    def __init__(self, table: tf.Variable) -> None:
+        self._table = table
+
+    def __getitem__(self, rows: slice) -> NDArray[np.float32]:
+        chunk: NDArray[np.float32] = self._table[rows].numpy()
+        return chunk
+
+
 class SkipGram(tf.Module):
     """The two tables of word2vec.
 
@@ -183,29 +193,18 @@ class SkipGram(tf.Module):
         """Whether both tables are one."""
         return self.context is self.target
 
-    def word_vectors(self, *, add_context: bool) -> NDArray[np.float32]:
-        """Returns the word vectors, [V, D] float32.
-
-        Two target vectors are near if the words stand in like contexts; two sums of target and
-        context vector also if each word is a context of the other (Levy, Goldberg and Dagan 2015,
-        section 3.3). The logit of a pair tends to its pointwise mutual information plus a number
-        that depends on the frequency of the context, since negatives are not drawn by frequency
-        alone (Levy and Goldberg 2014). That number says nothing about the pair. word2vec has no
-        bias for it; the mean of all target vectors takes its place, so it is subtracted.
+    def word_vectors(self, kind: OutputVectors) -> NDArray[np.float32]:
+        """Returns the published word vectors, [V, D] float32, or [V, 2 D] for `concatenate`.
 
         Args:
-            add_context: add each word's context vector to its target vector less the mean of all
-                (Pennington et al. 2014, section 4.2); else, or with tied tables, return the target
-                vectors.
+            kind: see `output_vectors.combine_tables`; tied tables publish the target vectors or
+                balance them.
         """
         vectors = self.input_rows.compose(self.target.numpy())
-        if add_context and not self.tied:
-            vectors -= vectors.mean(0, dtype=np.float64).astype(np.float32)
-            # In chunks: the whole context table at once would be a copy of a gigabyte or two.
-            for begin in range(0, len(vectors), _CHUNK_ROWS):
-                chunk = slice(begin, begin + _CHUNK_ROWS)
-                vectors[chunk] += self.context[chunk].numpy()
-        return vectors
+        if self.tied and kind != "balanced":
+            return vectors
+        context = np.zeros_like(vectors) if self.tied else _TableRows(self.context)
+        return combine_tables(vectors, context, kind=kind)
 
     def gradients(self, batch: Batch) -> TableGradients:
         """Returns loss and gradients of a batch; see `gradients`."""

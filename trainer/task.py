@@ -159,7 +159,9 @@ def train(
         position = training.restore_best()
         vectors = training.word_vectors()
         summary = _summarize(training, position, vectors)
-        if is_finished(config.workdir, step=summary.vectors_step, add_context=config.add_context):
+        if is_finished(
+            config.workdir, step=summary.vectors_step, output_vectors=config.output_vectors
+        ):
             if worker.chief:
                 line = "%s is finished; more --epochs would continue it"
                 logger.info(line, config.workdir, extra={"stage": "train"})
@@ -258,7 +260,7 @@ def _summarize(
     return TrainSummary(
         workdir=training.config.workdir,
         words=len(dataset.vocabulary),
-        vector_size=training.config.vector_size,
+        vector_size=vectors.shape[1],
         epochs=position.epoch,
         steps=position.step,
         vectors_step=exported.step,

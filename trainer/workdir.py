@@ -102,19 +102,21 @@ def check_workdir_exists(folder: Path) -> None:
         )
 
 
-def is_finished(folder: Path, *, step: int, add_context: bool) -> bool:
+def is_finished(folder: Path, *, step: int, output_vectors: str) -> bool:
     """Returns whether a workdir is finished and its vectors are those of a step.
 
     Args:
         folder: the workdir.
         step: the step whose vectors are wanted.
-        add_context: see `TrainConfig`.
+        output_vectors: see `TrainConfig`.
     """
     if not all((folder / name).exists() for name in EXPORTED_NAMES):
         return False
     provenance = json.loads((folder / PROVENANCE_NAME).read_text(encoding="utf-8"))
     trained, config = (provenance.get(name, {}) for name in ("trained", "config"))
-    return bool(trained.get("vectors_step") == step and config.get("add_context") == add_context)
+    return bool(
+        trained.get("vectors_step") == step and config.get("output_vectors") == output_vectors
+    )
 
 
 def write_json(path: Path, value: Mapping[str, Any]) -> None:

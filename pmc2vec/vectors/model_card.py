@@ -96,16 +96,23 @@ def model_card(provenance: Mapping[str, Any], *, words: Sequence[str], vector_si
     return "\n".join(lines)
 
 
+_OUTPUT_NOTES = {
+    "balanced": "; its vectors as a target and, by a fifth, as a context, balanced",
+    "sum": "; the sum of its vectors as a target and as a context",
+    "concatenate": "; its vectors as a target and as a context side by side",
+}
+
+
 def _summary(provenance: Mapping[str, Any], words: Sequence[str], vector_size: int) -> str:
     version, config = provenance.get("code_version"), _object(provenance, "config")
     examples = _ARCHITECTURES.get(str(config.get("architecture")), "skip-grams")
     objective = _OBJECTIVES.get(str(config.get("objective")), "negative sampling")
-    sum_note = ""
-    if config.get("add_context") and not config.get("tie_embeddings"):
-        sum_note = "; the sum of its vectors as a word and as a context"
+    # A workdir of an earlier version says `add_context`.
+    kind = config.get("output_vectors", "sum" if config.get("add_context") else "target")
+    output_note = "" if config.get("tie_embeddings") else _OUTPUT_NOTES.get(str(kind), "")
     return (
         f"{len(words):,} words, each with a vector of {vector_size} numbers, trained as {examples} "
-        f"with {objective} by pmc2vec{f' {version}' if version else ''}{sum_note}. The most "
+        f"with {objective} by pmc2vec{f' {version}' if version else ''}{output_note}. The most "
         f"frequent are {', '.join(map(_text, words[:5]))}."
     )
 

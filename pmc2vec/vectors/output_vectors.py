@@ -88,8 +88,9 @@ def _even_spectrum(rows: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def _unit_rows(rows: NDArray[np.float32]) -> NDArray[np.float32]:
     """Returns the rows brought to length one; a zero row stays zero."""
-    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
-    return rows / np.where(lengths > 0, lengths, 1)
+    lengths: NDArray[np.float32] = np.linalg.norm(rows, axis=1, keepdims=True)
+    units: NDArray[np.float32] = rows / np.where(lengths > 0, lengths, np.float32(1))
+    return units
 
 
 def _subtract_mean(rows: NDArray[np.float32]) -> None:
