@@ -82,15 +82,13 @@ def _even_spectrum(rows: NDArray[np.float32]) -> NDArray[np.float32]:
         return np.eye(rows.shape[1], dtype=np.float32)
     floor = eigenvalues[-1] * _SMALLEST_EIGENVALUE
     singular_values = np.sqrt(np.maximum(eigenvalues, floor))
-    scaled: NDArray[np.float64] = (axes * singular_values**-SPECTRUM_POWER) @ axes.T
-    return scaled.astype(np.float32)
+    return np.asarray((axes * singular_values**-SPECTRUM_POWER) @ axes.T, np.float32)
 
 
 def _unit_rows(rows: NDArray[np.float32]) -> NDArray[np.float32]:
     """Returns the rows brought to length one; a zero row stays zero."""
-    lengths: NDArray[np.float32] = np.linalg.norm(rows, axis=1, keepdims=True)
-    units: NDArray[np.float32] = rows / np.where(lengths > 0, lengths, np.float32(1))
-    return units
+    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+    return rows / np.where(lengths > 0, lengths, 1).astype(np.float32)
 
 
 def _subtract_mean(rows: NDArray[np.float32]) -> None:
