@@ -88,7 +88,7 @@ def _even_spectrum(rows: NDArray[np.float32]) -> NDArray[np.float32]:
 def _unit_rows(rows: NDArray[np.float32]) -> NDArray[np.float32]:
     """Returns the rows brought to length one; a zero row stays zero."""
     lengths = np.linalg.norm(rows, axis=1, keepdims=True)
-    return rows / np.where(lengths > 0, lengths, 1).astype(np.float32)
+    return np.divide(rows, np.where(lengths > 0, lengths, 1), dtype=np.float32)
 
 
 def _subtract_mean(rows: NDArray[np.float32]) -> None:
