@@ -171,6 +171,8 @@ def test_reference_goes_by_what_it_points_to(xref, goes):
     ("inline", "text"),
     [
         ("1 × 10<sup>6</sup> or 10<sup>−3</sup>", "1 × 10^6 or 10^−3"),
+        ("37<sup>o</sup>C or 10<sup>0</sup>C", "37°C or 10°C"),
+        ("2<sup>o</sup> or CO<sup>o</sup>C", "2o or COoC"),
         ("210<sup>6</sup> m<sup>2</sup>", "2106 m2"),
         ("HER2<sup>-</sup> and Cl<sup>–</sup>", "HER2− and Cl−"),
         ("growth<sup>a,<xref ref-type='bibr'>1</xref></sup> was", "growth was"),

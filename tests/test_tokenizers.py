@@ -61,7 +61,9 @@ def test_a_token_holds_no_space_and_is_never_empty(text):
         ("5'-UTR, 5\u00b4-UTR and the 5\u2032 end", "5'-utr 5'-utr and the 5' end"),
         ("4\u2032,6-diamidino-2-phenylindole", "4',6-diamidino-2-phenylindole"),
         ("5'-GATTACA-3' of 'grade 3' tumours", "5'-gattaca-3' of grade 3 tumours"),
-        ("1\u00b737 mm, a\u00b7b", "1.37 mm a b"),
+        ("1\u00b737 mm, a\u00b7b, 12\u00b75", "1.37 mm a b 12.5"),
+        ("MgSO4\u00b77H2O", "mgso4 7h2o"),
+        ("25 mg L\u2212 1 and HER2\u2212 (CD3\u2212)", "25 mg l 1 and her2- cd3-"),
         ("10\u2076, 10\u207b\u00b3, 10^-3, 10^6", "10^6 10^-3 10^-3 10^6"),
         ("m\u00b2, 210\u2076", "m2 2106"),
         ("CD4+CD25+Foxp3+ and a+b", "cd4+ cd25+ foxp3+ and a b"),
@@ -81,6 +83,7 @@ def test_a_token_holds_no_space_and_is_never_empty(text):
         ("\u092e\u0927\u0941\u092e\u0947\u0939", "\u092e\u0927\u0941\u092e\u0947\u0939"),
         ("mean x\u0304 \u0304 (\u0301) \u00a8", "mean x\u0304"),
         ("\u0130stanbul", "istanbul"),
+        ("25\u00baC and 25 \u00b0C", "25 c and 25 c"),
         ("\x0e\x0f\ue000", ""),
     ],
 )  # fmt: skip

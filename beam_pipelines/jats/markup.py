@@ -183,6 +183,8 @@ def _collect_raised(sup: Any, pieces: list[str], reference_ids: Collection[str])
         text = REFERENCE_MARK
     elif text in {"-", "\u2013"}:
         text = "\u2212"  # a hyphen that is raised is a minus sign, as of a cell or an ion
+    elif text in {"o", "0"} and (sup.tail or "").startswith(("C", "F", " C")):
+        text = "\u00b0" if pieces and pieces[-1].rstrip()[-1:].isdigit() else text
     elif pieces and _POWER_OF_TEN.fullmatch(text) and _ENDS_IN_TEN.search(pieces[-1][-3:]):
         text = f"^{text}"
     pieces.append(text)

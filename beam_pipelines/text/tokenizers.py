@@ -107,10 +107,11 @@ _REPLACEMENTS = {
     **dict.fromkeys(_APOSTROPHES, "'"),
     **dict.fromkeys(_INVISIBLE, ""),
     "\u2206": "\u0394",  # the sign of increment is typed for the Greek letter
+    "\u00ba": "\u00b0",  # the ordinal sign for degrees: NFKC would make 25oC of 25 ºC
 }
-# Between digits these are decimal points.
+# Between digits these are decimal points, but not in a formula such as MgSO4·7H2O.
 _MIDDLE_DOTS = "\u00b7\u2022\u2027\u2219\u22c5"
-_MIDDLE_DOT = re.compile(f"[{_MIDDLE_DOTS}](?<=[0-9].)(?=[0-9])")
+_MIDDLE_DOT = re.compile(rf"[{_MIDDLE_DOTS}](?<=[0-9].)(?<![A-Za-z)][0-9].)(?=[0-9])")
 _REPLACED = re.compile("[" + "".join(_REPLACEMENTS) + "]")
 _COMBINING = "".join(
     chr(code) for code in range(0x300, 0x10000) if unicodedata.category(chr(code))[0] == "M"
@@ -282,7 +283,8 @@ _POWER_OF_TEN = re.compile(rf"10(?<![0-9.,]..)(?=[\u207a\u207b]?[{_RAISED_DIGITS
 # Stands for the minus sign of `HER2−` while the tokens are made.
 _KEPT_MINUS = "\ue000"
 _MINUS_SIGNS = "\u2212\u207b"
-_CELL_MINUS = re.compile(rf"[{_MINUS_SIGNS}](?<=[A-Za-z0-9].)(?![\w/])")
+# Some journals write `mg L− 1`, with a space.
+_CELL_MINUS = re.compile(rf"[{_MINUS_SIGNS}](?<=[A-Za-z0-9].)(?![\w/]|\s[0-9])")
 
 _PLUSES = re.compile(rb"\+\+*+")  # begins with a byte, unlike `\++`, and so is searched fast
 # The kinds of a byte of UTF-8 are flags, so that `&` says what two neighbours have in common.
