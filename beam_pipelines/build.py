@@ -172,7 +172,13 @@ def _kept_corpus(config: BuildConfig, output: OutputFolder) -> Corpus:
     corpus = read_corpus(output)
     read, rejected = corpus.funnel.get("read", 0), output.corpus_path(REJECTED_NAME)
     if not read:
-        raise UserError(f"no article in {' '.join(config.input)}; see {rejected}")
+        damaged = " and ".join(
+            f"{name.replace('_', ' ')} ({n:,})"
+            for name, n in corpus.funnel.items()
+            if name.endswith("_archive")
+        )
+        why = f": {damaged}" if damaged else ""
+        raise UserError(f"no article in {' '.join(config.input)}{why}; see {rejected}")
     if not corpus.funnel.get("kept"):
         reasons = ", ".join(f"{n:,} {key}" for key, n in corpus.funnel.items() if ":" in key)
         raise UserError(

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from beam_pipelines.inputs.documents import Damage, Document, ReadOptions
 from beam_pipelines.inputs.sources import read_documents
 from beam_pipelines.inputs.tar_reader import MAX_HEADER_BYTES
+from tests.bulk import write_archive
 
 ARTICLE = b"<article>text</article>"
 
@@ -52,6 +53,19 @@ def noise(size: int, seed: int = 0) -> bytes:
 
 
 # --- layouts -----------------------------------------------------------------------------------
+
+
+def test_an_archive_of_texts_alone_says_so(tmp_path):
+    path = write_archive(tmp_path / "a.tar.gz", {"P/1.txt": b"one", "P/2.TXT": b"two"})
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("P/1.txt", "one")
+        archive.writestr("P/2.TXT", "two")
+    detail = "no XML, but 2 text files such as P/2.TXT; unpack it and give the folder"
+    for archive in (path, tmp_path / "a.zip"):
+        with archive.open("rb") as file:
+            assert list(read_documents(file, archive.name, ReadOptions())) == [
+                Damage("", "text_archive", detail)
+            ]
 
 
 @pytest.mark.parametrize("pack", [bytes, gzip.compress], ids=["plain", "gzip"])

@@ -277,6 +277,45 @@ def test_sources_name_every_kept_article_and_its_licence(tmp_path):
     assert len(rows) == 24
 
 
+def test_no_name_and_no_licence_makes_a_row_of_its_own_in_sources(tmp_path):
+    licence = "<license><license-p>a&#10;b&#9;c&#x2028;d&#x85;</license-p></license>"
+    data = article(1, "melanoma").replace(b"</article-meta>", f"{licence}</article-meta>".encode())
+    assert licence.encode() in data
+    write_archive(tmp_path / "a.tar.gz", {"P/x\ty\n\x1fPMC7\tCC0\tz.xml": data})
+    options = BuildConfig(
+        input=(str(tmp_path / "a.tar.gz"),), output=str(tmp_path / "data"),
+        min_count=1, validation_fraction=0,
+    )  # fmt: skip
+    build(options, ALONE)
+    _, row = (tmp_path / "data/SOURCES.tsv").read_text().splitlines()
+    assert row.split("\t")[2] == "a.tar.gz/P/x y  PMC7 CC0 z.xml"
+
+
+def test_loose_files_and_archives_of_one_name_keep_their_folders(tmp_path):
+    for number in (1, 2):
+        folder = tmp_path / f"in/{number}"
+        folder.mkdir(parents=True)
+        (folder / "main.nxml").write_bytes(article(number, "melanoma"))
+        write_archive(folder / "a.tar.gz", {"P/x.xml": article(number + 2, "melanoma")})
+    build(
+        BuildConfig(input=(str(tmp_path / "in"),), output=str(tmp_path / "d"), min_count=1), ALONE
+    )
+    rows = (tmp_path / "d/SOURCES.tsv").read_text().splitlines()[1:]
+    assert sorted(row.split("\t")[2] for row in rows) == [
+        "1/a.tar.gz/P/x.xml", "1/main.nxml", "2/a.tar.gz/P/x.xml", "2/main.nxml",
+    ]  # fmt: skip
+
+
+def test_texts_of_one_name_have_ids_of_their_own(tmp_path):
+    for number in (1, 2):
+        (tmp_path / f"in/{number}").mkdir(parents=True)
+        (tmp_path / f"in/{number}/part.txt").write_text("one two\n")
+    options = BuildConfig(input=(str(tmp_path / "in"),), output=str(tmp_path / "d"))
+    build_corpus(options, ALONE)
+    rows = pq.read_table(tmp_path / "d/corpus")["article_id"].to_pylist()
+    assert sorted(rows) == ["1/part.txt#0000", "2/part.txt#0000"]
+
+
 def test_phrases_become_words_and_the_corpus_stays(tmp_path):
     plain = build(config(tmp_path, "plain"), ALONE)
     options = config(tmp_path, "joined", phrases=2, phrase_min_count=1, phrase_threshold=0.5)

@@ -113,6 +113,15 @@ def test_training_keeps_the_checkpoints_of_a_neighbour_that_its_folders_name_mat
     assert names == [f"ckpt-{more.steps}.index"]
 
 
+@pytest.mark.parametrize("name", ["proj [2024]", "what?", "a*b", "back\\slash", "plain"])
+def test_a_training_goes_on_in_a_folder_of_any_name(dataset, tmp_path, name):
+    options = TINY | {"dataset": str(dataset), "workdir": tmp_path / name / "run"}
+    half = train(TrainConfig(**options))
+    whole = train(TrainConfig(**options | {"epochs": 4}))
+    assert whole.steps == 2 * half.steps
+    assert train(TrainConfig(**options | {"epochs": 4})).steps == whole.steps
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_training_from_a_bucket_is_that_of_a_local_folder(kind, dataset, tmp_path, no_cloud):
     train(TrainConfig(dataset=str(dataset), workdir=tmp_path / "local", **TINY))

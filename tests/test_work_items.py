@@ -28,6 +28,15 @@ def test_large_loose_files_make_parts_of_bounded_size():
     assert [item.size for item in items] == [size, size]
 
 
+def test_files_of_one_name_are_told_apart_by_their_folders():
+    paths = ["/a/x/part.txt", "/a/y/part.txt", "/b/x/part.txt", "/b/only.txt", "part.txt"]
+    assert list(work_items.file_names(paths).values()) == [
+        "a/x/part.txt", "y/part.txt", "b/x/part.txt", "only.txt", "part.txt",
+    ]  # fmt: skip
+    (item,) = work_items.work_items([(path, 1) for path in paths])
+    assert item.names == tuple(work_items.file_names(paths).values())
+
+
 def test_bundles_are_of_like_size_whatever_the_order():
     items = [WorkItem(n, ((f"{n}", size),)) for n, size in enumerate((1, 35, 8, 20, 12, 4))]
     made = bundles(items, 2)

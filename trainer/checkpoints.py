@@ -11,11 +11,13 @@ newest checkpoint cannot be read, the one before it is taken.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import fnmatch
 import os
 import re
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import tensorflow as tf
@@ -29,6 +31,8 @@ BEST_NAME = "best"
 
 # For some damage TensorFlow's reader raises Python's own errors: IndexError for a file cut short.
 _READ_ERRORS = (tf.errors.OpError, AssertionError, LookupError, RuntimeError, ValueError)
+
+_GLOB_CHARACTERS = re.compile(r"[*?\[\\]")
 
 _TEMPORARY_PATTERNS = ("checkpoint.tmp*", "ckpt-*_temp*", "ckpt-*.tempstate*")
 """Files that TensorFlow leaves behind when it is killed while it writes."""
@@ -93,7 +97,7 @@ class Checkpoints:
         paths = list_checkpoints(self.folder)
         for path in reversed(paths):
             try:
-                self._checkpoint.restore(path).assert_consumed()
+                self._read(path)
             except _READ_ERRORS as error:
                 self._warn(f"{path}: passed over, it cannot be read ({_reason(error)})")
             else:
@@ -114,7 +118,7 @@ class Checkpoints:
         paths = list_checkpoints(self._best_manager.directory)
         path = paths[-1] if paths else f"{self._best_manager.directory}/ckpt"
         try:
-            self._checkpoint.restore(path).assert_consumed()
+            self._read(path)
         except _READ_ERRORS as error:
             raise UserError(
                 f"{path}: the best checkpoint cannot be read ({_reason(error)}); train without "
@@ -145,6 +149,10 @@ class Checkpoints:
                 "from there"
             ) from error
 
+    def _read(self, path: str) -> None:
+        with _literal_path(path) as literal:
+            self._checkpoint.restore(literal).assert_consumed()
+
     def _read_position(self) -> TrainingPosition:
         values = {name: value.numpy().item() for name, value in self._position.items()}
         return TrainingPosition(**values)
@@ -159,6 +167,24 @@ def list_checkpoints(folder: str) -> list[str]:
     names = [path.removesuffix(".index") for path in _match(folder, "ckpt-*.index")]
     whole = [path for path in names if all(map(_file_size, _files_of(path)))]
     return sorted(whole, key=lambda path: int(path.rpartition("-")[2]))
+
+
+@contextlib.contextmanager
+def _literal_path(checkpoint: str) -> Iterator[str]:
+    """Yields a path of the checkpoint that TensorFlow reads although it takes it as a glob.
+
+    TensorFlow 2.x looks for `runs/a[1]/ckpt-6.index` by a glob, which matches `runs/a1` alone, and
+    then opens the path as it is: no escape suits both. So a link without such characters leads to
+    the folder; in a bucket there are no links.
+    """
+    folder, _, name = checkpoint.rpartition("/")
+    if is_remote(checkpoint) or not _GLOB_CHARACTERS.search(folder):
+        yield checkpoint
+        return
+    with tempfile.TemporaryDirectory(prefix="pmc2vec-") as temporary:
+        link = Path(temporary, "checkpoints")
+        link.symlink_to(Path(folder).absolute(), target_is_directory=True)
+        yield f"{link}/{name}"
 
 
 def _match(folder: str, pattern: str) -> list[str]:

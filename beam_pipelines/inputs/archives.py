@@ -78,9 +78,9 @@ class TarArchives:
     ) -> Iterator[Document | Damage]:
         """Yields the articles' XML, and what could not be read, in the order of the archive."""
         del name
-        limit = options.max_document_bytes
+        limit, names = options.max_document_bytes, _MemberNames()
         try:
-            for member in tar_reader.members(stream.read, is_article_name, limit):
+            for member in tar_reader.members(stream.read, names.is_article, limit):
                 if member.is_sparse:
                     detail = "a sparse file; pack without --sparse"
                     yield Damage(member.name, "damaged_member", detail)
@@ -92,6 +92,7 @@ class TarArchives:
                         document = replace(document, modified=member.modified)
                     yield document
             _read_trailer(stream)
+            yield from names.problem()
         except EOFError as error:
             yield Damage("", "truncated_archive", str(error))
         except (DamagedStreamError, tar_reader.TarError) as error:
@@ -136,9 +137,32 @@ class ZipArchives:
             yield Damage("", "damaged_archive", str(error))
             return
         with archive:
+            names = _MemberNames()
             for entry in archive.infolist():
-                if is_article_name(entry.filename):
+                if names.is_article(entry.filename):
                     yield _zip_member(archive, entry, options.max_document_bytes)
+            yield from names.problem()
+
+
+class _MemberNames:
+    """The names in an archive, of which those of articles are read."""
+
+    def __init__(self) -> None:
+        self._articles, self._texts, self._text = 0, 0, ""
+
+    def is_article(self, name: str) -> bool:
+        """Tells whether a member is an article, and counts it."""
+        is_article = is_article_name(name)
+        self._articles += is_article
+        if name.lower().endswith(".txt"):
+            self._texts, self._text = self._texts + 1, name
+        return is_article
+
+    def problem(self) -> Iterator[Damage]:
+        """Yields what is wrong with an archive that has text and no article's XML."""
+        if self._texts and not self._articles:
+            detail = f"no XML, but {self._texts:,} text files such as {self._text}"
+            yield Damage("", "text_archive", f"{detail}; unpack it and give the folder")
 
 
 def _zip_member(

@@ -64,7 +64,8 @@ class Damage:
 
     Attributes:
         member: name inside the archive; empty where the archive itself is damaged.
-        reason: `truncated_archive`, `damaged_archive`, `damaged_member` or `too_large`.
+        reason: `truncated_archive`, `damaged_archive`, `text_archive`, `damaged_member` or
+            `too_large`.
         detail: what is wrong.
     """
 

@@ -18,6 +18,7 @@ nothing there, and it stops behind the range: docs/scaling.md says what that cos
 from __future__ import annotations
 
 import heapq
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
@@ -83,21 +84,18 @@ class WorkItem:
         index: number of the part; the byte ranges of an archive follow each other.
         files: (path, size in bytes) of each.
         byte_range: which of its documents.
+        names: what the corpus calls each file; see `file_names`.
     """
 
     index: int
     files: tuple[tuple[str, int], ...]
     byte_range: ByteRange = ByteRange()  # frozen
+    names: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
         """Name of the part: `part-00003`."""
         return f"part-{self.index:05d}"
-
-    @property
-    def catalogue(self) -> str:
-        """Name of the catalogue of its files: all byte ranges share that of the first one."""
-        return f"part-{self.index - self.byte_range.index:05d}"
 
     @property
     def size(self) -> int:
@@ -124,7 +122,32 @@ def work_items(files: Sequence[tuple[str, int]], ranges: int = 1) -> list[WorkIt
             loose, loose_bytes = [], size
             groups.append((loose, ByteRange()))
         loose.append((path, size))
-    return [WorkItem(index, tuple(group), part) for index, (group, part) in enumerate(groups)]
+    names = file_names([path for path, _ in files])
+    return [
+        WorkItem(index, tuple(group), part, tuple(names[path] for path, _ in group))
+        for index, (group, part) in enumerate(groups)
+    ]
+
+
+def file_names(paths: Sequence[str]) -> dict[str, str]:
+    """Returns what the corpus calls each input file: its name, with the folders that it needs.
+
+    >>> list(file_names(["in/a.tar.gz", "in/PMC1/main.nxml", "in/PMC2/main.nxml"]).values())
+    ['a.tar.gz', 'PMC1/main.nxml', 'PMC2/main.nxml']
+
+    Args:
+        paths: each once.
+    """
+    names: dict[str, str] = {}
+    ambiguous, folders = list(paths), 0
+    while ambiguous:
+        # Parts of a path from its end: the name, and one folder more in each round.
+        endings = {path: "/".join(path.split("/")[-1 - folders :]) for path in ambiguous}
+        count = Counter(endings.values())
+        names |= {path: end for path, end in endings.items() if count[end] == 1 or end == path}
+        ambiguous = [path for path in ambiguous if path not in names]
+        folders += 1
+    return {path: names[path] for path in paths}
 
 
 def _byte_ranges(path: str, size: int, most: int) -> list[ByteRange]:

@@ -142,7 +142,7 @@ def _read_once(item: WorkItem, *, output: OutputFolder, reading: Reading) -> Sum
 
 def _origin(item: WorkItem, reading: Reading) -> str:
     """Returns a digest of all that a part depends on; a new version reads parts again."""
-    what = (__version__, item.files, item.byte_range, reading)
+    what = (__version__, item.files, item.names, item.byte_range, reading)
     return hashlib.sha256(repr(what).encode()).hexdigest()
 
 
@@ -263,8 +263,8 @@ class PartReader:
     def read(self, item: WorkItem, heartbeat: Heartbeat) -> Iterator[Outcome | None]:
         """Yields what a work item holds, and None where a row group must begin."""
         done = 0
-        for path, size in item.files:
-            name = path.rsplit("/", 1)[-1]
+        names = item.names or tuple(path.rsplit("/", 1)[-1] for path, _ in item.files)
+        for (path, size), name in zip(item.files, names, strict=True):
             with open_binary(path) as file:
                 source, stream = open_source(file, path)
                 contents: Iterator[Document | Article | Damage | None] = source.documents(

@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -50,6 +51,7 @@ SUPERSEDED_EARLIER = "superseded_earlier"
 """In an increment's funnel: articles of earlier datasets of which it has a newer edition."""
 
 _SOURCE_COLUMNS = ("article_id", "licence", "archive", "member")
+_CONTROL_CHARACTERS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _SOURCES_HEADER = b"pmcid\tlicence\tsource\n"
 
 
@@ -115,7 +117,13 @@ def _write_sources(parts: Iterable[Part], output: OutputFolder) -> None:
                     for row in zip(*(column.to_pylist() for column in batch.columns), strict=True):
                         article, licence, archive, member = row
                         source = member if archive == member else f"{archive}/{member}"
-                        sources.write(f"{article}\t{licence}\t{source}\n".encode())
+                        line = "\t".join(map(_tsv_field, (article, licence, source)))
+                        sources.write(f"{line}\n".encode())
+
+
+def _tsv_field(text: str) -> str:
+    """Returns text without what would end a field or a line: it comes from archives and XML."""
+    return _CONTROL_CHARACTERS.sub(" ", text)
 
 
 def _earlier_sources(since: str | None) -> Iterator[bytes]:
