@@ -17,7 +17,7 @@ from beam_pipelines.text.tokenizers import LinkHandling, NumberHandling, Tokeniz
 from pmc2vec.cli.logging_setup import LogFormat
 from pmc2vec.cli.options import check_options, option, options_that
 from pmc2vec.dataset import vocabulary
-from pmc2vec.dataset.records import RecordShape
+from pmc2vec.dataset.records import WINDOW_BITS, RecordShape
 from pmc2vec.errors import UserError
 from pmc2vec.storage.files import same_place
 from pmc2vec.storage.object_stores import parse_storage_options
@@ -107,11 +107,11 @@ class BuildConfig:
     """Drop words that occur less often."""
     max_final_vocab: int | None = option(None, default_text="no limit", minimum=1)
     """Keep at most this many words, the most frequent."""
-    window: int = 5
+    window: int = option(5, minimum=1, maximum=WINDOW_BITS)
     """Largest distance between target and context."""
     shrink_windows: bool = option(True, rare=True)
     """Draw the window of each token from 1 to --window, as word2vec does."""
-    negative: int = option(5, maximum=1 << 20)
+    negative: int = option(5, minimum=1, maximum=1 << 20)
     """Noise words for each pair."""
     ns_exponent: float = option(0.75, rare=True, minimum=-10, maximum=10)
     """Exponent of a word's count in the noise distribution."""
@@ -129,11 +129,11 @@ class BuildConfig:
     """Training shards of each pass."""
     seed: int = 1
     """Random seed of subsampling, windows, negatives and the validation split."""
-    record_length: int = option(512, rare=True, maximum=1 << 20)
+    record_length: int = option(512, rare=True, minimum=1, maximum=1 << 20)
     """Tokens in a record."""
-    block: int = option(16, rare=True)
+    block: int = option(16, rare=True, minimum=1)
     """Tokens that share their negatives."""
-    block_negatives: int = option(16, rare=True, maximum=1 << 12)
+    block_negatives: int = option(16, rare=True, minimum=1, maximum=1 << 12)
     """Negatives of a block."""
     max_document_bytes: int = option(64 << 20, rare=True, minimum=1)
     """Reject XML documents larger than this."""
@@ -199,7 +199,24 @@ class BuildConfig:
         return int(number), int(count)
 
     def shape(self) -> RecordShape:
-        """Returns the shape of a record."""
+        """Returns the shape of a record.
+
+        Raises:
+            ValueError: an option is out of its range; says which, and what would fit.
+        """
+        if self.record_length % self.block:
+            raise ValueError(
+                f"--block {self.block}: must divide --record_length {self.record_length}"
+            )
+        if self.window > self.block:
+            blocks = range(self.window, self.record_length + 1)
+            fits = [block for block in blocks if not self.record_length % block]
+            size = fits[0] if fits else self.window
+            remedy = f"--block {size}" if fits else f"--record_length {size} --block {size}"
+            raise ValueError(
+                f"--window {self.window}: must be at most {self.block}, the tokens that share "
+                f"their negatives; give {remedy} too, or a smaller window"
+            )
         return RecordShape(
             length=self.record_length,
             block=self.block,

@@ -194,7 +194,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--dataset", help="measure its input pipeline too")
     options = parser.parse_args()
-    os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # As `NativeSteps` sets it.
+    os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # As `NativeStepRunner` sets it.
     tf.config.threading.set_intra_op_parallelism_threads(options.threads)
     on_gpu = bool(tf.config.list_logical_devices("GPU"))
     print(machine.describe_machine())

@@ -451,7 +451,14 @@ def test_an_archive_of_rubbish_is_named(tmp_path):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--window", "40"], "window 40 must not exceed block 16"),
+        (
+            ["--window", "40"],
+            "must be at most 16, the tokens that share their negatives; give --block 64 too",
+        ),
+        (["--window", "128"], "--window 128: must be at most 127"),
+        (["--window", "90", "--record_length", "64"], "give --record_length 90 --block 90 too"),
+        (["--negative", "0"], "--negative 0: must be at least 1"),
+        (["--block", "30"], "--block 30: must divide --record_length 512"),
         (["--validation_fraction", "1"], "--validation_fraction must be at least 0 and below 1"),
         (["--windw", "5"], "perhaps you meant: --window"),
         (["--", "--direct_num_wokers=2"], "Beam knows no option --direct_num_wokers=2"),
@@ -473,8 +480,7 @@ def test_an_archive_of_rubbish_is_named(tmp_path):
         (["--phrase_min_count", "0"], "--phrase_min_count 0: must be at least 1"),
         (["--phrase_threshold", "0"], "--phrase_threshold 0.0: must be above 0"),
         (["--sample", "-1"], "--sample -1.0: must be at least 0"),
-        (["--negative", "0"], "every size of a record must be at least 1"),
-        (["--record_length", "500"], "length 500 must be a multiple of block 16"),
+        (["--record_length", "500"], "--block 16: must divide --record_length 500"),
         (["--min_year", "1", "--max_year", "0"], "--min_year is after --max_year"),
         (["--sections"], "--sections needs at least one section"),
         (["--keywords", " "], "--keywords: an empty keyword, which every article mentions"),

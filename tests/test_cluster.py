@@ -2,9 +2,11 @@
 
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
+import urllib.request
 from pathlib import Path
 
 import numpy as np
@@ -156,3 +158,35 @@ def test_workers_that_do_not_see_the_same_checkpoints_are_told(dataset, tmp_path
     status, printed = run(dataset, tmp_path / "run", own=tuple(apart))
     assert status == [1, 1]
     assert "others do not; give a --checkpoint_dir that all see" in printed[0] + printed[1]
+
+
+@pytest.mark.slow
+def test_workers_with_other_options_do_not_begin(dataset, tmp_path):
+    own = ((), ("--early_stopping", "3", "--optimizer", "sgd"))
+    status, printed = run(dataset, tmp_path / "run", own=own)
+    assert status == [2, 2], printed
+    for text in printed:
+        assert re.search(
+            r"error: worker 1 \(.*\) has early_stopping 3 and optimizer sgd, "
+            r"worker 0 has None and adagrad; start all workers",
+            text,
+        )
+    assert not (tmp_path / "run" / "config.json").exists()
+
+
+@pytest.mark.slow
+def test_a_worker_that_waits_says_so_answers_and_hears_sigterm(dataset, tmp_path):
+    config = {"cluster": {"worker": free_addresses(2)}, "task": {"type": "worker", "index": 1}}
+    (address,) = free_addresses(1)
+    command = [sys.executable, "-m", "trainer.task", "--dataset", dataset]
+    command += ["--workdir", tmp_path / "run", "--metrics_port", address.partition(":")[2]]
+    environment = {**os.environ, "TF_CONFIG": json.dumps(config)}
+    with subprocess.Popen(
+        command, cwd=ROOT, env=environment, text=True, stderr=subprocess.PIPE
+    ) as process:
+        lines = iter(process.stderr.readline, "")
+        assert any("waits for worker 0 (127.0.0.1:" in line for line in lines)
+        with urllib.request.urlopen(f"http://{address}/healthz", timeout=60) as answer:
+            assert answer.read().startswith(b"wait for workers: moved")
+        process.terminate()
+        assert process.wait() == 143

@@ -15,7 +15,7 @@ from tests.test_model import SHAPES, D, V, batch_of, draw_records, draw_tables, 
 from trainer.cpu_kernels import buffers, compilation, step
 from trainer.cpu_kernels.llvm_intrinsics import HAS_BFLOAT16
 from trainer.distribution import native_step
-from trainer.distribution.native_step import NativeSteps
+from trainer.distribution.native_step import NativeStepRunner
 from trainer.input_pipeline import BatchGroups
 from trainer.model import SkipGram, gradients
 from trainer.objectives import gradient_function
@@ -283,7 +283,7 @@ def test_steps_train_the_models_own_tables_in_calls_of_any_length():
     for calls in ([7], [1, 2, 4]):
         model = SkipGram(shape, words=V, vector_size=D, seed=1)
         slots = tuple(Adagrad().slots(table) for table in (model.target, model.context))
-        native, groups = NativeSteps(model, slots), BatchGroups(batches.batch(3))
+        native, groups = NativeStepRunner(model, slots), BatchGroups(batches.batch(3))
         totals = [native.run(groups, n, np.full(n, RATE, np.float32)) for n in calls]
         results.append((np.concatenate(totals), model.target.numpy(), slots[1][0].numpy()))
     assert results[0][0].shape == (7, 3)
@@ -305,7 +305,7 @@ def test_preparing_compiles_what_the_first_batch_needs_and_trains_nothing(monkey
         return train(*args)
 
     monkeypatch.setattr(native_step, "train", recording_train)
-    native = NativeSteps(model, slots)
+    native = NativeStepRunner(model, slots)
     native.prepare(records=1)
     after = [part.numpy() for part in (model.target, model.context, slots[0][0], slots[1][0])]
     for one, other in zip(before, after, strict=True):
@@ -323,11 +323,13 @@ def test_code_that_cannot_be_cached_is_compiled_all_the_same():
 def test_the_user_is_told_while_the_step_is_compiled(monkeypatch):
     messages: list[str] = []
     monkeypatch.setattr(native_step, "_COMPILING_AFTER", 0.01)
-    with native_step._tell_if_slow(messages.append):
+    with native_step._warn_if_slow(messages.append):
         time.sleep(0.3)
-    assert messages == ["compiling the step for this processor, once; it takes half a minute"]
+    assert messages == [
+        "compiling the step for this processor, once; it takes about twenty seconds"
+    ]
     monkeypatch.setattr(native_step, "_COMPILING_AFTER", 60)
-    with native_step._tell_if_slow(messages.append):
+    with native_step._warn_if_slow(messages.append):
         pass
     assert len(messages) == 1
 

@@ -412,9 +412,59 @@ def test_divergence_names_the_step_and_leaves_no_broken_checkpoint(small, tmp_pa
     diverging = config(small, workdir, optimizer="sgd", alpha=1e20, checkpoint_every=0)
     with pytest.raises(UserError, match=r"^step \d+: the loss or a vector is no longer") as c:
         train(diverging)
-    assert "lower --alpha (1e+20) or --batch_size (128) and train in another" in str(c.value)
+    assert str(c.value).endswith(
+        "; lower --alpha (1e+20) or --batch_size (128) and give the command again: "
+        "no checkpoint has been written"
+    )
     assert not any((workdir / name).exists() for name in EXPORTED_NAMES)
     assert tf.train.latest_checkpoint(workdir / "checkpoints") is None
+
+
+def test_divergence_after_a_checkpoint_asks_for_another_workdir(small, tmp_path, monkeypatch):
+    train(config(small, tmp_path / "run", epochs=1))
+    monkeypatch.setattr(Replicas, "is_finite", lambda self: False)
+    with pytest.raises(UserError, match=r"in another --workdir; the checkpoints in .* before"):
+        train(config(small, tmp_path / "run", epochs=2))
+
+
+def test_a_start_that_failed_does_not_claim_the_workdir(small, tmp_path):
+    workdir = tmp_path / "run"
+    (tmp_path / "pairs.tsv").write_text("no pairs")
+    with pytest.raises(UserError, match=r"pairs.tsv"):
+        train(config(small, workdir, evaluate=(tmp_path / "pairs.tsv",)))
+    assert not (workdir / "config.json").exists()
+    with pytest.raises(UserError, match=r"the loss or a vector is no longer a finite"):
+        train(config(small, workdir, optimizer="sgd", alpha=1e20))
+    # Nothing was saved, so there is nothing that other options could spoil.
+    assert train(config(small, workdir, epochs=1)).epochs == 1
+
+
+def test_a_loss_above_chance_is_warned_of_once_and_not_published(small, tmp_path, capfd):
+    workdir, options = tmp_path / "run", {"optimizer": "sgd", "alpha": 0.5, "log_every": 1}
+    with pytest.raises(UserError, match=r"ends with loss .* have 4.1589, so no vectors are writ"):
+        train(config(small, workdir, **options))
+    assert capfd.readouterr().err.count("that of vectors that know nothing: the training") == 1
+    assert not any((workdir / name).exists() for name in EXPORTED_NAMES)
+    train(config(small, workdir, publish_diverged=True, **options))
+    assert all((workdir / name).exists() for name in EXPORTED_NAMES)
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (
+            {"early_stopping": 1, "validate_every": 5, "alpha": 9.0, "publish_diverged": True},
+            "a higher --early_stopping",
+        ),
+        ({"max_steps": 2}, "a higher --max_steps or --max_words"),
+        ({"epochs": 1}, "more --epochs"),
+    ],
+    ids=str,
+)
+def test_a_finished_workdir_names_what_would_continue_it(dataset, tmp_path, capfd, options, says):
+    for _ in range(2):
+        train(config(dataset, tmp_path / "run", **options))
+    assert f"is finished; {says} would continue it" in capfd.readouterr().err
 
 
 def test_tables_that_the_last_step_broke_are_not_kept(tmp_path):

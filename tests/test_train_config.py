@@ -57,6 +57,19 @@ def test_vertex_ai_gives_the_folders(monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"workdir": Path("s3://bucket/run")}, "^s3://bucket/run: the workdir must be a folder of"),
+        ({"checkpoint_dir": "s3://b/c"}, "^--checkpoint_dir s3://b/c: TensorFlow writes to gs://"),
+        ({"log_dir": "az://b/logs"}, "^--log_dir az://b/logs: TensorFlow writes to gs:// and to"),
+    ],
+)
+def test_folders_in_other_object_stores_are_refused_in_one_line(options, says):
+    with pytest.raises(UserError, match=says):
+        TrainConfig(**{"dataset": "s3://b/d", "workdir": Path("run"), **options}).resolved(512)
+
+
+@pytest.mark.parametrize(
     ("options", "length", "resolved"),
     [
         ({}, 512, (0.55, 0.05, 0.1, 2048)),

@@ -65,6 +65,7 @@ class Checkpoints:
         """
         self.folder = folder.rstrip("/")
         best_folder = f"{self.folder}/{BEST_NAME}"
+        self._chief = chief
         if chief:
             for each in (self.folder, best_folder):
                 _remove_partial_files(each)
@@ -88,6 +89,8 @@ class Checkpoints:
     def restore(self) -> TrainingPosition:
         """Reads the newest checkpoint that can be read into tables and slots.
 
+        Without one the training is new, and a best checkpoint of an earlier start is removed.
+
         Returns:
             Its position; that of a new training where there is no checkpoint.
 
@@ -107,6 +110,8 @@ class Checkpoints:
                 f"{self.folder}: none of {len(paths)} checkpoints can be read; "
                 "remove the workdir to train from the start"
             )
+        if self._chief:
+            _remove_old(self._best_manager.directory, keep=0)
         return TrainingPosition()
 
     def restore_best(self) -> TrainingPosition:
@@ -239,10 +244,11 @@ def _remove_old(folder: str, keep: int) -> None:
     CheckpointManager would give each path to a glob, and so remove files of other folders.
     """
     whole = list_checkpoints(folder)
-    for path in whole[:-keep]:
+    kept = whole[max(len(whole) - keep, 0) :]
+    for path in whole[: len(whole) - len(kept)]:
         for file in _files_of(path):  # The index first: what is left without it is no checkpoint.
             tf.io.gfile.remove(file)
-    _record_checkpoints(folder, whole[-keep:])
+    _record_checkpoints(folder, kept)
 
 
 def _record_checkpoints(folder: str, whole: list[str]) -> None:

@@ -16,6 +16,7 @@ from typing import Literal, NamedTuple
 from pmc2vec.cli.logging_setup import LogFormat
 from pmc2vec.cli.options import check_options, option
 from pmc2vec.errors import UserError
+from pmc2vec.storage.files import is_remote
 from pmc2vec.storage.object_stores import parse_storage_options
 from pmc2vec.vectors.output_vectors import OutputVectors
 
@@ -240,6 +241,12 @@ class TrainConfig:
     storage_option: tuple[str, ...] = option((), rare=True, may_change=True, recorded=False)
     """For a dataset in a bucket: key=value, such as endpoint=http://127.0.0.1:9000."""
 
+    wait_for_workers: float = option(600.0, rare=True, minimum=0, may_change=True, recorded=False)
+    """With several workers: seconds in which all must have started."""
+
+    publish_diverged: bool = option(False, rare=True, may_change=True, recorded=False)
+    """Write the vectors even where the loss ends above that of chance."""
+
     metrics_port: int | None = option(
         None, rare=True, minimum=0, maximum=65535, may_change=True, set_by_update=True
     )
@@ -293,8 +300,9 @@ class TrainConfig:
             targets: of all epochs; None where they are not known.
 
         Raises:
-            UserError: the workdir is a gs:// path, and Cloud Storage is not mounted at /gcs.
+            UserError: a folder is in an object store where it cannot be.
         """
+        _check_tensorflow_writes(self)
         alpha, min_alpha = self.rates(targets)
         workdir = mounted(Path(self.workdir or ""))
         defaults = DEFAULTS[self.optimizer]
@@ -321,15 +329,28 @@ def mounted(folder: Path) -> Path:
     'runs/first'
 
     Raises:
-        UserError: it is in Cloud Storage, which is not mounted at /gcs.
+        UserError: it is in Cloud Storage, which is not mounted at /gcs, or in another object store.
     """
-    scheme, slash, rest = folder.as_posix().partition(":/")
-    if scheme != "gs" or not slash:
+    scheme, slash, rest = folder.as_posix().partition(":/")  # Path makes one slash of "//".
+    rest = rest.lstrip("/")
+    if not slash or not is_remote(f"{scheme}://{rest}"):
         return folder
-    if not MOUNT.is_dir():
+    if scheme != "gs" or not MOUNT.is_dir():
+        reason = f", and Cloud Storage is not mounted at {MOUNT}" if scheme == "gs" else ""
         raise UserError(
-            f"{scheme}://{rest.lstrip('/')}: the workdir must be a folder of this machine, and "
-            f"Cloud Storage is not mounted at {MOUNT}; choose another --workdir "
+            f"{scheme}://{rest}: the workdir must be a folder of this machine{reason}; choose "
+            "another --workdir, and copy it when it is finished "
             "(--checkpoint_dir and --log_dir may be gs://)"
         )
-    return MOUNT / rest.lstrip("/")
+    return MOUNT / rest
+
+
+def _check_tensorflow_writes(config: TrainConfig) -> None:
+    """Raises UserError where a folder is in an object store that TensorFlow cannot write."""
+    for name in ("checkpoint_dir", "log_dir"):
+        folder = getattr(config, name)
+        if folder and is_remote(folder) and not folder.startswith("gs://"):
+            raise UserError(
+                f"--{name} {folder}: TensorFlow writes to gs:// and to folders of this machine "
+                "only; choose one of these"
+            )

@@ -86,6 +86,12 @@ def this_worker() -> Worker:
     return Worker(index + (tasks["chief"] if kind == "worker" else 0), count)
 
 
+def worker_addresses() -> list[str]:
+    """Returns the address of each worker, host:port, in the order of `Worker.index`."""
+    cluster = json.loads(os.environ[TF_CONFIG])["cluster"]
+    return [str(address) for kind in _TRAINING_TASKS for address in cluster.get(kind, ())]
+
+
 def distribution_strategy(devices: int | None = None) -> tf.distribute.Strategy:
     """Returns the strategy that trains on all GPUs, or on the CPU where there is none.
 
@@ -109,7 +115,7 @@ def distribution_strategy(devices: int | None = None) -> tf.distribute.Strategy:
         for gpu in gpus:
             tf.config.experimental.set_memory_growth(gpu, enable=True)
     if this_worker().count > 1:
-        return _connected(gpus[:count], count)
+        return _cluster_strategy(gpus[:count], count)
     if count == 1:
         return tf.distribute.get_strategy()
     if not gpus:
@@ -118,7 +124,7 @@ def distribution_strategy(devices: int | None = None) -> tf.distribute.Strategy:
     return tf.distribute.MirroredStrategy([f"{kind}:{at}" for at in range(count)])
 
 
-def _connected(gpus: list[tf.config.PhysicalDevice], count: int) -> tf.distribute.Strategy:
+def _cluster_strategy(gpus: list[tf.config.PhysicalDevice], count: int) -> tf.distribute.Strategy:
     """Returns the strategy of a cluster, once all its processes are there."""
     import tensorflow as tf
 

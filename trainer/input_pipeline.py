@@ -22,6 +22,7 @@ times as much. The trainer takes whole groups (`grouped=True`, `BatchGroups`).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -291,16 +292,7 @@ def pair_dataset(
         else validation_batches(dataset, records=_PAIR_RECORDS, limit=2**31)
     )
 
-    @_no_autograph
-    def expand(number: Any, batch: Batch) -> Any:
-        """Returns the pairs of a batch, shuffled: ((target, context), label)."""
-        target, context, negatives = _pairs(batch, shape, pair_negatives)
-        shuffle_seed = tf.stack([tf.constant(seed, tf.int64), number])
-        order = tf.argsort(tf.random.stateless_uniform(tf.shape(target), shuffle_seed))
-        words = tf.concat([context[:, None], negatives], 1)
-        label = tf.one_hot(tf.zeros_like(target), 1 + pair_negatives, dtype=tf.int64)
-        return tf.nest.map_structure(lambda part: tf.gather(part, order), ((target, words), label))
-
+    expand = partial(_shuffled_pairs, shape=shape, pair_negatives=pair_negatives, seed=seed)
     pairs = batches.enumerate().map(expand, num_parallel_calls=available_cores())
     shards = dataset.shards(epoch) if split == TRAIN else dataset.manifest.select(split)
     count = sum(shard.pairs for shard in shards) // batch_size
@@ -308,6 +300,27 @@ def pair_dataset(
     return full_batches.apply(tf.data.experimental.assert_cardinality(count)).prefetch(
         PREFETCH_BATCHES
     )
+
+
+@_no_autograph
+def _shuffled_pairs(
+    number: Any, batch: Batch, *, shape: RecordShape, pair_negatives: int, seed: int
+) -> Any:
+    """Returns the pairs of a batch, shuffled: ((target, context), label).
+
+    Args:
+        number: [] int64, of the batch.
+        batch: of records.
+        shape: of a record.
+        pair_negatives: negatives of a pair.
+        seed: of the order.
+    """
+    target, context, negatives = _pairs(batch, shape, pair_negatives)
+    shuffle_seed = tf.stack([tf.constant(seed, tf.int64), number])
+    order = tf.argsort(tf.random.stateless_uniform(tf.shape(target), shuffle_seed))
+    words = tf.concat([context[:, None], negatives], 1)
+    label = tf.one_hot(tf.zeros_like(target), 1 + pair_negatives, dtype=tf.int64)
+    return tf.nest.map_structure(lambda part: tf.gather(part, order), ((target, words), label))
 
 
 def _pairs(batch: Batch, shape: RecordShape, pair_negatives: int) -> tuple[Any, Any, Any]:

@@ -30,14 +30,14 @@ from pmc2vec.dataset.records import TRAIN, VALIDATION
 from pmc2vec.errors import UserError
 from pmc2vec.vectors.evaluation import is_analogy_file, read_pairs
 from pmc2vec.vectors.keyed_vectors import Vectors
-from trainer.checkpoints import Checkpoints
+from trainer.checkpoints import Checkpoints, list_checkpoints
 from trainer.config import TrainConfig
 from trainer.dataset_reader import Dataset, check_unchanged, shard_read_error
 from trainer.devices import SINGLE_WORKER, Worker
 from trainer.distribution.replicas import Replicas
 from trainer.input_pipeline import BatchGroups, training_batches, validation_batches
 from trainer.model import WORD_ROWS
-from trainer.objectives import NEGATIVE_SAMPLING, SKIPGRAM, gradient_function
+from trainer.objectives import NEGATIVE_SAMPLING, SKIPGRAM, chance_loss, gradient_function
 from trainer.optimizers import Adagrad, Optimizer, Sgd, initial_accumulator_value
 from trainer.schedule import (
     EpochSchedule,
@@ -57,6 +57,9 @@ from trainer.warm_start import warm_start
 from trainer.workdir import check_workdir_exists
 
 logger = logging.getLogger(__name__)
+
+# A training diverges where its loss is so many times that of chance. Less is noise of few pairs.
+_DIVERGENCE_MARGIN = 1.02
 
 
 class Training:
@@ -128,6 +131,9 @@ class Training:
         self._steps_per_call = StepsPerCall(
             validate_every=config.validate_every, sync_every=config.sync_every
         )
+        self._chance_loss = chance_loss(config.objective, dataset.manifest.shape.negative)
+        self._high_loss = _DIVERGENCE_MARGIN * self._chance_loss
+        self._warned_of_loss = False
         self._curve = TrainingCurve(every=config.log_every, step=self.position.step)
         # The batches of the next epoch, which are read while the last epoch is validated and saved.
         self._next_batches: BatchGroups | None = None
@@ -293,6 +299,34 @@ class Training:
         )
         return best
 
+    def check_loss(self, position: TrainingPosition) -> None:
+        """Checks that the vectors of a position predict better than chance.
+
+        Args:
+            position: of the tables that are exported.
+
+        Raises:
+            UserError: both losses are above that of chance.
+        """
+        losses = [position.mean_loss, position.validation_loss]
+        # Validation loss alone may be high, where few texts are learnt by heart.
+        if position.pairs and not any(loss <= self._high_loss for loss in losses):
+            raise UserError(
+                f"the training ends with loss {position.mean_loss:.4f}, but vectors that know "
+                f"nothing have {self._chance_loss:.4f}, so no vectors are written; lower --alpha "
+                f"({self.config.alpha}) or --batch_size ({self.config.batch_size}) and train in "
+                "another --workdir, or write them nevertheless with --publish_diverged"
+            )
+
+    @property
+    def way_to_continue(self) -> str:
+        """The option that would continue a training that is finished."""
+        if self.out_of_patience:
+            return "a higher --early_stopping"
+        if self.position.epoch >= self.config.epochs:
+            return "more --epochs"
+        return "a higher --max_steps or --max_words"
+
     def word_vectors(self) -> NDArray[np.float32]:
         """Returns the word vectors as they are exported, [V, D] float32."""
         return self.replicas.model.word_vectors(self.config.output_vectors)
@@ -398,6 +432,22 @@ class Training:
             learning_rate=float(self.replicas.rate.at(np.array(point.step - 1))),
             words_per_second=words / point.seconds,
         )
+        self._warn_of_loss(point)
+
+    def _warn_of_loss(self, point: CurvePoint) -> None:
+        """Warns once where the loss is above that of chance after the warmup."""
+        config = self.config
+        warmup_steps = (config.warmup or 0) * self.schedule.step_limit
+        if self._warned_of_loss or point.previous_step < warmup_steps:
+            return
+        if point.loss > self._high_loss:
+            self._warned_of_loss = True
+            self._log_line(
+                f"warning: loss {point.loss:.4f} after step {point.step:,} is above "
+                f"{self._chance_loss:.4f}, that of vectors that know nothing: the training "
+                f"diverges; stop it, lower --alpha ({config.alpha}) or --batch_size "
+                f"({config.batch_size}), and train in another --workdir"
+            )
 
     def _save_if_due(self) -> None:
         if self._stop.signal is not None:
@@ -566,10 +616,15 @@ def user_errors(dataset: Dataset, shards: Sequence[Shard], *, workers: int) -> I
 
 def divergence_error(config: TrainConfig, step: int) -> UserError:
     """Returns the error to raise where numbers are not finite after a step."""
+    remedy = "give the command again: no checkpoint has been written"
+    if list_checkpoints(config.checkpoint_dir or ""):
+        remedy = (
+            f"train in another --workdir; the checkpoints in {config.checkpoint_dir} are from "
+            "before"
+        )
     return UserError(
         f"step {step:,}: the loss or a vector is no longer a finite number; lower --alpha "
-        f"({config.alpha}) or --batch_size ({config.batch_size}) and train in "
-        f"another --workdir; the checkpoints in {config.checkpoint_dir} are from before"
+        f"({config.alpha}) or --batch_size ({config.batch_size}) and {remedy}"
     )
 
 

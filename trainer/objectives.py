@@ -19,6 +19,7 @@ Skip-gram with negative sampling in float32, the default, is in `model`, fused b
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple, Protocol
@@ -61,6 +62,15 @@ class GradientFunction(Protocol):
     ) -> TableGradients:
         """Returns the loss of a batch, summed over its predictions, and its gradients."""
         ...
+
+
+def chance_loss(objective: str, negative: int) -> float:
+    """Returns the loss of a prediction by vectors that know nothing: all logits are 0.
+
+    >>> round(chance_loss(NEGATIVE_SAMPLING, 5), 2), round(chance_loss(SOFTMAX, 5), 2)
+    (4.16, 1.79)
+    """
+    return math.log1p(negative) if objective == SOFTMAX else (1 + negative) * math.log(2)
 
 
 class ObjectiveGradients(NamedTuple):

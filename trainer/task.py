@@ -20,13 +20,13 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rich.console import Console
 
 from pmc2vec import __version__
 from pmc2vec.cli.console import clock_time, stderr_console, verbosity
-from pmc2vec.cli.exit_codes import run_program
+from pmc2vec.cli.exit_codes import USAGE_ERROR, run_program
 from pmc2vec.cli.metrics import serve_metrics
 from pmc2vec.cli.options import options_that, parse
 from pmc2vec.cli.signals import StopRequest, stop_request
@@ -34,14 +34,22 @@ from pmc2vec.machine import load_tensorflow
 from pmc2vec.storage.object_stores import parse_storage_options, use_storage_options
 from pmc2vec.vectors.formats.workdir_files import write_vectors
 from trainer.config import TrainConfig
-from trainer.devices import Worker, distribution_strategy, this_worker
+from trainer.devices import (
+    Worker,
+    distribution_strategy,
+    this_worker,
+    worker_addresses,
+)
+from trainer.distribution.rendezvous import WorkersDifferError, meet_workers
 from trainer.workdir import (
     EXPORTED_NAMES,
     PROVENANCE_NAME,
+    check_same_options,
     is_finished,
     locked_workdir,
-    record_options,
+    read_options,
     write_json,
+    write_options,
 )
 
 if TYPE_CHECKING:
@@ -56,6 +64,13 @@ logger = logging.getLogger(__name__)
 
 _DEFAULT = "default"  # In config.json the value of a rate that was not given.
 _RATES = ("alpha", "min_alpha", "warmup")
+
+# Options that may change between two starts, but not between two workers: with other steps or
+# validations one of them would wait for ever in a collective operation.
+_SAME_ON_ALL_WORKERS = (
+    "epochs", "max_steps", "max_words", "early_stopping", "validate_every", "validation_steps",
+    "log_every", "devices", "publish_diverged",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -110,69 +125,156 @@ def train(
             `signals.stop_request()`. By default nothing does: signals stay with the caller.
 
     Raises:
-        UserError: the dataset or the workdir cannot be used, or the loss diverged.
+        UserError: the dataset or the workdir cannot be used, the workers differ or do not come
+            together, or the loss diverged.
         SystemExit: status 128 plus the signal, after a request to stop and a checkpoint.
     """
     load_tensorflow()
     from trainer.dataset_reader import open_dataset
     from trainer.loop import Training
-    from trainer.tensorboard_logging import run_description
 
     worker = this_worker()
     console = stderr_console() if worker.chief else Console(quiet=True)
-
-    # The dataset, and the options that depend on it.
     use_storage_options(parse_storage_options(config.storage_option))
     dataset = open_dataset(config.dataset, config.cache_dir)
     targets = config.epochs * sum(shard.targets for shard in dataset.shards(0))
     given_config, config = config, config.resolved(dataset.manifest.shape.length, targets)
-    assert config.workdir is not None
-    fixed, free = _options(config, dataset, worker)
-    # The default of a rate depends on the number of epochs, which may grow. So config.json records
-    # that it is the default, not its value.
-    rates = {name: getattr(given_config, name) for name in _RATES}
-    fixed |= {name: _DEFAULT if rate is None else rate for name, rate in rates.items()}
-
+    options = _recorded_options(given_config, config, dataset, worker)
     with contextlib.ExitStack() as stack:
         stack.enter_context(serve_metrics(config.metrics_port))
         if worker.chief:
+            assert config.workdir is not None
             stack.enter_context(locked_workdir(config.workdir))
-            record_options(config.workdir, fixed=fixed, free=free)
+            _check_workdir(config, options)
+        if worker.count > 1:
+            facts = {**options.fixed, "code_version": __version__}
+            facts |= {name: getattr(config, name) for name in _SAME_ON_ALL_WORKERS}
+            meet_workers(worker, worker_addresses(), facts, seconds=config.wait_for_workers)
         strategy = distribution_strategy(config.devices)
-        # Only now: in a cluster TensorFlow waits for the other workers in C++, where a Python
+        # Only now: in a cluster TensorFlow connects to the other workers in C++, where a Python
         # handler of signals never runs.
         request = stack.enter_context(stop or contextlib.nullcontext(StopRequest()))
         training = Training(config, dataset, strategy, stop=request, console=console, worker=worker)
+        _train_epochs(training, options)
+        return _publish(training, options)
 
-        # Training.
-        if not training.is_finished:
-            if worker.chief:
-                (config.workdir / PROVENANCE_NAME).unlink(missing_ok=True)
-            with run_description(config, dataset, worker), training.reporting():
-                while not training.is_finished:
-                    training.train_epoch()
-                    training.validate()
-                    training.save()
-                    training.report_epoch()
 
-        # The vectors, written by the chief; provenance.json last, which marks the workdir finished.
-        position = training.restore_best()
-        vectors = training.word_vectors()
-        summary = _summarize(training, position, vectors)
-        if is_finished(
-            config.workdir, step=summary.vectors_step, output_vectors=config.output_vectors
-        ):
-            if worker.chief:
-                line = "%s is finished; more --epochs would continue it"
-                logger.info(line, config.workdir, extra={"stage": "train"})
-        elif worker.chief:
-            # The old provenance.json describes other vectors.
+class _RecordedOptions(NamedTuple):
+    """The options of a training as config.json has them.
+
+    Attributes:
+        fixed: those on which the vectors depend, the dataset's digest and the number of workers.
+        free: the others, which may change from one start to the next.
+    """
+
+    fixed: dict[str, Any]
+    free: dict[str, Any]
+
+
+def _recorded_options(
+    given: TrainConfig, config: TrainConfig, dataset: Dataset, worker: Worker
+) -> _RecordedOptions:
+    """Returns the options to record.
+
+    Args:
+        given: the options as the user gave them.
+        config: the same, resolved.
+        dataset: the training data.
+        worker: which of the processes that train together this is.
+    """
+    options = asdict(config)
+    for name in ("workdir", "init_from"):
+        options[name] = None if options[name] is None else str(options[name])
+    for name in ("probe_words", "evaluate"):
+        options[name] = list(map(str, options[name]))
+    free = [
+        name
+        for name in options_that(TrainConfig, "may_change")
+        # Averaged tables depend on how many devices train one each.
+        if name != "devices" or not config.sync_every
+    ]
+    fixed = {name: value for name, value in options.items() if name not in free}
+    fixed |= {"workers": worker.count, "manifest_sha256": dataset.digest}
+    # The default of a rate depends on the number of epochs, which may grow. So config.json records
+    # that it is the default, not its value.
+    rates = {name: getattr(given, name) for name in _RATES}
+    fixed |= {name: _DEFAULT if rate is None else rate for name, rate in rates.items()}
+    recorded = options_that(TrainConfig, "recorded")
+    return _RecordedOptions(fixed, {name: options[name] for name in free if name in recorded})
+
+
+def _check_workdir(config: TrainConfig, options: _RecordedOptions) -> None:
+    """Checks that a training that was begun in the workdir had the same options.
+
+    Where it ended before its first checkpoint, there is nothing to continue, and the options may be
+    others.
+
+    Raises:
+        UserError: it had others, or the workdir is something else.
+    """
+    from trainer.checkpoints import list_checkpoints
+
+    assert config.workdir is not None
+    recorded = read_options(config.workdir)
+    folders = {str(config.checkpoint_dir), str(recorded.get("checkpoint_dir"))}
+    if (config.workdir / PROVENANCE_NAME).exists() or any(map(list_checkpoints, folders)):
+        check_same_options(config.workdir, recorded, options.fixed)
+
+
+def _train_epochs(training: Training, options: _RecordedOptions) -> None:
+    """Trains what is left of the epochs."""
+    from trainer.tensorboard_logging import run_description
+
+    config, worker = training.config, training.worker
+    assert config.workdir is not None
+    if training.is_finished:
+        if worker.chief:
+            write_options(config.workdir, *options)
+        return
+    with run_description(config, training.dataset, worker), training.reporting():
+        # The model is made and the step is compiled: only now the workdir is this training's.
+        if worker.chief:
+            write_options(config.workdir, *options)
             (config.workdir / PROVENANCE_NAME).unlink(missing_ok=True)
-            words, counts = dataset.vocabulary.words, dataset.vocabulary.counts
-            write_vectors(config.workdir, words, counts, vectors)
-            fixed |= {name: getattr(config, name) for name in _RATES}
-            provenance = _provenance(summary, fixed, free, dataset)
-            write_json(config.workdir / PROVENANCE_NAME, provenance)
+        while not training.is_finished:
+            training.train_epoch()
+            training.validate()
+            training.save()
+            training.report_epoch()
+
+
+def _publish(training: Training, options: _RecordedOptions) -> TrainSummary:
+    """Writes the vectors, and provenance.json last, which marks the workdir finished.
+
+    Only the chief writes, and only what is not there already.
+
+    Raises:
+        UserError: the loss is above that of chance.
+    """
+    config, dataset = training.config, training.dataset
+    assert config.workdir is not None
+    position = training.restore_best()
+    if not config.publish_diverged:
+        training.check_loss(position)
+    vectors = training.word_vectors()
+    summary = _summarize(training, position, vectors)
+    if not training.worker.chief:
+        return summary
+    provenance_path = config.workdir / PROVENANCE_NAME
+    if is_finished(config.workdir, step=summary.vectors_step, output_vectors=config.output_vectors):
+        logger.info(
+            "%s is finished; %s would continue it",
+            config.workdir,
+            training.way_to_continue,
+            extra={"stage": "train"},
+        )
+        return summary
+    provenance_path.unlink(missing_ok=True)  # It describes other vectors.
+    words, counts = dataset.vocabulary.words, dataset.vocabulary.counts
+    write_vectors(config.workdir, words, counts, vectors)
+    rates = {name: getattr(config, name) for name in _RATES}
+    provenance = _provenance(summary, {**options.fixed, **rates, **options.free}, dataset)
+    write_json(provenance_path, provenance)
     return summary
 
 
@@ -192,7 +294,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         ],
         json_result=True,
     )
-    summary = train(config, stop=stop_request())
+    try:
+        summary = train(config, stop=stop_request())
+    except WorkersDifferError as error:
+        logger.error("%s", error, extra={"stage": "pmc2vec"})
+        return USAGE_ERROR
     if this_worker().chief:
         facts = {**asdict(summary), "words_per_second": round(summary.words_per_second)}
         print(
@@ -218,30 +324,6 @@ def summary_lines(summary: TrainSummary) -> list[str]:
     lines.append(f"{summary.words:,} vectors of {summary.vector_size} numbers: {files}")
     lines.append(f"see them: pmc2vec tensorboard --workdir {summary.workdir}")
     return lines
-
-
-def _options(
-    config: TrainConfig, dataset: Dataset, worker: Worker
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Returns the options on which the vectors depend, and the others.
-
-    The first have two more entries: the dataset's digest and the number of workers.
-    """
-    options = asdict(config)
-    for name in ("workdir", "init_from"):
-        options[name] = None if options[name] is None else str(options[name])
-    for name in ("probe_words", "evaluate"):
-        options[name] = list(map(str, options[name]))
-    free = [
-        name
-        for name in options_that(TrainConfig, "may_change")
-        # Averaged tables depend on how many devices train one each.
-        if name != "devices" or not config.sync_every
-    ]
-    fixed = {name: value for name, value in options.items() if name not in free}
-    fixed |= {"workers": worker.count, "manifest_sha256": dataset.digest}
-    recorded = options_that(TrainConfig, "recorded")
-    return fixed, {name: options[name] for name in free if name in recorded}
 
 
 def _summarize(
@@ -281,9 +363,7 @@ def _summarize(
     )
 
 
-def _provenance(
-    summary: TrainSummary, fixed: dict[str, Any], free: dict[str, Any], dataset: Dataset
-) -> dict[str, Any]:
+def _provenance(summary: TrainSummary, options: dict[str, Any], dataset: Dataset) -> dict[str, Any]:
     """Returns the contents of provenance.json: the origin of the vectors and their scores."""
     manifest = dataset.manifest
     counts = ("epochs", "steps", "vectors_step", "trained_words", "seconds")
@@ -291,7 +371,7 @@ def _provenance(
     facts = asdict(summary)
     return {
         "code_version": __version__,
-        "config": {**fixed, **free},
+        "config": options,
         "trained": {
             **{name: facts[name] for name in counts},
             "words_per_second": round(summary.words_per_second),

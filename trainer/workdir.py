@@ -1,8 +1,8 @@
 """The workdir of a training: its options, its lock, and whether it is finished.
 
-config.json is written before the first step. It holds the options on which the vectors depend, and
-a workdir is continued with the same ones only. provenance.json is written last: a workdir with it
-is finished.
+config.json is written when the first step is possible: a start that failed claims nothing. It holds
+the options on which the vectors depend, and a workdir with checkpoints is continued with the same
+ones only. provenance.json is written last: a workdir with it is finished.
 """
 
 from __future__ import annotations
@@ -58,33 +58,63 @@ def locked_workdir(folder: Path) -> Iterator[None]:
         yield
 
 
-def record_options(folder: Path, fixed: Mapping[str, Any], free: Mapping[str, Any]) -> None:
-    """Writes config.json, after a check against the one that is there.
-
-    Args:
-        folder: the workdir.
-        fixed: options on which the vectors depend. They must equal the recorded ones.
-        free: options that may change from one start to the next.
+def read_options(folder: Path) -> dict[str, Any]:
+    """Returns the contents of config.json; {} where there is none.
 
     Raises:
-        UserError: the workdir is a dataset; its config.json has other `fixed` options, is damaged
-            or not ours.
+        UserError: the workdir is a dataset; its config.json is damaged or not ours.
     """
     if (folder / MANIFEST_NAME).exists():
         raise UserError(f"{folder}: a dataset, not a workdir; choose another --workdir")
     path = folder / CONFIG_NAME
-    if path.exists():
-        recorded = _read_config(path)
-        differing = [name for name in fixed if recorded.get(name) != fixed[name]]
-        if differing:
-            changes = ", ".join(
-                f"{name} {recorded.get(name)} (now {fixed[name]})" for name in differing
-            )
-            raise UserError(
-                f"{folder}: was trained with {changes}; give the same again, "
-                "or choose another --workdir"
-            )
-    write_json(path, {"format": _CONFIG_FORMAT, "version": _CONFIG_VERSION, **fixed, **free})
+    if not path.exists():
+        return {}
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise UserError(f"{path}: not JSON; choose another --workdir") from error
+    if not isinstance(config, dict) or config.get("format") != _CONFIG_FORMAT:
+        raise UserError(f"{path}: not written by pmc2vec train; choose another --workdir")
+    if config.get("version") != _CONFIG_VERSION:
+        raise UserError(
+            f"{path}: version {config.get('version')}, this program continues version "
+            f"{_CONFIG_VERSION}; choose another --workdir"
+        )
+    return config
+
+
+def check_same_options(folder: Path, recorded: Mapping[str, Any], fixed: Mapping[str, Any]) -> None:
+    """Checks that a training goes on with the options on which its vectors depend.
+
+    Args:
+        folder: the workdir.
+        recorded: the contents of its config.json; where it is empty, it was lost.
+        fixed: these options now.
+
+    Raises:
+        UserError: one differs.
+    """
+    differing = [name for name in fixed if recorded and recorded.get(name) != fixed[name]]
+    if differing:
+        changes = ", ".join(
+            f"{name} {recorded.get(name)} (now {fixed[name]})" for name in differing
+        )
+        raise UserError(
+            f"{folder}: was trained with {changes}; give the same again, "
+            "or choose another --workdir"
+        )
+
+
+def write_options(folder: Path, fixed: Mapping[str, Any], free: Mapping[str, Any]) -> None:
+    """Writes config.json.
+
+    Args:
+        folder: the workdir.
+        fixed: options on which the vectors depend.
+        free: options that may change from one start to the next.
+    """
+    value = {"format": _CONFIG_FORMAT, "version": _CONFIG_VERSION, **fixed, **free}
+    write_json(folder / CONFIG_NAME, value)
 
 
 def check_workdir_exists(folder: Path) -> None:
@@ -123,18 +153,3 @@ def write_json(path: Path, value: Mapping[str, Any]) -> None:
     """Writes a JSON file atomically."""
     with atomic_local_file(path) as file:
         file.write((json.dumps(value, indent=1, ensure_ascii=False) + "\n").encode())
-
-
-def _read_config(path: Path) -> dict[str, Any]:
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise UserError(f"{path}: not JSON; choose another --workdir") from error
-    if not isinstance(config, dict) or config.get("format") != _CONFIG_FORMAT:
-        raise UserError(f"{path}: not written by pmc2vec train; choose another --workdir")
-    if config.get("version") != _CONFIG_VERSION:
-        raise UserError(
-            f"{path}: version {config.get('version')}, this program continues version "
-            f"{_CONFIG_VERSION}; choose another --workdir"
-        )
-    return config

@@ -74,7 +74,7 @@ class KernelSizes(NamedTuple):
     pieces: int
 
 
-class RowGradients(NamedTuple):
+class GradientRows(NamedTuple):
     """Gradients of n table rows. In a batch there is an axis of pieces before the others.
 
     Attributes:
@@ -98,9 +98,9 @@ class PieceGradients(NamedTuple):
         negatives: [P / S * K + 32] rows of the context table, block after block.
     """
 
-    targets: RowGradients
-    contexts: RowGradients
-    negatives: RowGradients
+    targets: GradientRows
+    contexts: GradientRows
+    negatives: GradientRows
 
 
 class GradientIndex(NamedTuple):
@@ -210,7 +210,7 @@ def new_gradients(sizes: KernelSizes, records: int) -> PieceGradients:
     pieces = records * sizes.pieces
     return PieceGradients(
         *(
-            RowGradients(aligned_zeros(pieces, rows, width), aligned_zeros(pieces, rows))
+            GradientRows(aligned_zeros(pieces, rows, width), aligned_zeros(pieces, rows))
             for rows in _rows_per_piece(sizes)
         )
     )
@@ -290,9 +290,9 @@ def new_scratch(shape: RecordShape, sizes: KernelSizes, cores: int) -> Scratch:
 def piece_gradients(arrays: Any, piece: int) -> PieceGradients:
     """Returns the gradients of a piece, out of the flat arrays of a batch."""
     return PieceGradients(
-        RowGradients(arrays[0][piece], arrays[1][piece]),
-        RowGradients(arrays[2][piece], arrays[3][piece]),
-        RowGradients(arrays[4][piece], arrays[5][piece]),
+        GradientRows(arrays[0][piece], arrays[1][piece]),
+        GradientRows(arrays[2][piece], arrays[3][piece]),
+        GradientRows(arrays[4][piece], arrays[5][piece]),
     )
 
 
@@ -301,9 +301,9 @@ def batch_gradients(arrays: Any) -> PieceGradients:
     """Returns the gradients of a batch without the axis of pieces, out of its flat arrays."""
     width = arrays[0].shape[2]
     return PieceGradients(
-        RowGradients(arrays[0].reshape(-1, width), arrays[1].reshape(-1)),
-        RowGradients(arrays[2].reshape(-1, width), arrays[3].reshape(-1)),
-        RowGradients(arrays[4].reshape(-1, width), arrays[5].reshape(-1)),
+        GradientRows(arrays[0].reshape(-1, width), arrays[1].reshape(-1)),
+        GradientRows(arrays[2].reshape(-1, width), arrays[3].reshape(-1)),
+        GradientRows(arrays[4].reshape(-1, width), arrays[5].reshape(-1)),
     )
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from numba import float32, int32
 
 from pmc2vec.dataset.records import SENTENCE_START, WINDOW_BITS
-from trainer.cpu_kernels.buffers import KernelSizes, RowGradients, Scratch
+from trainer.cpu_kernels.buffers import GradientRows, KernelSizes, Scratch
 from trainer.cpu_kernels.compilation import inline_njit
 from trainer.cpu_kernels.llvm_intrinsics import (
     REGISTER_FLOATS,
@@ -228,7 +228,7 @@ def _mark_pairs(begin: int, sizes: KernelSizes, scratch: Scratch) -> Any:
 
 
 @inline_njit
-def _set_mean_squares(gradient: RowGradients, begin: int, count: int, sizes: KernelSizes) -> None:
+def _set_mean_squares(gradient: GradientRows, begin: int, count: int, sizes: KernelSizes) -> None:
     """Sets the mean squares of some rows, and of up to TILE_ROWS - 1 after them."""
     scale = _ONE / float32(sizes.vector_size)
     squares = gradient.mean_squares

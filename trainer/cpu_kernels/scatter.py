@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numba import float32
 
-from trainer.cpu_kernels.buffers import Floats, GradientIndex, Ints, RowGradients, Tables
+from trainer.cpu_kernels.buffers import Floats, GradientIndex, GradientRows, Ints, Tables
 from trainer.cpu_kernels.compilation import inline_njit
 from trainer.cpu_kernels.llvm_intrinsics import (
     CACHE_LINE_FLOATS,
@@ -81,7 +81,7 @@ def update_partition(ids: Any, tables: Tables, gradients: Any, step: Any, places
 
 @inline_njit
 def _add_neighbor_pieces(
-    contexts: RowGradients, index: GradientIndex, places: Ints, vector_size: int
+    contexts: GradientRows, index: GradientIndex, places: Ints, vector_size: int
 ) -> None:
     """Adds the rows that neighbouring pieces have for a partition's tokens to the pieces' own."""
     for place in places:
@@ -114,7 +114,7 @@ def _subtract_rows(state: Any, ids: Ints, gradient: Any, rate: Any, places: Ints
     Args:
         state: a table and its accumulators.
         ids: [n] int32.
-        gradient: `RowGradients`, and the row of each of the ids.
+        gradient: `GradientRows`, and the row of each of the ids.
         rate: the learning rate.
         places: of the ids that are in the partition.
     """

@@ -27,12 +27,12 @@ from trainer.model import SkipGram
 from trainer.optimizers import Slots
 
 _COMPILING_AFTER = 3.0  # Seconds; loading cached machine code takes less.
-_COMPILING = "compiling the step for this processor, once; it takes half a minute"
+_COMPILING = "compiling the step for this processor, once; it takes about twenty seconds"
 _HUGE_PAGE_BYTES = 1 << 21
 _MADV_COLLAPSE = 25  # Since Linux 6.1 (madvise(2)); Python's mmap has no name for it.
 
 
-class NativeSteps:
+class NativeStepRunner:
     """Trains a model on the cores of this machine, many batches in a call.
 
     Attributes:
@@ -46,7 +46,7 @@ class NativeSteps:
         slots: tuple[Slots, Slots],
         *,
         mixed_precision: bool = False,
-        tell: Callable[[str], None] = lambda _: None,
+        warn: Callable[[str], None] = lambda _: None,
     ) -> None:
         """Allocates nothing yet; the first batch does.
 
@@ -54,7 +54,7 @@ class NativeSteps:
             model: its tables are read and written.
             slots: the optimizer's accumulators of each table, or nothing for gradient descent.
             mixed_precision: whether to multiply bfloat16, where the processor can.
-            tell: called with a line for the user if the code must be compiled first.
+            warn: shows a line to the user, if the code must be compiled first.
         """
         # Threads wait for each other twice in a step. libgomp's default is to spin for long, which
         # takes the core from the thread that is waited for when other processes are busy; to sleep
@@ -69,12 +69,12 @@ class NativeSteps:
         packing = 2 if self.bfloat16 else 1
         self._sizes = kernel_sizes(model.shape, model.target.shape[1], packing=packing)
         self._buffers: dict[int, Buffers] = {}  # By the number of records in a batch.
-        self._tell = tell
+        self._warn = warn
         self._huge_page_tables: set[tuple[int, int]] = set()  # Addresses and sizes.
 
     def prepare(self, records: int) -> None:
         """Compiles the kernels, or loads them from the cache; see `replicas.StepRunner`."""
-        with _tell_if_slow(self._tell):
+        with _warn_if_slow(self._warn):
             self._train(empty_batches(self._model.shape, records), np.zeros(0, np.float32))
 
     def run(
@@ -125,9 +125,9 @@ class NativeSteps:
 
 
 @contextlib.contextmanager
-def _tell_if_slow(tell: Callable[[str], None]) -> Iterator[None]:
-    """Tells the user that code is being compiled if the body takes long."""
-    timer = Timer(_COMPILING_AFTER, tell, (_COMPILING,))
+def _warn_if_slow(warn: Callable[[str], None]) -> Iterator[None]:
+    """Says that code is being compiled if the work inside takes long."""
+    timer = Timer(_COMPILING_AFTER, warn, (_COMPILING,))
     timer.daemon = True
     timer.start()
     try:

@@ -125,19 +125,20 @@ class Replicas:
                 () if tied else optimizer.slots(self.model.context),
             )
         self.native = native
-        self._runner: StepRunner
-        if native:
-            from trainer.distribution.native_step import NativeSteps
+        self._runner = self._step_runner(mixed_precision=mixed_precision, warn=warn)
 
-            self._runner = NativeSteps(
-                self.model, self.slots, mixed_precision=mixed_precision, tell=warn
+    def _step_runner(self, *, mixed_precision: bool, warn: Callable[[str], None]) -> StepRunner:
+        """Returns what trains on these devices; see the module."""
+        if self.native:
+            from trainer.distribution.native_step import NativeStepRunner
+
+            return NativeStepRunner(
+                self.model, self.slots, mixed_precision=mixed_precision, warn=warn
             )
-        elif self._single or self._sync_every:
-            self._runner = XlaStepRunner(
-                strategy, self.model, optimizer, self.slots, call_steps=self._sync_every
-            )
-        else:
-            self._runner = SynchronousStepRunner(strategy, self.model, optimizer, self.slots)
+        devices = (self._strategy, self.model, self._optimizer, self.slots)
+        if self._single or self._sync_every:
+            return XlaStepRunner(*devices, call_steps=self._sync_every)
+        return SynchronousStepRunner(*devices)
 
     def batch_groups(self, batches: tf.data.Dataset) -> BatchGroups:
         """Returns the batches of this process, as `train` and `evaluate` take them.
