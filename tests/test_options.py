@@ -260,7 +260,7 @@ def test_help_leaves_rare_options_to_help_all_and_names_the_resolved_default(
     text = "Tokens in a step, rounded to whole records. (default: 2048, or 512 for sgd)"
     assert all(text in told for told in shown.values())
     assert "--cores" not in shown["--help"]
-    assert "pmc2vec try --help_all shows 1 rare options more" in shown["--help"]
+    assert "pmc2vec try --help_all shows all options, 1 more" in shown["--help"]
     assert "--cores INT Cores to use. (default: 2)" in shown["--help_all"]
     assert facts_parsed("--output", "o", "--cores", "3") == Facts(Path("o"), cores=3)
 

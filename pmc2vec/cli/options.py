@@ -99,6 +99,7 @@ class OptionFacts:
     Attributes:
         rare: shown by --help_all only.
         default_text: shown as the default in the help, where another option decides it.
+        metavar: shown for the value in the help, such as `WORD ...`; None shows the type.
         minimum: the least value; None for no such rule.
         maximum: the greatest value; None for no such rule.
         recorded: of build: part of the dataset's manifest, since records depend on it. Of train:
@@ -112,6 +113,7 @@ class OptionFacts:
 
     rare: bool = False
     default_text: str | None = None
+    metavar: str | None = None
     minimum: float | None = None
     maximum: float | None = None
     recorded: bool = True
@@ -308,7 +310,7 @@ def parse(
             print("examples:", *(f"  {example}" for example in examples), sep="\n")
             print("and any of:", ", ".join(flags) + ", --options_file FILE (options in TOML)")
             if not help_all and (rare := options_that(config_class, "rare")):
-                print(f"{prog} --help_all shows {len(rare)} rare options more")
+                print(f"{prog} --help_all shows all options, {len(rare)} more")
         raise
 
 
@@ -357,7 +359,9 @@ def _help_facts(config_class: type[DataclassInstance], *, hide_rare: bool) -> It
         default = None if facts.default_text is None else f"(default: {facts.default_text})"
         if name in required:  # tyro would show an empty default for a positional tuple.
             default = "(required)"
-        argument = tyro.conf.arg(help=texts.get(name), help_behavior_hint=default)
+        argument = tyro.conf.arg(
+            help=texts.get(name), help_behavior_hint=default, metavar=facts.metavar
+        )
         annotations[name] = Annotated[hints[name], argument]
         if facts.rare and hide_rare:
             annotations[name] = Annotated[hints[name], tyro.conf.Suppress]

@@ -9,7 +9,7 @@ from pathlib import Path
 from tyro.conf import Positional
 
 from pmc2vec.cli.console import print_json, print_table, verbosity
-from pmc2vec.cli.options import parse
+from pmc2vec.cli.options import option, parse
 from pmc2vec.commands.neighbours import neighbour_rows, neighbours_as_json
 from pmc2vec.vectors.keyed_vectors import AnalogyMethod, Vectors
 
@@ -18,17 +18,17 @@ from pmc2vec.vectors.keyed_vectors import AnalogyMethod, Vectors
 class AnalogyConfig:
     """Options of `pmc2vec analogy`."""
 
-    a: Positional[str]
-    """A, the first word of the example."""
-
-    b: Positional[str]
-    """B, the second word of the example."""
-
-    c: Positional[str]
-    """C, the word whose counterpart is asked for."""
-
     vectors: Path
     """A workdir, or a file of word vectors."""
+
+    a: Positional[str] = option(metavar="A")
+    """First word of the example."""
+
+    b: Positional[str] = option(metavar="B")
+    """Second word of the example."""
+
+    c: Positional[str] = option(metavar="C")
+    """Word whose counterpart is asked for."""
 
     topn: int = 10
     """Number of answers."""

@@ -17,7 +17,7 @@ from typing import Any
 from tyro.conf import Positional
 
 from pmc2vec.cli.console import json_number, print_json, print_table, verbosity
-from pmc2vec.cli.options import parse
+from pmc2vec.cli.options import option, parse
 from pmc2vec.errors import UserError
 from pmc2vec.vectors.evaluation import (
     AnalogySection,
@@ -34,11 +34,11 @@ from pmc2vec.vectors.keyed_vectors import AnalogyMethod, Vectors
 class EvaluateConfig:
     """Options of `pmc2vec evaluate`."""
 
-    files: Positional[tuple[Path, ...]]
-    """Word pairs with scores, tab-separated; or analogies in Google's format."""
-
     vectors: Path
     """A workdir, or a file of word vectors."""
+
+    files: Positional[tuple[Path, ...]] = option(metavar="FILE ...")
+    """Word pairs with scores, tab-separated; or analogies in Google's format."""
 
     restrict_vocab: int | None = 300_000
     """Use only this many words, the most frequent; none uses all."""

@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 else:
     FormatName = Literal[tuple(FORMATS)]
 
-_FORMAT_HELP = f"One or several. Files: {', '.join(entry.file_name for entry in FORMATS.values())}."
+_FORMAT_HELP = "One or several of " + ", ".join(
+    f"{name} ({entry.file_name})" for name, entry in FORMATS.items()
+)
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,9 @@ class ExportConfig:
     workdir: Path
     """A workdir of `pmc2vec train`, or any file of word vectors."""
 
-    format: Annotated[tuple[FormatName, ...], tyro.conf.arg(help=_FORMAT_HELP)] = ("word2vec",)
+    format: Annotated[tuple[FormatName, ...], tyro.conf.arg(help=_FORMAT_HELP)] = option(
+        ("word2vec",), metavar="FORMAT ..."
+    )
 
     output: Path | None = option(None, default_text="the workdir, or the folder of the file")
     """Folder for the files."""

@@ -86,7 +86,7 @@ COMMANDS: Mapping[str, Command] = MappingProxyType(
         ),
         "analogy": Command(
             "pmc2vec.commands.analogy:main",
-            "Finish a is to b as c is to ...",
+            "Answer: a is to b as c is to what?",
             "pmc2vec.commands.analogy:AnalogyConfig",
             json_result=True,
         ),
@@ -126,7 +126,7 @@ COMMANDS: Mapping[str, Command] = MappingProxyType(
         ),
         "completion": Command(
             "pmc2vec.commands.completion:main",
-            "Print what makes your shell complete all this",
+            "Print the completion script of a shell",
             "pmc2vec.commands.completion:CompletionConfig",
         ),
     }

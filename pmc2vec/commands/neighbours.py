@@ -33,7 +33,9 @@ class NeighboursConfig:
     vectors: Path
     """A workdir, or a file of vectors: word2vec, GloVe, gensim (.kv), .npy, .parquet, .tsv."""
 
-    words: Positional[tuple[str, ...]] = option((), default_text="the lines of stdin, or a prompt")
+    words: Positional[tuple[str, ...]] = option(
+        (), default_text="the lines of stdin, or a prompt", metavar="[WORD ...]"
+    )
     """Words, or sums such as "king - man + woman" and "king - 1.7*man"."""
 
     topn: int = 10

@@ -9,7 +9,7 @@ from pathlib import Path
 from tyro.conf import Positional
 
 from pmc2vec.cli.console import print_json, verbosity
-from pmc2vec.cli.options import parse
+from pmc2vec.cli.options import option, parse
 from pmc2vec.vectors.keyed_vectors import Vectors
 
 
@@ -17,11 +17,11 @@ from pmc2vec.vectors.keyed_vectors import Vectors
 class OddOneOutConfig:
     """Options of `pmc2vec odd-one-out`."""
 
-    words: Positional[tuple[str, ...]]
-    """Three words or more."""
-
     vectors: Path
     """A workdir, or a file of word vectors."""
+
+    words: Positional[tuple[str, ...]] = option(metavar="WORD ...")
+    """Three words or more."""
 
     def __post_init__(self) -> None:
         """Raises ValueError where there are too few words."""

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tyro.conf import Positional
 
-from pmc2vec.cli.options import parse
+from pmc2vec.cli.options import option, parse
 from pmc2vec.storage.local_files import atomic_local_file
 from pmc2vec.vectors.keyed_vectors import Vectors
 from pmc2vec.vectors.optional_packages import import_optional
@@ -34,11 +34,11 @@ _QUERY_COLOUR, _NEIGHBOUR_COLOUR = "#0b4f6c", "#8a8f98"
 class PlotConfig:
     """Options of `pmc2vec plot`."""
 
-    words: Positional[tuple[str, ...]]
-    """Words to show."""
-
     vectors: Path
     """A workdir, or a file of word vectors."""
+
+    words: Positional[tuple[str, ...]] = option(metavar="WORD ...")
+    """Words to show."""
 
     output: Path = Path("words.png")
     """Picture to write: .png or .svg."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from tyro.conf import Positional
 
 from pmc2vec.cli.console import print_json, verbosity
-from pmc2vec.cli.options import parse
+from pmc2vec.cli.options import option, parse
 from pmc2vec.vectors.keyed_vectors import Vectors
 
 
@@ -17,14 +17,14 @@ from pmc2vec.vectors.keyed_vectors import Vectors
 class SimilarityConfig:
     """Options of `pmc2vec similarity`."""
 
-    a: Positional[str]
-    """The first word."""
-
-    b: Positional[str]
-    """The second word."""
-
     vectors: Path
     """A workdir, or a file of word vectors."""
+
+    a: Positional[str] = option(metavar="WORD")
+    """The first word."""
+
+    b: Positional[str] = option(metavar="WORD")
+    """The second word."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:

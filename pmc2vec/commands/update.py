@@ -49,15 +49,15 @@ FOLDER = "releases"
 LOCK = ".lock"
 _REMOVED = ".removed-"
 SECTIONS = ("--build", "--train", "--")
-"""After these words stand the options of another program."""
+"""Words that begin the options of another program."""
 
 
 @dataclass(frozen=True)
 class UpdateConfig:
-    """Options of `pmc2vec update`; after --build stand those of build, after --train of train."""
+    """Options of `pmc2vec update` itself."""
 
     input: tuple[str, ...]
-    """Archives, files, folders and globs, old and new; only what no release has read is read."""
+    """Archives, files, folders and globs. Only files that no release has read are read."""
     root: Path
     """Local folder of the releases; ROOT/current is a link to the newest."""
     keep: int = 3
@@ -262,8 +262,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = sections(list(sys.argv[1:] if argv is None else argv))
     config = options.parse(
         UpdateConfig, words[""], prog="pmc2vec update",
-        description="Build and train on what is new, and publish it. After --build and --train "
-        "stand their options.",
+        description="Build and train on what is new, and publish it; options of each follow "
+        "--build and --train.",
         examples=(
             "pmc2vec update --input 'bulk/*.tar.gz' --root service",
             "pmc2vec update --input bulk --root service --build --min_count 10 --train --epochs 3",

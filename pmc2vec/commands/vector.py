@@ -14,7 +14,7 @@ from pathlib import Path
 from tyro.conf import Positional
 
 from pmc2vec.cli.console import print_json, verbosity
-from pmc2vec.cli.options import parse
+from pmc2vec.cli.options import option, parse
 from pmc2vec.vectors.keyed_vectors import Vectors
 
 
@@ -22,11 +22,11 @@ from pmc2vec.vectors.keyed_vectors import Vectors
 class VectorConfig:
     """Options of `pmc2vec vector`."""
 
-    words: Positional[tuple[str, ...]]
-    """One word or several."""
-
     vectors: Path
     """A workdir, or a file of word vectors."""
+
+    words: Positional[tuple[str, ...]] = option(metavar="WORD ...")
+    """One word or several."""
 
     norm: bool = False
     """Divide each vector by its length."""
