@@ -82,6 +82,7 @@ EXAMPLES = (
     "pmc2vec build --input 'bulk/*.tar.gz' --output data --keywords cancer melanoma carcinoma",
     "pmc2vec build --input articles/ --output data --min_count 10 --max_final_vocab 100000",
     "pmc2vec build --input 'bulk/*.tar.gz' --output january --since december",
+    "pmc2vec build --input bulk pubmed --output data --min_year 2015",
     "pmc2vec build --input a.tar.gz --output data -- --direct_num_workers=1",
     "pmc2vec build --input 'gs://b/*.tar.gz' --output gs://b/data -- --runner=DataflowRunner ...",
 )
@@ -252,7 +253,7 @@ def _input_files(config: BuildConfig, output: OutputFolder) -> history.InputFile
     if config.inventory:
         listed = inventories.listed_files(config.inventory, config.input[0])
     else:
-        listed = listing.input_files(config.input)
+        listed = listing.input_files(config.input, config.pubmed_url)
     inputs = tuple((file.path, file.size) for file in listed)
     if config.since:
         return _open_since(config, config.since).new_files(inputs)

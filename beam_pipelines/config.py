@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from beam_pipelines.inputs.documents import TextUnit
+from beam_pipelines.inputs.pubmed_server import SERVER_URL
 from beam_pipelines.jats.article_reader import DEFAULT_SECTIONS, SectionName
 from beam_pipelines.stages import companion_files
 from beam_pipelines.stages.corpus_parts import Reading
@@ -32,8 +33,10 @@ class BuildConfig:
     output: str = option(recorded=False)
     """Folder of the dataset."""
     input: tuple[str, ...] = option((), may_change=True)
-    """Archives (.tar.gz, .tar, .zip), .xml or .txt files, or folders of them; globs are
-    expanded."""
+    """Archives (.tar.gz, .tar, .zip), .xml or .txt files, PubMed's files of citations, or folders
+    of them; globs are expanded. `pubmed` reads PubMed's baseline and updates from NLM's server."""
+    pubmed_url: str = option(SERVER_URL, rare=True, recorded=False)
+    """Folder above baseline/ and updatefiles/ that `--input pubmed` reads, such as a mirror's."""
     inventory: tuple[str, ...] = option((), rare=True, may_change=True)
     """S3 inventories of article versions: read the objects that they list, from the one folder of
     --input."""
@@ -64,7 +67,8 @@ class BuildConfig:
     licences: tuple[str, ...] = ()
     """Keep articles with these licences: `CC BY` means every version of it, `CC BY 4.0` one."""
     article_types: tuple[str, ...] = option((), rare=True)
-    """Keep articles with these values of JATS' article-type, such as research-article."""
+    """Keep articles with these values of JATS' article-type, such as research-article, and
+    citations with these publication types, such as Review."""
     languages: tuple[str, ...] = option((), rare=True)
     """Keep articles in these languages, as two letters; an article that names none is in
     English."""
@@ -95,6 +99,8 @@ class BuildConfig:
     links: LinkHandling = option("drop", rare=True)
     """Drop links, e-mail addresses and DOIs, replace each by one token for all, or split them as
     other text (biomedical tokenizer)."""
+    other_abstracts: bool = option(False, rare=True)
+    """Take the other abstracts of a PubMed citation too: in other languages, in plain language."""
     text_unit: TextUnit = option("line", rare=True)
     """Unit of a plain text file: a line, a paragraph, or the whole file."""
     phrases: int = option(0, minimum=0, maximum=10)
@@ -263,6 +269,7 @@ class BuildConfig:
             text_unit=self.text_unit,
             welcome=tuple(mark for mark, kept in marks.items() if kept),
             precheck=self.precheck,
+            other_abstracts=self.other_abstracts,
         )
 
     def sampling(self) -> Sampling:

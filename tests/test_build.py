@@ -272,8 +272,8 @@ def test_a_corpus_that_is_not_finished_is_refused(tmp_path):
 def test_sources_name_every_kept_article_and_its_licence(tmp_path):
     build(config(tmp_path), ALONE)
     header, *rows = (tmp_path / "data/SOURCES.tsv").read_text().splitlines()
-    assert header == "pmcid\tlicence\tsource"
-    assert rows[0] == "PMC0\tCC BY 4.0\toa_0.tar.gz/PMC000/PMC0.xml"
+    assert header == "article_id\tlicence\tplace\tpmcid\tpmid\tdoi\tyear\tjournal\tsource"
+    assert rows[0] == "PMC0\tCC BY 4.0\toa_0.tar.gz/PMC000/PMC0.xml\tPMC0\t\t\t2020\tJ\tpmc"
     assert len(rows) == 24
 
 

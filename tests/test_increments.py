@@ -87,10 +87,13 @@ def test_what_was_learned_and_is_superseded_is_listed(months):
     assert facts(months / "july")["funnel"]["superseded_earlier"] == 1
     assert facts(months / "august")["funnel"]["superseded_earlier"] == 3
     rows = (months / "july/superseded.tsv").read_text().splitlines()
-    assert rows == ["pmcid\tlicence\tsource", "PMC2\tCC BY 4.0\ta.tar.gz/PMC000/PMC2.xml"]
+    assert rows == [
+        "article_id\tlicence\tplace\tpmcid\tpmid\tdoi\tyear\tjournal\tsource",
+        "PMC2\tCC BY 4.0\ta.tar.gz/PMC000/PMC2.xml\tPMC2\t\t\t2020\tJ\tpmc",
+    ]
     rows = (months / "august/superseded.tsv").read_text().splitlines()[1:]
     assert [row.split("\t")[0] for row in rows] == ["PMC2", "PMC20", "PMC21"]
-    assert rows[0].endswith("\tb.tar.gz/PMC000/PMC2.xml")  # as it was learned last
+    assert rows[0].split("\t")[2] == "b.tar.gz/PMC000/PMC2.xml"  # as it was learned last
 
 
 def test_an_increment_of_other_articles_has_the_vocabulary_of_one_whole_build(tmp_path):

@@ -27,7 +27,8 @@ from beam_pipelines.inputs.decompression import (
     DamagedStreamError,
     InputStream,
 )
-from beam_pipelines.inputs.documents import Damage, Document, ReadOptions
+from beam_pipelines.inputs.documents import Content, Damage, Document, ReadOptions
+from beam_pipelines.inputs.pubmed_files import PubMedFiles
 
 _XML_SUFFIXES = tuple(
     name + packed for name in (".xml", ".nxml") for packed in ("", *COMPRESSION_SUFFIXES)
@@ -36,6 +37,7 @@ _ZIP_MAGIC = b"PK\x03\x04"
 _TAR_MAGIC_AT, _TAR_MAGIC = 257, b"ustar"
 # What may follow the end of a tar: its padding, and the checksum of the gzip stream.
 _MAX_TRAILER_BYTES = 1 << 24
+_PUBMED_HEAD_BYTES = 4096
 _ZIP_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 # What zipfile raises where its numbers are damaged; RuntimeError: a password is needed.
 _ZIP_ERRORS = (zipfile.BadZipFile, zlib.error, EOFError, ValueError, RuntimeError, struct.error)
@@ -73,9 +75,7 @@ class TarArchives:
         except (EOFError, DamagedStreamError, tar_reader.TarError):
             return
 
-    def documents(
-        self, stream: InputStream, name: str, options: ReadOptions
-    ) -> Iterator[Document | Damage]:
+    def documents(self, stream: InputStream, name: str, options: ReadOptions) -> Iterator[Content]:
         """Yields the articles' XML, and what could not be read, in the order of the archive."""
         del name
         limit, names = options.max_document_bytes, _MemberNames()
@@ -87,10 +87,11 @@ class TarArchives:
                 elif member.data is None:
                     yield Damage(member.name, "too_large", f"{member.size:,} bytes")
                 else:
-                    document = _member(member.name, member.data, limit)
-                    if isinstance(document, Document):
-                        document = replace(document, modified=member.modified)
-                    yield document
+                    for document in _member(member.name, member.data, options):
+                        if isinstance(document, Document):
+                            yield replace(document, modified=member.modified)
+                        else:
+                            yield document
             _read_trailer(stream)
             yield from names.problem()
         except EOFError as error:
@@ -126,9 +127,7 @@ class ZipArchives:
         del stream
         return iter(())
 
-    def documents(
-        self, stream: InputStream, name: str, options: ReadOptions
-    ) -> Iterator[Document | Damage]:
+    def documents(self, stream: InputStream, name: str, options: ReadOptions) -> Iterator[Content]:
         """Yields the articles' XML, and what could not be read, in the order of the archive."""
         del name
         try:
@@ -140,7 +139,7 @@ class ZipArchives:
             names = _MemberNames()
             for entry in archive.infolist():
                 if names.is_article(entry.filename):
-                    yield _zip_member(archive, entry, options.max_document_bytes)
+                    yield from _zip_member(archive, entry, options)
             yield from names.problem()
 
 
@@ -166,16 +165,18 @@ class _MemberNames:
 
 
 def _zip_member(
-    archive: zipfile.ZipFile, entry: zipfile.ZipInfo, max_bytes: int
-) -> Document | Damage:
+    archive: zipfile.ZipFile, entry: zipfile.ZipInfo, options: ReadOptions
+) -> Iterator[Content]:
     if entry.compress_type not in _ZIP_METHODS or entry.header_offset < 0:
-        return Damage(entry.filename, "damaged_member", "neither stored nor deflated")
+        yield Damage(entry.filename, "damaged_member", "neither stored nor deflated")
+        return
     try:
         with archive.open(entry) as content:
-            data = content.read(max_bytes + 1)
+            data = content.read(options.max_document_bytes + 1)
     except _ZIP_ERRORS as error:
-        return Damage(entry.filename, "damaged_member", str(error))
-    return _member(entry.filename, data, max_bytes)
+        yield Damage(entry.filename, "damaged_member", str(error))
+        return
+    yield from _member(entry.filename, data, options)
 
 
 class XmlFiles:
@@ -215,11 +216,18 @@ def is_article_name(member: str) -> bool:
     return name.endswith(_XML_SUFFIXES) and not name.startswith("._")
 
 
-def _member(name: str, data: bytes, max_bytes: int) -> Document | Damage:
-    """Returns a member of an archive; one that is compressed itself is decompressed."""
-    if data.startswith(b"<"):  # The usual case: a stream for each member takes time.
-        return _bounded(name, data, max_bytes)
-    return _single(InputStream(io.BytesIO(data)), name, max_bytes)
+def _member(name: str, data: bytes, options: ReadOptions) -> Iterator[Content]:
+    """Yields a member of an archive, or its citations; one that is compressed is decompressed."""
+    limit = options.max_document_bytes
+    # The usual case: a stream for each member takes time.
+    if data.startswith(b"<") and b"<Pubmed" not in data[:_PUBMED_HEAD_BYTES]:
+        yield _bounded(name, data, limit)
+        return
+    stream = InputStream(io.BytesIO(data))
+    if len(data) <= limit and (source := PubMedFiles()).recognises(stream):
+        yield from source.documents(stream, name, options)
+    else:
+        yield _single(stream, name, limit)
 
 
 def _single(stream: InputStream, member: str, max_bytes: int) -> Document | Damage:

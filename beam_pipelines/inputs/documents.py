@@ -64,11 +64,43 @@ class Damage:
 
     Attributes:
         member: name inside the archive; empty where the archive itself is damaged.
-        reason: `truncated_archive`, `damaged_archive`, `text_archive`, `damaged_member` or
-            `too_large`.
+        reason: `truncated_archive`, `damaged_archive`, `text_archive`, `damaged_member`,
+            `too_large` or `empty`.
         detail: what is wrong.
     """
 
     member: str
     reason: str
     detail: str
+
+
+@dataclass(frozen=True)
+class Citation:
+    """One citation of PubMed.
+
+    Attributes:
+        member: `efetch.xml#pmid:123`: the file, and the PMID or the number of the citation.
+        data: an XML document of this citation alone.
+        file_name: of the file that holds it, which says which of two copies is the later.
+    """
+
+    member: str
+    data: bytes
+    file_name: str
+
+
+@dataclass(frozen=True)
+class Deletions:
+    """Citations that an update file deletes.
+
+    Attributes:
+        citations: (PMID, version) of each.
+        file_name: of the file: copies in later files stay.
+    """
+
+    citations: tuple[tuple[str, int], ...]
+    file_name: str
+
+
+Content = Document | Citation | Deletions | Damage
+"""What sources of XML yield."""

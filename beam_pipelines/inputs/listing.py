@@ -21,6 +21,7 @@ from pathlib import Path
 
 from beam_pipelines.inputs.decompression import InputStream
 from beam_pipelines.inputs.documents import InputFile
+from beam_pipelines.inputs.pubmed_server import SERVER_NAME, SERVER_URL, server_files
 from beam_pipelines.inputs.sources import COMPANION_SUFFIXES, recognise, source_of, stem
 from pmc2vec.errors import UserError
 from pmc2vec.storage.files import (
@@ -36,18 +37,22 @@ _logger = logging.getLogger(__name__)
 _WILDCARD = re.compile(r"(\*\*/?|[*?]|\[[^]/]+\])")
 
 
-def input_files(patterns: Sequence[str]) -> tuple[InputFile, ...]:
+def input_files(patterns: Sequence[str], pubmed_url: str = SERVER_URL) -> tuple[InputFile, ...]:
     """Returns every input file, by path, each once.
 
     Args:
-        patterns: files, folders (searched through) and globs; `**` matches folders too.
+        patterns: files, folders (searched through) and globs; `**` matches folders too. `pubmed`
+            means the files of NLM's server, unless a file or folder has this name.
+        pubmed_url: of that server's folder.
 
     Raises:
         UserError: a pattern matches nothing that could be an input.
     """
     files: dict[str, InputFile] = {}
     for pattern in patterns:
-        matched = {file.path: file for file in _expand(pattern)}
+        on_server = pattern == SERVER_NAME and not os.path.lexists(pattern)
+        listed = server_files(pubmed_url) if on_server else _expand(pattern)
+        matched = {file.path: file for file in listed}
         if not matched:
             raise _nothing(pattern)
         files |= matched

@@ -9,9 +9,9 @@ entry in the table:
     read_documents(file, "bulk/a.tar.gz", options)  # its documents, one after another
 
 Sources have no state. Work items name files, and a worker on any machine finds their source again.
-A source yields documents of XML one at a time, or Articles where there is no XML. So a file of
-30,000 citations (PubMed's `<PubmedArticleSet>`) is one more source: it shares the suffix `.xml.gz`
-with articles, is recognised from its first bytes, and yields a document for each citation.
+A source yields documents of XML one at a time, or Articles where there is no XML. A file of 30,000
+citations (PubMed's `<PubmedArticleSet>`) shares the suffix `.xml.gz` with articles: it is
+recognised from its first bytes, and yields a document for each citation.
 """
 
 from __future__ import annotations
@@ -22,8 +22,9 @@ from typing import BinaryIO, Literal, Protocol
 
 from beam_pipelines.inputs.archives import TarArchives, XmlFiles, ZipArchives
 from beam_pipelines.inputs.decompression import InputStream
-from beam_pipelines.inputs.documents import Damage, Document, ReadOptions
+from beam_pipelines.inputs.documents import Content, ReadOptions
 from beam_pipelines.inputs.plain_text import PlainText
+from beam_pipelines.inputs.pubmed_files import PubMedFiles, is_numbered
 from beam_pipelines.jats.article_reader import Article
 
 
@@ -52,15 +53,18 @@ class Source(Protocol):
 
     def documents(
         self, stream: InputStream, name: str, options: ReadOptions
-    ) -> Iterator[Document | Article | Damage]:
+    ) -> Iterator[Content | Article]:
         """Yields what a file holds, and what of it could not be read, at bounded memory."""
 
 
 XML_FILES = XmlFiles()
-SOURCES: tuple[Source, ...] = (TarArchives(), ZipArchives(), XML_FILES, PlainText())
+PUBMED_FILES = PubMedFiles()
+SOURCES: tuple[Source, ...] = (
+    TarArchives(), ZipArchives(), PUBMED_FILES, XML_FILES, PlainText(),
+)  # fmt: skip
 """In the order in which they are asked whether they recognise a file."""
 
-COMPANION_SUFFIXES = (".csv", ".csv.gz", ".json", ".pdf", ".filelist.txt")
+COMPANION_SUFFIXES = (".csv", ".csv.gz", ".json", ".md5", ".pdf", ".filelist.txt")
 """What stands beside articles and may be matched with them by a glob."""
 
 _ARTICLE_VERSION = re.compile(r"(PMC\d+)(?:\.(\d+))?(?=[./]|$)")
@@ -71,7 +75,11 @@ def source_of(path: str) -> Source | None:
 
     >>> source_of("A.TAR.GZ").name, source_of("PMC1.1.xml").name, source_of("text8")
     ('tar archive', 'XML file', None)
+    >>> source_of("pubmed26n0001.xml.gz").name
+    'PubMed file'
     """
+    if is_numbered(path):
+        return PUBMED_FILES
     lower = path.lower()
     return next((source for source in SOURCES if lower.endswith(source.suffixes)), None)
 
@@ -116,9 +124,7 @@ def open_source(file: BinaryIO, path: str) -> tuple[Source, InputStream]:
     return recognise(stream, path) or XML_FILES, stream
 
 
-def read_documents(
-    file: BinaryIO, path: str, options: ReadOptions
-) -> Iterator[Document | Article | Damage]:
+def read_documents(file: BinaryIO, path: str, options: ReadOptions) -> Iterator[Content | Article]:
     """Yields what a file holds, and what could not be read, in the order of the file.
 
     Args:

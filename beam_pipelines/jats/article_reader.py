@@ -33,6 +33,7 @@ __all__ = [
     "Section",
     "SectionName",
     "find_articles",
+    "is_retracted_title",
     "raw_section_text",
     "read_article",
     "read_articles",
@@ -92,6 +93,7 @@ class Article:
         sections: the requested ones that are not empty.
         version: number of the article version, or empty.
         retracted: whether it was retracted, or is itself a notice of retraction.
+        source: `pmc` or `pubmed`, or empty for what is of neither.
     """
 
     article_id: str
@@ -107,6 +109,7 @@ class Article:
     sections: tuple[Section, ...]
     version: str = ""
     retracted: bool = False
+    source: str = ""
 
 
 @dataclass(frozen=True)
@@ -225,6 +228,7 @@ def read_article(
         sections=_read_sections(node, sections, reference_ids),
         version=ids.get("pmcid-ver", "").rpartition(".")[2],
         retracted=_is_retracted(node, meta, title),
+        source="pmc" if pmcid else "",
     )
 
 
@@ -238,8 +242,13 @@ def _publication_year(meta: Any) -> str:
     return min((year for year in years if len(year) == 4 and year.isdecimal()), default="")
 
 
+def is_retracted_title(title: str) -> bool:
+    """Tells whether a title alone says that its article is retracted, or a notice of that."""
+    return _RETRACTED_TITLE.match(title) is not None
+
+
 def _is_retracted(node: Any, meta: Any, title: str) -> bool:
-    if node.get("article-type") in RETRACTED_TYPES or _RETRACTED_TITLE.match(title):
+    if node.get("article-type") in RETRACTED_TYPES or is_retracted_title(title):
         return True
     related = meta.iterfind("{*}related-article")
     return any(r.get("related-article-type") in RETRACTED_RELATIONS for r in related)

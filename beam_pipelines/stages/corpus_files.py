@@ -34,7 +34,7 @@ from pmc2vec.storage.files import list_files, read_text
 
 METADATA_COLUMNS = (
     "article_id", "pmcid", "version", "pmid", "doi", "title", "journal", "year", "licence",
-    "article_type", "language", "archive", "member",
+    "article_type", "language", "source", "archive", "member",
 )  # fmt: skip
 CORPUS_SCHEMA = pa.schema(
     [

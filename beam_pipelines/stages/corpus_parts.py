@@ -23,14 +23,18 @@ import pyarrow.parquet as pq
 
 from beam_pipelines.inputs.documents import (
     MAX_DOCUMENT_BYTES,
+    Citation,
+    Content,
     Damage,
+    Deletions,
     Document,
     ReadOptions,
     TextUnit,
 )
+from beam_pipelines.inputs.pubmed_files import ChecksumReader, with_checksum
 from beam_pipelines.inputs.sources import is_archive, open_source
 from beam_pipelines.inputs.work_items import WorkItem
-from beam_pipelines.jats import article_reader
+from beam_pipelines.jats import article_reader, pubmed_reader
 from beam_pipelines.jats.article_reader import Article
 from beam_pipelines.jats.licences import is_vague
 from beam_pipelines.stages import companion_files, duplicates, history
@@ -85,6 +89,7 @@ class Reading:
         text_unit: what a block of a plain text file is.
         welcome: marks of articles (see `companion_files.MARKS`) that are no reason to drop them.
         precheck: whether to pass over articles whose raw text holds no keyword.
+        other_abstracts: whether to take the other abstracts of PubMed's citations.
     """
 
     filter: ArticleFilter = field(default_factory=ArticleFilter)
@@ -97,6 +102,7 @@ class Reading:
     text_unit: TextUnit = "line"
     welcome: tuple[str, ...] = (MANUSCRIPT, HISTORICAL_OCR)
     precheck: bool = True
+    other_abstracts: bool = False
 
     @property
     def needed(self) -> tuple[article_reader.SectionName, ...]:
@@ -249,7 +255,7 @@ class PartReader:
     Attributes:
         summary: the funnel, such that `read` is `kept` plus every reason. A damaged archive, which
             is no article, is counted apart.
-        copies: every article with an id of PubMed Central, in order.
+        copies: every article with an id of PubMed Central and every citation of PubMed, in order.
     """
 
     def __init__(
@@ -265,9 +271,10 @@ class PartReader:
         done = 0
         names = item.names or tuple(path.rsplit("/", 1)[-1] for path, _ in item.files)
         for (path, size), name in zip(item.files, names, strict=True):
-            with open_binary(path) as file:
+            with open_binary(path) as opened:
+                file = with_checksum(opened, path)
                 source, stream = open_source(file, path)
-                contents: Iterator[Document | Article | Damage | None] = source.documents(
+                contents: Iterator[Content | Article | None] = source.documents(
                     stream, name, self._reading.options
                 )
                 if source.is_archive:
@@ -276,18 +283,29 @@ class PartReader:
                     if content is None:
                         yield None
                         continue
-                    if isinstance(content, Article):  # Of plain text, which has no copies.
-                        yield from self._read_text(content, name)
-                    else:
-                        yield from self.read_document(content, name, path)
+                    yield from self._read_content(content, name, path)
                     in_range = item.byte_range.bytes_read(file.tell(), size)
                     heartbeat.beat(self._numbers(done + in_range))
+                if isinstance(file, ChecksumReader) and (problem := file.problem()):
+                    yield self._damage(Damage("", "damaged_archive", problem), name)
             done += size
         heartbeat.beat(self._numbers(item.size), last=True)
 
     def _numbers(self, size: int) -> dict[str, int]:
         funnel = self.summary.funnel
         return {"bytes": size} | {name: funnel[name] for name in ("read", "kept", "xml_bytes")}
+
+    def _read_content(self, content: Content | Article, name: str, path: str) -> Iterator[Outcome]:
+        if isinstance(content, Article):  # Of plain text, which has no copies.
+            yield from self._read_text(content, name)
+        elif isinstance(content, Citation):
+            yield from self._read_citation(content, name)
+        elif isinstance(content, Deletions):
+            for pmid, version in content.citations:
+                rank = duplicates.citation_rank(version, content.file_name, name)
+                self._list(duplicates.citation_id(pmid), rank, duplicates.DELETED, "", "")
+        else:
+            yield from self.read_document(content, name, path)
 
     def _read_text(self, article: Article, name: str) -> Iterator[CorpusArticle]:
         reason = self._reading.filter.drop_reason(article)
@@ -342,8 +360,36 @@ class PartReader:
                 fingerprint = duplicates.fingerprint(document.data) if alone else ""
                 self._list(listed, rank, facts.marks, fingerprint, outcome)
             if outcome is None:
+                if article.pmid:  # Its citation would be the same text once more.
+                    pmid = duplicates.citation_id(article.pmid)
+                    self._list(pmid, "", duplicates.FULL_TEXT, "", "")
                 yield self._keep(article, archive, document.member)
             self._count(outcome)
+
+    def _read_citation(self, citation: Citation, archive: str) -> Iterator[Outcome]:
+        """Yields a citation that is kept, or why it was rejected."""
+        reading = self._reading
+        self.summary.funnel["xml_bytes"] += len(citation.data)
+        try:
+            article = pubmed_reader.read_citation(
+                citation.data, reading.needed, other_abstracts=reading.other_abstracts
+            )
+        except article_reader.RejectedError as error:
+            self._count(f"rejected:{error.reason}")
+            yield {"archive": archive, "member": citation.member,
+                   "reason": error.reason, "detail": error.detail}  # fmt: skip
+            return
+        reason = reading.filter.drop_reason(article)
+        outcome = f"dropped:{reason}" if reason else None
+        version = int(article.version) if article.version.isdecimal() else 1
+        rank = duplicates.citation_rank(version, citation.file_name, archive)
+        fingerprint = duplicates.fingerprint(citation.data)
+        self._list(article.article_id, rank, "", fingerprint, outcome)
+        if outcome is None:
+            if article.pmcid:
+                self._list(article.pmcid, "", duplicates.CITATION, "", None)
+            yield self._keep(article, archive, citation.member)
+        self._count(outcome)
 
     def _read_article(
         self, element: article_reader.ArticleElement, facts: ArticleFacts

@@ -10,6 +10,11 @@ that one worker compares all copies of an article and holds no others:
 Newest: the higher version (`PMC123.2`), then the later date, then the later archive name, then the
 later place. A copy of an earlier dataset (`--since`) is beaten only by a higher version, a later
 date, other bytes or other marks: a new archive repeats most articles as they were.
+
+Citations of PubMed are copies too, of `pmid:123`; a file that deletes one lists a copy with the
+mark DELETED. A citation does not count where its article is kept in full text. Two ids may show
+that, and the lists are spread by id. So a full text also lists its PMID, with the mark FULL_TEXT,
+and a citation its id of PubMed Central, with the mark CITATION.
 """
 
 from __future__ import annotations
@@ -19,7 +24,7 @@ import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import astuple, dataclass, fields
 from datetime import UTC, datetime
-from itertools import groupby
+from itertools import groupby, pairwise
 from operator import itemgetter
 from typing import Any
 
@@ -27,6 +32,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from beam_pipelines.inputs.pubmed_files import is_numbered
 from beam_pipelines.inputs.sources import article_version, stem
 from beam_pipelines.stages import history
 from beam_pipelines.stages.companion_files import RETRACTED, ArticleFacts
@@ -37,8 +43,16 @@ ID_PARTITIONS = 32
 """Row groups of a list of copies: the articles of one are in the memory of a worker at once."""
 
 SUPERSEDED = "superseded"
+IN_FULL_TEXT = "in_full_text"
 OLDER_VERSION = "older_version"
 """Mark of a copy that counts although a newer one exists, which could not be read."""
+
+DELETED = "deleted"
+"""Mark of a copy by which PubMed deletes a citation, and why its other copies do not count."""
+FULL_TEXT = "full_text"
+"""Mark beside a PMID: an article that is kept in full text has it."""
+CITATION = "citation"
+"""Mark beside an id of PubMed Central: a citation that is kept has it."""
 
 _KNOWN_PART = "known"
 """Name of the part that a copy of an earlier dataset belongs to."""
@@ -53,9 +67,9 @@ class Copy:
     """One copy of an article.
 
     Attributes:
-        pmcid: whose copy.
+        pmcid: whose copy: an id of PubMed Central, or `pmid:123` of a citation.
         rank: the greater is the newer; compared as text.
-        marks: see `companion_files.ArticleFacts`.
+        marks: see `companion_files.ArticleFacts`; or one of the marks above.
         fingerprint: of its bytes; empty for an article in a file of several.
         position: number of the copy in its part.
         readable: whether it was read as an article with this id.
@@ -82,8 +96,10 @@ LEFT_SCHEMA = pa.schema(
      ("outcome", pa.string()), ("reason", pa.string())]
 )  # fmt: skip
 KNOWN_SCHEMA = pa.schema(
-    [(name, pa.string()) for name in ("pmcid", "rank", "marks", "fingerprint")]
+    [(name, pa.string()) for name in ("pmcid", "rank", "marks", "fingerprint", "kept")]
 )
+_RESOLVED_ROWS = 1 << 16
+"""Rows that are compared at once: as dictionaries they take ten times what they take in Arrow."""
 
 
 def named_article(path: str) -> str:
@@ -111,6 +127,24 @@ def rank(pmcid: str, path: str, *, xml_version: str, date: str, archive: str) ->
     if not version:
         digits = re.match(r"\d{1,6}", xml_version)
         version = int(digits[0]) if digits else 0
+    return f"{min(version, 999_999):06d} {date}\t{archive}"
+
+
+def citation_id(pmid: str) -> str:
+    """Returns what stands for a citation of PubMed in the lists of copies."""
+    return f"pmid:{pmid}"
+
+
+def citation_rank(version: int, file_name: str, archive: str) -> str:
+    r"""Returns what orders the copies of one citation: its version, then the order of NLM's files.
+
+    A file without a number (a search's download) comes before all that have one.
+
+    >>> citation_rank(1, "x/pubmed26n1335.xml.gz", "a.tar"), citation_rank(2, "set.xml", "set.xml")
+    ('000001 pubmed26n1335.xml.gz\ta.tar', '000002 \tset.xml')
+    """
+    name = file_name.rpartition("/")[2].lower()
+    date = name if is_numbered(name) else ""
     return f"{min(version, 999_999):06d} {date}\t{archive}"
 
 
@@ -176,8 +210,11 @@ def read_known(ids: pa.Array | pa.ChunkedArray, output: OutputFolder) -> KnownCo
 def _known_table(partition: int, output: OutputFolder) -> Iterator[pa.Table]:
     for table in history.read_partition(history.EDITIONS, partition, output=output):
         columns = {name: table[name] for name in KNOWN_SCHEMA.names if name in table.schema.names}
-        # Datasets of version 0.1 have no fingerprints.
-        columns.setdefault("fingerprint", pa.array([""] * table.num_rows, pa.string()))
+        # Datasets of version 0.1 have no fingerprints, and do not say what they kept: a citation
+        # of an article that they know counts as read, for what was dropped there for its words
+        # or its licence would be dropped here too.
+        for name, value in (("fingerprint", ""), ("kept", "yes")):
+            columns.setdefault(name, pa.array([value] * table.num_rows, pa.string()))
         yield pa.table(columns, KNOWN_SCHEMA).filter(pc.field("pmcid") != "")
 
 
@@ -213,15 +250,35 @@ def write_left_out(partition: int, parts: Iterable[str], *, output: OutputFolder
     for part in sorted(parts):
         with open_binary(_copies_path(part, output)) as file:
             tables.append(pq.ParquetFile(file).read_row_group(partition))
-    known = [row for table in _known_table(partition, output) for row in table.to_pylist()]
-    copies = [row for row in pa.concat_tables(tables).to_pylist() if row["pmcid"]]
-    newest, left = resolve(copies, known)
+    known = pa.concat_tables([KNOWN_SCHEMA.empty_table(), *_known_table(partition, output)])
+    copies = pa.concat_tables(tables).filter(pc.field("pmcid") != "")
+    newest, left = [KNOWN_SCHEMA.empty_table()], [LEFT_SCHEMA.empty_table()]
+    for some_copies, some_known in _batches(copies, known):
+        newest_rows, left_rows = resolve(some_copies.to_pylist(), some_known.to_pylist())
+        newest.append(pa.Table.from_pylist(newest_rows, KNOWN_SCHEMA))
+        left.append(pa.Table.from_pylist(left_rows, LEFT_SCHEMA))
     history.write_partition(
-        history.EDITIONS, partition, pa.Table.from_pylist(newest, KNOWN_SCHEMA), output=output
+        history.EDITIONS, partition, pa.concat_tables(newest).combine_chunks(), output=output
     )
+    left_out = pa.concat_tables(left).combine_chunks()
     with atomic_file(output.path("catalogue", f"left-{partition:05d}.parquet")) as file:
-        pq.write_table(pa.Table.from_pylist(left, LEFT_SCHEMA), file)
-    return len(left)
+        pq.write_table(left_out, file)
+    return int(left_out.num_rows)
+
+
+def _batches(copies: pa.Table, known: pa.Table) -> Iterator[tuple[pa.Table, pa.Table]]:
+    """Yields both tables in pieces, in the order of ids; all rows of an id are in one piece."""
+    if copies.num_rows + known.num_rows <= _RESOLVED_ROWS:
+        yield copies, known
+        return
+    ids = pa.chunked_array([*copies["pmcid"].chunks, *known["pmcid"].chunks], pa.string())
+    ids = ids.take(pc.sort_indices(ids))
+    starts = dict.fromkeys(ids[::_RESOLVED_ROWS].to_pylist())
+    for start, end in pairwise([*starts, None]):
+        inside = pc.field("pmcid") >= start
+        if end is not None:
+            inside &= pc.field("pmcid") < end
+        yield copies.filter(inside), known.filter(inside)
 
 
 def resolve(
@@ -236,7 +293,8 @@ def resolve(
     Returns:
         The newest copy of each article, as in KNOWN_SCHEMA, and what does not count, as in
         LEFT_SCHEMA: `superseded` copies, and one that counts for want of a newer one that can be
-        read, as `older_version` or, where the newer is marked so, as `retracted`.
+        read, as `older_version` or, where the newer is marked so, as `retracted`; citations as
+        `deleted` or `in_full_text`.
     """
     earlier = [_known_copy(row) for row in known]
     order = itemgetter("pmcid", "rank", "part", "position")
@@ -244,24 +302,41 @@ def resolve(
     left: list[dict[str, Any]] = []
     by_id = groupby(sorted([*earlier, *copies], key=order), key=itemgetter("pmcid"))
     for pmcid, group in by_id:
-        ordered = _known_first(list(group))
+        rows = list(group)
+        full_texts = [row for row in rows if row["marks"] == FULL_TEXT]
+        citations = [row for row in rows if row["marks"] == CITATION]
+        ordered = _known_first([row for row in rows if row["marks"] not in (FULL_TEXT, CITATION)])
         readable = [copy for copy in ordered if copy["readable"]]
+        if full_texts:
+            newest.append(_known_row(pmcid, full_texts[-1], ""))
+        if any(copy["row"] >= 0 or copy.get("kept") for copy in readable):
+            left += (_left(row, IN_FULL_TEXT) for row in citations)
         if not readable:
             continue
         winner = readable[-1]
-        left += (_left(copy, SUPERSEDED) for copy in readable[:-1])
+        if winner["marks"] == DELETED:
+            deleted = [copy for copy in readable if copy["marks"] != DELETED]
+            left += (_left(copy, SUPERSEDED) for copy in deleted[:-1])
+            left += (_left(copy, DELETED) for copy in deleted[-1:])
+        else:
+            left += (_left(c, SUPERSEDED) for c in readable[:-1] if c["marks"] != DELETED)
+            if full_texts and winner["row"] >= 0:
+                left.append(_left(winner, IN_FULL_TEXT))
         version_and_date = _version_and_date(winner)
         newer = [
             c for c in ordered if not c["readable"] and _version_and_date(c) > version_and_date
         ]
-        if newer and winner["part"] != _KNOWN_PART:
+        if newer and winner["part"] != _KNOWN_PART and winner["marks"] != DELETED:
             retracted = RETRACTED in newer[-1]["marks"].split(",")
             left.append(_left(winner, RETRACTED if retracted else OLDER_VERSION))
-        newest.append(
-            {"pmcid": pmcid, "rank": f"{version_and_date}\t{_AFTER_ARCHIVES}",
-             "marks": winner["marks"], "fingerprint": winner["fingerprint"]}
-        )  # fmt: skip
+        newest.append(_known_row(pmcid, winner, f"{version_and_date}\t{_AFTER_ARCHIVES}"))
     return newest, left
+
+
+def _known_row(pmcid: str, copy: Mapping[str, Any], rank: str) -> dict[str, Any]:
+    kept = "yes" if copy["row"] >= 0 else copy.get("kept", "")
+    return {"pmcid": pmcid, "rank": rank, "marks": copy["marks"],
+            "fingerprint": copy["fingerprint"], "kept": kept}  # fmt: skip
 
 
 def _known_copy(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -299,12 +374,21 @@ def _left(copy: Mapping[str, Any], reason: str) -> dict[str, Any]:
 
 
 def read_left_out(part: str, *, output: OutputFolder) -> list[dict[str, Any]]:
-    """Returns the rows of LEFT_SCHEMA that belong to one part, by article."""
+    """Returns the rows of LEFT_SCHEMA that belong to one part, by article, each copy once."""
     rows: list[dict[str, Any]] = []
     for partition in range(ID_PARTITIONS):
         with open_binary(output.path("catalogue", f"left-{partition:05d}.parquet")) as file:
             rows += pq.read_table(file).filter(pc.field("part") == part).to_pylist()
-    return rows
+    # A citation may be found superseded by its PMID, and in full text by either of its ids.
+    others = {row["row"] for row in rows if row["reason"] not in (IN_FULL_TEXT, OLDER_VERSION)}
+    once: list[dict[str, Any]] = []
+    for row in rows:
+        if row["reason"] == IN_FULL_TEXT:
+            if row["row"] in others:
+                continue
+            others.add(row["row"])
+        once.append(row)
+    return once
 
 
 def read_superseded(output: OutputFolder) -> set[str]:

@@ -50,9 +50,10 @@ CORPUS_VERSION = 1
 SUPERSEDED_EARLIER = "superseded_earlier"
 """In an increment's funnel: articles of earlier datasets of which it has a newer edition."""
 
-_SOURCE_COLUMNS = ("article_id", "licence", "archive", "member")
+_SOURCE_COLUMNS = ("article_id", "licence", "pmcid", "pmid", "doi", "year", "journal", "source",
+                   "archive", "member")  # fmt: skip
 _CONTROL_CHARACTERS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
-_SOURCES_HEADER = b"pmcid\tlicence\tsource\n"
+_SOURCES_HEADER = b"article_id\tlicence\tplace\tpmcid\tpmid\tdoi\tyear\tjournal\tsource\n"
 
 
 @dataclass(frozen=True)
@@ -115,9 +116,11 @@ def _write_sources(parts: Iterable[Part], output: OutputFolder) -> None:
             with open_binary(output.path("corpus", f"{part.name}.parquet")) as file:
                 for batch in pq.ParquetFile(file).iter_batches(columns=list(_SOURCE_COLUMNS)):
                     for row in zip(*(column.to_pylist() for column in batch.columns), strict=True):
-                        article, licence, archive, member = row
-                        source = member if archive == member else f"{archive}/{member}"
-                        line = "\t".join(map(_tsv_field, (article, licence, source)))
+                        article, licence, *facts, archive, member = row
+                        # A file of its own, or a citation in it: `set.xml#pmid:1`.
+                        is_file = member.partition("#")[0] == archive
+                        place = member if is_file else f"{archive}/{member}"
+                        line = "\t".join(map(_tsv_field, (article, licence, place, *facts)))
                         sources.write(f"{line}\n".encode())
 
 
@@ -127,10 +130,13 @@ def _tsv_field(text: str) -> str:
 
 
 def _earlier_sources(since: str | None) -> Iterator[bytes]:
-    """Yields the rows of an earlier dataset's SOURCES.tsv."""
+    """Yields the rows of an earlier dataset's SOURCES.tsv; version 0.1 had three columns."""
+    columns = _SOURCES_HEADER.count(b"\t")
     if since is not None:
         with open_binary(join(since, SOURCES_NAME)) as sources:
-            yield from itertools.islice(sources, 1, None)
+            for row in itertools.islice(sources, 1, None):
+                missing = columns - row.count(b"\t")
+                yield row.rstrip(b"\n") + b"\t" * missing + b"\n" if missing else row
 
 
 def _write_superseded(since: str, output: OutputFolder) -> int:

@@ -50,8 +50,9 @@ class ArticleFilter:
         case_sensitive: `AIDS` is not `aids`.
         keyword_sections: kinds of text in which keywords count, of those the article has.
         licences: `CC BY` stands for every version of it, `CC BY 4.0` for one.
-        article_types: values of JATS' `article-type`.
-        languages: two letters; an article that names none is in English, as JATS says.
+        article_types: values of JATS' `article-type` or PubMed's publication types, in any case.
+        languages: two letters; an article that names none is in English, as JATS says. Of a
+            citation they are those of the article that it cites.
         min_year: of publication; an article without a year is dropped.
         max_year: likewise.
         journals: titles, in any case.
@@ -84,10 +85,10 @@ class ArticleFilter:
             yield NO_TEXT
         if article.retracted and not self.retracted:
             yield RETRACTED
-        if self.article_types and article.article_type not in self.article_types:
+        if self.article_types and not self._accepts_type(article.article_type):
             yield ARTICLE_TYPE
-        language = (article.language or "en")[:2].lower()
-        if self.languages and language not in {name[:2].lower() for name in self.languages}:
+        languages = {name[:2].lower() for name in (article.language or "en").split()}
+        if self.languages and languages.isdisjoint(name[:2].lower() for name in self.languages):
             yield LANGUAGE
         if self.licences and not any(_covers(name, article.licence) for name in self.licences):
             yield LICENCE
@@ -96,6 +97,11 @@ class ArticleFilter:
         journals = {name.casefold() for name in self.journals}
         if journals and article.journal.casefold() not in journals:
             yield JOURNAL
+
+    def _accepts_type(self, types: str) -> bool:
+        wanted = {name.casefold() for name in self.article_types}
+        # A citation has several, as in `Journal Article; Review`.
+        return not wanted.isdisjoint(types.casefold().split("; "))
 
     def _accepts_year(self, year: str) -> bool:
         if self.min_year is None and self.max_year is None:

@@ -1,0 +1,67 @@
+"""Small files of PubMed's layout, for the tests: citations, update files, their folder."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+from collections.abc import Iterable
+from pathlib import Path
+
+HEAD = (
+    '<?xml version="1.0" encoding="utf-8"?>\n<!DOCTYPE PubmedArticleSet PUBLIC '
+    '"-//NLM//DTD PubMedArticle, 1st January 2026//EN" '
+    '"https://dtd.nlm.nih.gov/ncbi/pubmed/out/pubmed_260101.dtd">\n'
+)
+
+
+def citation(
+    pmid: int,
+    abstract: str = "Melanoma cells divide.",
+    *,
+    version: int = 1,
+    title: str = "A title.",
+    types: Iterable[str] = ("Journal Article",),
+    year: str = "<Year>2020</Year>",
+    journal: str = "The Journal",
+    language: str = "eng",
+    pmc: str = "",
+    extra: str = "",
+) -> str:
+    """Returns a `<PubmedArticle>`; an abstract without a tag is one AbstractText."""
+    if abstract and not abstract.startswith("<AbstractText"):
+        abstract = f"<AbstractText>{abstract}</AbstractText>"
+    kinds = "".join(f"<PublicationType>{kind}</PublicationType>" for kind in types)
+    pmc_id = f'<ArticleId IdType="pmc">{pmc}</ArticleId>' if pmc else ""
+    return f"""<PubmedArticle><MedlineCitation Status="MEDLINE" Owner="NLM">
+<PMID Version="{version}">{pmid}</PMID><Article PubModel="Print">
+<Journal><JournalIssue><PubDate>{year}</PubDate></JournalIssue><Title>{journal}</Title></Journal>
+<ArticleTitle>{title}</ArticleTitle><Abstract>{abstract}
+<CopyrightInformation>Copyright 2020 Somebody.</CopyrightInformation></Abstract>
+<AuthorList CompleteYN="Y"><Author><LastName>Unread</LastName></Author></AuthorList>
+<Language>{language}</Language>
+<PublicationTypeList>{kinds}</PublicationTypeList></Article>
+{extra}</MedlineCitation><PubmedData><ArticleIdList><ArticleId IdType="pubmed">{pmid}</ArticleId>
+<ArticleId IdType="doi">10.1/{pmid}</ArticleId>{pmc_id}</ArticleIdList><ReferenceList><Reference>
+<ArticleIdList><ArticleId IdType="pmc">PMC999</ArticleId></ArticleIdList></Reference>
+</ReferenceList></PubmedData></PubmedArticle>"""
+
+
+def citation_set(*citations: str, delete: Iterable[int] = ()) -> bytes:
+    """Returns a file of citations, with a list of those to delete."""
+    pmids = "".join(f'<PMID Version="1">{pmid}</PMID>' for pmid in delete)
+    deleted = f"<DeleteCitation>{pmids}</DeleteCitation>" if pmids else ""
+    inside = "\n".join((*citations, deleted))
+    return f"{HEAD}<PubmedArticleSet>\n{inside}\n</PubmedArticleSet>\n".encode()
+
+
+def write_numbered(
+    folder: Path, number: int, *citations: str, delete: Iterable[int] = (), md5: bool = True
+) -> Path:
+    """Writes `pubmed26nNNNN.xml.gz` and the `.md5` beside it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"pubmed26n{number:04d}.xml.gz"
+    path.write_bytes(gzip.compress(citation_set(*citations, delete=delete), 1, mtime=0))
+    if md5:
+        digest = hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
+        path.with_name(f"{path.name}.md5").write_text(f"MD5({path.name})= {digest}\n")
+    return path
