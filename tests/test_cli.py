@@ -74,6 +74,8 @@ def test_help_lists_every_command_and_examples(
         assert f"  {name:{width}}  {command.summary}\n" in said.out
     assert "\nexamples:\n  pmc2vec demo\n" in said.out
     assert max(map(len, said.out.splitlines())) <= 100
+    assert "by default" not in said.out  # The default is named once, in brackets.
+    assert "│ ..." not in said.out  # No list of values is longer than a line.
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:

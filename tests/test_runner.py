@@ -91,3 +91,10 @@ def test_what_a_job_server_says_of_a_failed_job_is_one_line():
 
     with pytest.raises(UserError, match=r"^Pipeline a-1 failed .* java.io.IOException: no$"):
         run_pipeline(Pipeline())
+
+
+@pytest.mark.parametrize("module", ["beam_pipelines.build", "beam_pipelines.worker_main"])
+def test_importing_beam_warns_of_nothing(module):
+    code = f"import {module}, apache_beam"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert (run.stdout, run.stderr) == ("", "")

@@ -346,7 +346,6 @@ def _other_abstracts(choices: RandomChoices) -> str:
 
 
 def _keyword_group() -> str:
-    """Returns the authors' keywords."""
     words = "".join(f"<kwd>{word}</kwd>" for word in DECOYS["keyword group"])
     return f'<kwd-group kwd-group-type="author">{words}</kwd-group>'
 
@@ -357,7 +356,6 @@ def _formula_paragraph() -> str:
 
 
 def _figure(choices: RandomChoices, subject: Subject) -> str:
-    """Returns a figure, with a caption."""
     title = choices.pick(DECOYS["caption"])
     words = f"The {choices.pick(DECOYS['caption'])} of {choices.pick(subject.words)}."
     return (
@@ -368,7 +366,6 @@ def _figure(choices: RandomChoices, subject: Subject) -> str:
 
 
 def _table(choices: RandomChoices, subject: Subject) -> str:
-    """Returns a table, with a caption and a head."""
     rows = "".join(
         f"<tr><td>{choices.pick(DECOYS['table'])} {choices.pick(subject.words)}</td>"
         f"<td>{choices.below(100)}</td></tr>"
@@ -383,7 +380,6 @@ def _table(choices: RandomChoices, subject: Subject) -> str:
 
 
 def _supplement(choices: RandomChoices) -> str:
-    """Returns supplementary material."""
     words = f"Additional {choices.pick(DECOYS['supplementary'])}"
     return (
         '<supplementary-material content-type="local-data" id="SM1"><caption>'
