@@ -142,7 +142,8 @@ class BuildConfig:
     block_negatives: int = option(16, rare=True, minimum=1, maximum=1 << 12)
     """Negatives of a block."""
     max_document_bytes: int = option(64 << 20, rare=True, minimum=1)
-    """Reject XML documents larger than this."""
+    """Reject XML documents larger than this; a larger set of articles is read article by
+    article."""
     slices: int = option(1, rare=True, recorded=False, minimum=1)
     """Most workers that read one archive at once; the dataset is the same for any number."""
     share: str | None = option(None, rare=True, recorded=False)

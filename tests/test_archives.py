@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import itertools
 import random
 import re
 import tarfile
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 from beam_pipelines.inputs.documents import Damage, Document, ReadOptions
 from beam_pipelines.inputs.sources import read_documents
 from beam_pipelines.inputs.tar_reader import MAX_HEADER_BYTES
+from beam_pipelines.jats.xml_parser import articles_in_set
 from tests.bulk import write_archive
 
 ARTICLE = b"<article>text</article>"
@@ -166,6 +168,50 @@ def test_zeros_without_end_are_too_large_at_bounded_memory(pack):
 def test_what_follows_a_large_member_is_read():
     found = read(tar(("a.xml", bytes(2000)), ("b.xml", ARTICLE)), max_bytes=1000)
     assert found == [Damage("a.xml", "too_large", "2,000 bytes"), Document("b.xml", ARTICLE)]
+
+
+@pytest.mark.parametrize(
+    "wrapper", ["<set>{}</set>", "<a:r xmlns:a='urn:a'><a:b><c/>{}</a:b></a:r>"]
+)
+def test_a_large_set_is_read_article_by_article(wrapper):
+    articles = "\n".join(
+        f"<article><body><p>é {n}{'x' * 900}</p></body></article>" for n in range(900)
+    )
+    documents = read(wrapper.format(articles).encode(), max_bytes=400_000)
+    assert [d.member for d in documents] == [f"a.xml#{n}" for n in range(900)]
+    assert all(d.in_set for d in documents)
+    assert f"<p>é 7{'x' * 900}</p>".encode() in documents[7].data
+
+
+def test_a_large_set_ends_where_it_is_broken():
+    article = f"<article><body><p>{'x' * 900}</p></body></article>"
+    damages = [
+        read(f"<set>{article * 900}{end}".encode(), max_bytes=400_000)[-1]
+        for end in ("</nonsense>", "<article>&nonsense;", "<article>" + "y" * 900_000, "")
+    ]
+    assert [(d.member, d.reason) for d in damages] == [
+        ("a.xml", "broken_xml"), ("a.xml", "broken_xml"), ("a.xml", "too_large"),
+        ("a.xml", "broken_xml"),
+    ]  # fmt: skip
+
+
+def test_a_large_document_without_an_article_is_too_large():
+    assert read(b"<x>" + b"<y>z</y>" * 9000, max_bytes=2000) == [
+        Damage("a.xml", "too_large", "more than 2,000 bytes")
+    ]
+    large = b"<article>" + b"y" * 9000 + b"</article>"
+    assert [d.reason for d in read(large, max_bytes=2000)] == ["too_large"]
+
+
+def test_a_large_set_takes_the_memory_of_one_article():
+    article = b"<article><body>" + b"<p>some words of it</p>" * 2000 + b"</body></article>"
+    chunks = (article for _ in range(400))
+    tracemalloc.start()
+    found = articles_in_set(itertools.chain([b"<set>"], chunks, [b"</set>"]), 1 << 20)
+    assert sum(1 for _ in found) == 400
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 1 << 20
 
 
 def test_a_huge_extended_header_is_not_read():

@@ -13,6 +13,7 @@ member before the damage and says so.
 from __future__ import annotations
 
 import io
+import itertools
 import struct
 import zipfile
 import zlib
@@ -29,6 +30,7 @@ from beam_pipelines.inputs.decompression import (
 )
 from beam_pipelines.inputs.documents import Content, Damage, Document, ReadOptions
 from beam_pipelines.inputs.pubmed_files import PubMedFiles
+from beam_pipelines.jats.xml_parser import RejectedError, articles_in_set
 
 _XML_SUFFIXES = tuple(
     name + packed for name in (".xml", ".nxml") for packed in ("", *COMPRESSION_SUFFIXES)
@@ -180,7 +182,7 @@ def _zip_member(
 
 
 class XmlFiles:
-    """Files that are one XML document each: loose articles and article versions."""
+    """Files that are one XML document each: loose articles, article versions, sets of articles."""
 
     name = "XML file"
     holds: Literal["xml", "text"] = "xml"
@@ -200,8 +202,25 @@ class XmlFiles:
     def documents(
         self, stream: InputStream, name: str, options: ReadOptions
     ) -> Iterator[Document | Damage]:
-        """Yields the one document, or why it could not be read."""
-        yield _single(stream, name, options.max_document_bytes)
+        """Yields the one document, or the articles of a large set, or why they cannot be read."""
+        limit = options.max_document_bytes
+        try:
+            data = _read_over(stream, limit)
+            if len(data) <= limit or b"<" not in data[:1024]:
+                yield _bounded(name, data, limit)
+                return
+            head = (data[at : at + CHUNK_BYTES] for at in range(0, len(data), CHUNK_BYTES))
+            rest = iter(lambda: stream.read(CHUNK_BYTES), b"")
+            articles = articles_in_set(itertools.chain(head, rest), limit)
+            for number, article in enumerate(articles):
+                content = _bounded(f"{name}#{number}", article, limit)
+                if isinstance(content, Document):
+                    content = replace(content, in_set=True)
+                yield content
+        except RejectedError as error:
+            yield Damage(name, error.reason, error.detail)
+        except (EOFError, DamagedStreamError) as error:
+            yield Damage(name, "damaged_member", str(error))
 
 
 def is_article_name(member: str) -> bool:
@@ -232,14 +251,20 @@ def _member(name: str, data: bytes, options: ReadOptions) -> Iterator[Content]:
 
 def _single(stream: InputStream, member: str, max_bytes: int) -> Document | Damage:
     """Returns a stream that is one document."""
-    pieces, size = [], 0
     try:
-        while size <= max_bytes and (piece := stream.read(CHUNK_BYTES)):
-            pieces.append(piece)
-            size += len(piece)
+        data = _read_over(stream, max_bytes)
     except (EOFError, DamagedStreamError) as error:
         return Damage(member, "damaged_member", str(error))
-    return _bounded(member, b"".join(pieces), max_bytes)
+    return _bounded(member, data, max_bytes)
+
+
+def _read_over(stream: InputStream, max_bytes: int) -> bytes:
+    """Returns all of a stream, or more than `max_bytes` of it."""
+    pieces, size = [], 0
+    while size <= max_bytes and (piece := stream.read(CHUNK_BYTES)):
+        pieces.append(piece)
+        size += len(piece)
+    return b"".join(pieces)
 
 
 def _bounded(member: str, data: bytes, max_bytes: int) -> Document | Damage:

@@ -32,7 +32,8 @@ class ReadOptions:
     """How files are read.
 
     Attributes:
-        max_document_bytes: larger documents are rejected as `too_large`.
+        max_document_bytes: larger documents are rejected as `too_large`; a file of XML that is
+            larger is read article by article.
         text_unit: what a block of a plain text file is: a `line`, a `paragraph` (lines up to an
             empty one), or all lines of an article, as for a `file` whose sentences run over its
             line ends.
@@ -50,12 +51,14 @@ class Document:
         member: its name inside the archive, or the file's own name.
         data: its bytes, decompressed.
         modified: seconds since 1970, as a tar has it; None where nothing says so.
+        in_set: one of many in its file, whose name says nothing of it.
     """
 
     member: str
     data: bytes
     # Two documents are equal if they hold the same; the time is a fact about the archive.
     modified: float | None = field(default=None, compare=False, repr=False)
+    in_set: bool = False
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ possessive where they could give back. So is the parser's memory bounded, by the
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Iterator
 from html.entities import html5
 from typing import Any
 
@@ -56,7 +57,8 @@ class RejectedError(Exception):
     """A document that holds no article of ours.
 
     Attributes:
-        reason: `empty`, `not_xml`, `broken_xml`, `hostile_xml`, `too_much_markup` or `not_jats`.
+        reason: `empty`, `not_xml`, `broken_xml`, `hostile_xml`, `too_much_markup`, `too_large` (of
+            a set of articles) or `not_jats`.
         detail: what is wrong and where.
     """
 
@@ -92,17 +94,61 @@ def parse_xml(data: bytes) -> Any:
         raise _rejection(data, error) from error
 
 
-def _parse(data: bytes) -> Any:
+def articles_in_set(chunks: Iterable[bytes], max_bytes: int) -> Iterator[bytes]:
+    """Yields each `<article>` of a document that holds many, as a document of its own.
+
+    The tree never holds more than the article that is being read.
+
+    Args:
+        chunks: the document, in pieces of any size.
+        max_bytes: an article that takes more of it is the end.
+
+    Raises:
+        RejectedError: what follows cannot be parsed, or exceeds the limits.
+    """
+    parser: Any = etree.XMLPullParser(("end",), tag="{*}article", **_TRUST_NOTHING)
+    size = markup = 0
+    try:
+        for chunk in chunks:
+            size += len(chunk)
+            markup += chunk.count(b"<") + chunk.count(b"=")
+            parser.feed(chunk)
+            for _, article in parser.read_events():
+                if next(article.iterancestors("{*}article"), None) is not None:
+                    continue
+                yield etree.tostring(article, encoding="utf-8", with_tail=False)
+                _remove_from_set(article)
+                size = markup = 0
+            if size > max_bytes:
+                raise RejectedError("too_large", f"more than {max_bytes:,} bytes")
+            if markup > MAX_MARKUP_CHARACTERS:
+                raise RejectedError("too_much_markup", f"more than {MAX_MARKUP_CHARACTERS:,} tags")
+        parser.close()
+    except etree.XMLSyntaxError as error:
+        raise RejectedError("broken_xml", " ".join((error.msg or "").split())) from error
+
+
+def _remove_from_set(article: Any) -> None:
+    """Removes an article that was read, and what stands before it (OAI-PMH: its record)."""
+    article.clear()
+    for node in (article, *article.iterancestors()):
+        while (before := node.getprevious()) is not None:
+            before.getparent().remove(before)
+
+
+_TRUST_NOTHING: dict[str, Any] = {
     # `collect_ids=False` would save 1 %, and make libxml2 read the external DTD.
-    parser = etree.XMLParser(
-        resolve_entities="internal",  # type: ignore[arg-type]  # the stubs are older
-        no_network=True,
-        load_dtd=False,
-        huge_tree=False,
-        remove_comments=True,
-        remove_pis=True,
-    )
-    return etree.fromstring(data, parser)
+    "resolve_entities": "internal",
+    "no_network": True,
+    "load_dtd": False,
+    "huge_tree": False,
+    "remove_comments": True,
+    "remove_pis": True,
+}
+
+
+def _parse(data: bytes) -> Any:
+    return etree.fromstring(data, etree.XMLParser(**_TRUST_NOTHING))
 
 
 def _replace_named_entities(data: bytes) -> bytes:

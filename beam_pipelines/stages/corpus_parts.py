@@ -328,7 +328,8 @@ class PartReader:
         if problem:
             yield place | {"reason": "unreadable_metadata", "detail": problem}
         named = path if not is_archive(path) else document.member
-        pmcid = facts.pmcid or duplicates.named_article(named)
+        in_set = isinstance(document, Document) and document.in_set
+        pmcid = facts.pmcid or ("" if in_set else duplicates.named_article(named))
         if isinstance(document, Damage):
             yield self._damage(document, archive)
             self._list_unreadable(pmcid, named, archive, facts)
@@ -346,7 +347,7 @@ class PartReader:
             yield place | {"reason": error.reason, "detail": error.detail}
             self._list_unreadable(pmcid, named, archive, replace(facts, date=date))
             return
-        alone = len(elements) == 1
+        alone = len(elements) == 1 and not in_set
         for element in elements:
             article, outcome = self._read_article(element, facts)
             listed = article.pmcid or (pmcid if alone else "")
