@@ -326,9 +326,12 @@ def tokenize_sentences(
     """
     beyond_ascii = "\n".join(sentence for sentence in sentences if not sentence.isascii())
     if beyond_ascii:
-        cleaned = iter(_without_symbols(beyond_ascii, lowercase).split("\n"))
+        beyond_ascii = _without_symbols(beyond_ascii, lowercase)
+        cleaned = iter(beyond_ascii.split("\n"))
         sentences = [each if each.isascii() else next(cleaned) for each in sentences]
     data = _protect_names("\n".join(sentences).encode(), lowercase, links)
+    if _KEPT_MINUS in beyond_ascii:
+        data = data.replace(_KEPT_MINUS.encode(), b"-".translate(_TO_CODES))
     kinds = np.frombuffer(data.translate(_KINDS), np.uint8)
     in_token = _token_bytes(kinds)
     if b"+" in data:
@@ -387,7 +390,7 @@ def _protect_names(data: bytes, lowercase: bool, links: LinkHandling) -> bytes:
     data = bytes(protected)
     if b"+" in data:
         data = _CELL_MARKER.sub(b"+ ", data)
-    return data.replace(_KEPT_MINUS.encode(), b"-".translate(_TO_CODES))
+    return data
 
 
 def _replace_addresses(data: bytes, replacement: bytes) -> bytes:
