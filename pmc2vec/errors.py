@@ -1,6 +1,6 @@
 """The one exception for what a user can mend.
 
-The command line shows its message as one line and exits with status 1. Everything else that is
+The command line shows its message as one line and exits with exit code 1. Everything else that is
 raised is a defect of the program.
 """
 

@@ -127,7 +127,7 @@ def train(
     Raises:
         UserError: the dataset or the workdir cannot be used, the workers differ or do not come
             together, or the loss diverged.
-        SystemExit: status 128 plus the signal, after a request to stop and a checkpoint.
+        SystemExit: exit code 128 plus the signal, after a request to stop and a checkpoint.
     """
     load_tensorflow()
     from trainer.dataset_reader import open_dataset

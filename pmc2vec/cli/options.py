@@ -267,7 +267,7 @@ def parse(
         json_result: take `--json` too, for `console.verbosity`: the result is printed as JSON.
 
     Raises:
-        SystemExit: status 0 after `--help`; status 2 after one line about a usage error.
+        SystemExit: exit code 0 after `--help`; exit code 2 after one line about a usage error.
     """
     command_line = list(sys.argv[1:] if argv is None else argv)
     flags = FLAGS if json_result else FLAGS[:-1]
@@ -387,7 +387,7 @@ def _help_texts(config_class: type) -> dict[str, str]:
 
 
 def refuse(prog: str, message: str) -> NoReturn:
-    """Ends the program with one line about a usage error, and status 2.
+    """Ends the program with one line about a usage error and exit code 2.
 
     Args:
         prog: the program as the user typed it.

@@ -1,7 +1,7 @@
 """`pmc2vec inspect`: what a dataset or a workdir holds, checked, for a person or as JSON.
 
 The facts come from `inspection`; here they become tables. What is
-unfinished or damaged ends with one line on stderr and status 1.
+unfinished or damaged ends with one line on stderr and exit code 1.
 """
 
 from __future__ import annotations
