@@ -58,9 +58,6 @@ from trainer.workdir import check_workdir_exists
 
 logger = logging.getLogger(__name__)
 
-# A training diverges where its loss is so many times that of chance. Less is noise of few pairs.
-_DIVERGENCE_MARGIN = 1.02
-
 
 class Training:
     """A model in training.
@@ -72,6 +69,7 @@ class Training:
         schedule: steps and words of the epochs.
         replicas: the model and its optimizer.
         position: how far the training is.
+        divergence: compares the loss with that of chance.
     """
 
     def __init__(
@@ -113,11 +111,6 @@ class Training:
         )
         self._word_pair_files = word_pair_files(config.evaluate)
         self._validation_steps = self._count_validation_steps()
-        if config.early_stopping and not self._validation_steps:
-            raise UserError(
-                f"--early_stopping {config.early_stopping}: {config.dataset} has no validation "
-                "records; build it with --validation_fraction, or train without"
-            )
         self.replicas = make_replicas(config, dataset, strategy, self.schedule, self._log_line)
         self._checkpoints = Checkpoints(
             config.checkpoint_dir,
@@ -131,9 +124,9 @@ class Training:
         self._steps_per_call = StepsPerCall(
             validate_every=config.validate_every, sync_every=config.sync_every
         )
-        self._chance_loss = chance_loss(config.objective, dataset.manifest.shape.negative)
-        self._high_loss = _DIVERGENCE_MARGIN * self._chance_loss
-        self._warned_of_loss = False
+        self.divergence = DivergenceMonitor(
+            config, self.schedule, negative=dataset.manifest.shape.negative
+        )
         self._curve = TrainingCurve(every=config.log_every, step=self.position.step)
         # The batches of the next epoch, which are read while the last epoch is validated and saved.
         self._next_batches: BatchGroups | None = None
@@ -299,25 +292,6 @@ class Training:
         )
         return best
 
-    def check_loss(self, position: TrainingPosition) -> None:
-        """Checks that the vectors of a position predict better than chance.
-
-        Args:
-            position: of the tables that are exported.
-
-        Raises:
-            UserError: both losses are above that of chance.
-        """
-        losses = [position.mean_loss, position.validation_loss]
-        # Validation loss alone may be high, where few texts are learnt by heart.
-        if position.pairs and not any(loss <= self._high_loss for loss in losses):
-            raise UserError(
-                f"the training ends with loss {position.mean_loss:.4f}, but vectors that know "
-                f"nothing have {self._chance_loss:.4f}, so no vectors are written; lower --alpha "
-                f"({self.config.alpha}) or --batch_size ({self.config.batch_size}) and train in "
-                "another --workdir, or write them nevertheless with --publish_diverged"
-            )
-
     @property
     def way_to_continue(self) -> str:
         """The option that would continue a training that is finished."""
@@ -432,22 +406,8 @@ class Training:
             learning_rate=float(self.replicas.rate.at(np.array(point.step - 1))),
             words_per_second=words / point.seconds,
         )
-        self._warn_of_loss(point)
-
-    def _warn_of_loss(self, point: CurvePoint) -> None:
-        """Warns once where the loss is above that of chance after the warmup."""
-        config = self.config
-        warmup_steps = (config.warmup or 0) * self.schedule.step_limit
-        if self._warned_of_loss or point.previous_step < warmup_steps:
-            return
-        if point.loss > self._high_loss:
-            self._warned_of_loss = True
-            self._log_line(
-                f"warning: loss {point.loss:.4f} after step {point.step:,} is above "
-                f"{self._chance_loss:.4f}, that of vectors that know nothing: the training "
-                f"diverges; stop it, lower --alpha ({config.alpha}) or --batch_size "
-                f"({config.batch_size}), and train in another --workdir"
-            )
+        if self.worker.chief and (line := self.divergence.warning(point)):
+            logger.warning("%s", line, extra={"stage": "train"})
 
     def _save_if_due(self) -> None:
         if self._stop.signal is not None:
@@ -462,9 +422,14 @@ class Training:
             self.save()
 
     def _count_validation_steps(self) -> int:
-        shards = self.dataset.manifest.select(VALIDATION)
+        config, shards = self.config, self.dataset.manifest.select(VALIDATION)
         batches = math.ceil(sum(shard.records for shard in shards) / self.schedule.records)
-        return min(batches, self.config.validation_steps)
+        if config.early_stopping and not batches:
+            raise UserError(
+                f"--early_stopping {config.early_stopping}: {config.dataset} has no validation "
+                "records; build it with --validation_fraction, or train without"
+            )
+        return min(batches, config.validation_steps)
 
     def _log_line(self, line: str) -> None:
         if not self._console.quiet:
@@ -612,6 +577,67 @@ def user_errors(dataset: Dataset, shards: Sequence[Shard], *, workers: int) -> I
         ) from error
     except _READ_ERRORS as error:
         raise shard_read_error(dataset, shards, error) from error
+
+
+class DivergenceMonitor:
+    """Compares the loss with that of chance: of vectors that know nothing, all logits being 0."""
+
+    # Less than so many times the loss of chance may be the noise of few pairs.
+    _MARGIN = 1.02
+
+    def __init__(self, config: TrainConfig, schedule: EpochSchedule, *, negative: int) -> None:
+        """Begins.
+
+        Args:
+            config: the options, resolved.
+            schedule: steps of the training.
+            negative: negatives of a pair.
+        """
+        self._config = config
+        self._chance_loss = chance_loss(config.objective, negative)
+        self._warmup_steps = (config.warmup or 0) * schedule.step_limit
+        self._warned = False
+
+    def warning(self, point: CurvePoint) -> str | None:
+        """Returns a line where the loss is above that of chance after the warmup, but only once."""
+        if (
+            self._warned
+            or point.previous_step < self._warmup_steps
+            or not self._is_high(point.loss)
+        ):
+            return None
+        self._warned = True
+        return (
+            f"loss {point.loss:.4f} after step {point.step:,} is above "
+            f"{self._chance_loss:.4f}, that of vectors that know nothing: the training diverges; "
+            f"stop it, {self._remedy}"
+        )
+
+    def check(self, position: TrainingPosition) -> None:
+        """Checks that the tables of a position predict better than chance.
+
+        Validation loss alone may be high, where few texts are learnt by heart.
+
+        Raises:
+            UserError: training loss and validation loss are above that of chance.
+        """
+        losses = (position.mean_loss, position.validation_loss)
+        if position.pairs and all(self._is_high(loss) for loss in losses):
+            raise UserError(
+                f"the training ends with loss {position.mean_loss:.4f}, but vectors that know "
+                f"nothing have {self._chance_loss:.4f}, so no vectors are written; {self._remedy}, "
+                "or write them nevertheless with --publish_diverged"
+            )
+
+    def _is_high(self, loss: float) -> bool:
+        return not loss <= self._MARGIN * self._chance_loss  # NaN, which was not measured, too.
+
+    @property
+    def _remedy(self) -> str:
+        return (
+            f"lower --alpha ({self._config.alpha}) or --batch_size ({self._config.batch_size}), "
+            "and train in another --workdir"
+        )
 
 
 def divergence_error(config: TrainConfig, step: int) -> UserError:

@@ -255,7 +255,7 @@ def _publish(training: Training, options: _RecordedOptions) -> TrainSummary:
     assert config.workdir is not None
     position = training.restore_best()
     if not config.publish_diverged:
-        training.check_loss(position)
+        training.divergence.check(position)
     vectors = training.word_vectors()
     summary = _summarize(training, position, vectors)
     if not training.worker.chief:
