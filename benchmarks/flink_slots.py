@@ -8,6 +8,7 @@ the other run at the same time. Without archives it makes some, of 3,000 synthet
 
 from __future__ import annotations
 
+import argparse
 import os
 import re
 import signal
@@ -80,13 +81,16 @@ def step_seconds(job: dict[str, Any]) -> dict[str, float]:
 
 def main() -> int:
     """Prints the steps that took half a second or more, with one slot and with two."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("bulk", nargs="?", help="a pattern of bulk archives")
+    bulk = parser.parse_args().bulk
     if missing := flink.missing():
         print(f"no Flink: {missing}")
         return 0
     with tempfile.TemporaryDirectory() as folder:
-        if len(sys.argv) == 2:
-            bulk = sys.argv[1]
-        else:
+        if bulk is None:
             sample = [sys.executable, "-m", "pmc2vec.commands.sample", "--articles", "3000"]
             sample += ["--output", f"{folder}/bulk", "--quiet"]
             subprocess.run(sample, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
