@@ -10,6 +10,7 @@ import pytest
 
 from tests import chromium
 from tests.datasets import topic_articles, write_dataset
+from tests.processes import first_line
 from trainer.config import TrainConfig
 from trainer.task import train
 
@@ -42,7 +43,7 @@ def address(tmp_path_factory):
         command, cwd=folder, env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"},
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     ) as process:  # fmt: skip
-        line = process.stdout.readline()
+        line = first_line(process, process.stdout)
         yield re.fullmatch(r"runs: (http://localhost:\d+/) \(Ctrl-C ends it\)\n", line)[1]
         process.send_signal(signal.SIGINT)
         said = process.communicate(timeout=60)

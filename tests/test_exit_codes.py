@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -113,6 +114,28 @@ def test_a_reader_that_leaves_is_no_error(flags: tuple[str, ...]) -> None:
     finally:
         os.close(writer)
     assert (ended.returncode, ended.stderr) == (141, "")
+
+
+def test_a_reader_that_leaves_after_a_line_is_no_error() -> None:
+    program = (
+        "def main():\n"
+        "    print('first', flush=True)\n"
+        "    for _ in range(100_000): print('a line of many')\n"
+        "    return 0\n"
+    )
+    reader, writer = os.pipe()
+    heard: list[bytes] = []
+
+    def listen() -> None:
+        heard.append(os.read(reader, 6))
+        os.close(reader)
+
+    listener = threading.Thread(target=listen)
+    listener.start()
+    ended = with_stdout(writer, program)
+    os.close(writer)
+    listener.join(60)
+    assert (heard, ended.returncode, ended.stderr) == ([b"first\n"], 141, "")
 
 
 def test_another_broken_pipe_is_an_error() -> None:

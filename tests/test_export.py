@@ -133,6 +133,11 @@ def test_a_large_vocabulary_shows_its_most_frequent_words(tmp_path, monkeypatch)
     )
     assert len((tmp_path / "vectors.tsv").read_text().splitlines()) == 3
 
+    equal = np.array([5, 7, 5])
+    write_vectors(tmp_path, ["b", "c", "a"], equal, MATRIX)  # Equal counts stay in their order.
+    shown = (tmp_path / "projector_metadata.tsv").read_text().splitlines()[1:]
+    assert [row.split("\t")[0] for row in shown] == ["c", "b"]
+
     monkeypatch.setattr(workdir_files, "PROJECTOR_ROWS", 3)
     write_vectors(tmp_path, ["rare", "the", "of"], np.array([1, 100, 10]), MATRIX)
     assert not (tmp_path / "projector_vectors.tsv").exists()

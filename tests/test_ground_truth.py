@@ -70,6 +70,8 @@ def test_planted_truth_is_as_large_as_it_should_be():
     assert set(truth.dressed) == {
         "italic", "subscript", "cited", "edge", "unicode", "figure reference",
     }  # fmt: skip
+    assert {"cftr", "snca", "scn1a"} < set(truth.dressed["italic"])
+    assert {"abl1", "g6pd", "il23r"} < set(truth.dressed["subscript"])
     assert truth.keywords == ("cancer", "melanoma", "carcinoma")
 
 

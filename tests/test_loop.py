@@ -9,6 +9,7 @@ from trainer.cpu_kernels import llvm_intrinsics
 from trainer.cpu_kernels.llvm_intrinsics import HAS_BFLOAT16
 from trainer.input_pipeline import open_dataset
 from trainer.loop import make_replicas
+from trainer.objectives import gradient_function
 from trainer.schedule import EpochSchedule
 
 
@@ -67,6 +68,21 @@ def test_one_cpu_runs_machine_code_where_it_knows_what_is_asked_for(dataset, opt
     if tf.config.list_logical_devices("GPU"):
         pytest.skip("a GPU is here")
     assert made(dataset, **options).native == native
+
+
+@pytest.mark.parametrize(("asked", "taken"), [("on", True), ("off", False), ("auto", False)])
+def test_without_machine_code_bfloat16_is_multiplied_where_it_is_asked_for(
+    dataset, monkeypatch, asked, taken
+):
+    found = []
+
+    def asked_for(architecture, objective, *, mixed_precision):
+        found.append(mixed_precision)
+        return gradient_function(architecture, objective, mixed_precision=mixed_precision)
+
+    monkeypatch.setattr("trainer.loop.gradient_function", asked_for)
+    replicas = made(dataset, native=False, mixed_precision=asked)
+    assert (found, replicas.native) == ([taken], False)
 
 
 @pytest.mark.skipif(not HAS_BFLOAT16, reason="this processor does not multiply bfloat16")

@@ -15,6 +15,7 @@ from tensorboard.plugins.hparams import metadata
 
 from pmc2vec.commands import main
 from tests.datasets import topic_articles, write_dataset
+from tests.processes import first_line
 from trainer.config import TrainConfig
 from trainer.input_pipeline import open_dataset
 from trainer.tensorboard_logging import (
@@ -115,7 +116,7 @@ def run(*words: str, cwd: Path) -> subprocess.Popen:
 def test_it_tells_its_address_and_ends_when_asked_to(tmp_path, stop):
     write_corpus(str(tmp_path / "run"), {"funnel": "text"})
     with run("--workdir", "run", "--port", "0", cwd=tmp_path) as process:
-        line = process.stdout.readline()
+        line = first_line(process, process.stdout)
         process.send_signal(stop)
         assert process.communicate(timeout=60) == ("", "")
     assert re.fullmatch(r"run: http://localhost:\d+/ \(Ctrl-C ends it\)\n", line)
