@@ -1,3 +1,5 @@
+import re
+
 import pytest
 
 from pmc2vec.errors import UserError
@@ -147,3 +149,16 @@ def test_a_url_that_means_nothing_is_one_line(url, told):
             call(url)
         assert told in str(caught.value)
         assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "names"),
+    [
+        ("[z-a]", ["[z-a]"]), ("[^a]", ["^", "a"]), ("[!a]", ["^", "b", "[", "\\"]), ("[]", ["[]"]),
+        ("[[]", ["["]), ("[a", ["[a"]), ("\\", ["\\"]),
+    ],
+)  # fmt: skip
+def test_a_pattern_that_means_nothing_is_literal(pattern, names):
+    regex = re.compile(files.glob_regex(pattern))
+    every = ("[z-a]", "^", "a", "b", "[]", "[", "[a", "\\")
+    assert [name for name in every if regex.fullmatch(name)] == names

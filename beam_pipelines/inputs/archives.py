@@ -66,17 +66,6 @@ class TarArchives:
         # Tars from before POSIX have no magic number, but a checksum.
         return head[_TAR_MAGIC_AT:].startswith(_TAR_MAGIC) or tar_reader.is_header(head)
 
-    def list_articles(self, stream: InputStream) -> Iterator[tuple[str, float]]:
-        """Yields (name, modification time in seconds since 1970) of each article; reads none.
-
-        A damaged archive ends at the damage, which `documents` reports.
-        """
-        try:
-            for member in tar_reader.members(stream.read, is_article_name, max_bytes=-1):
-                yield member.name, member.modified
-        except (EOFError, DamagedStreamError, tar_reader.TarError):
-            return
-
     def documents(self, stream: InputStream, name: str, options: ReadOptions) -> Iterator[Content]:
         """Yields the articles' XML, and what could not be read, in the order of the archive."""
         del name
@@ -123,11 +112,6 @@ class ZipArchives:
     def recognises(self, stream: InputStream) -> bool:
         """Tells whether a file is a zip, from its first bytes."""
         return stream.peek(len(_ZIP_MAGIC)) == _ZIP_MAGIC
-
-    def list_articles(self, stream: InputStream) -> Iterator[tuple[str, float]]:
-        """Yields nothing: without a filelist, the articles of a zip are not compared."""
-        del stream
-        return iter(())
 
     def documents(self, stream: InputStream, name: str, options: ReadOptions) -> Iterator[Content]:
         """Yields the articles' XML, and what could not be read, in the order of the archive."""
@@ -193,11 +177,6 @@ class XmlFiles:
     def recognises(self, stream: InputStream) -> bool:
         """Tells whether a file looks like XML in a usual encoding."""
         return stream.peek(64).lstrip(b"\xef\xbb\xbf\xfe\xff\0 \t\r\n").startswith(b"<")
-
-    def list_articles(self, stream: InputStream) -> Iterator[tuple[str, float]]:
-        """Yields nothing: the file's path names its article."""
-        del stream
-        return iter(())
 
     def documents(
         self, stream: InputStream, name: str, options: ReadOptions

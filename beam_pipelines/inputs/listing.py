@@ -14,7 +14,6 @@ import logging
 import os
 import re
 import stat
-from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -32,6 +31,7 @@ from pmc2vec.storage.files import (
     match_files,
     open_binary,
 )
+from pmc2vec.storage.local_files import walk_folder
 
 _logger = logging.getLogger(__name__)
 _WILDCARD = re.compile(r"(\*\*/?|[*?]|\[[^]/]+\])")
@@ -193,33 +193,19 @@ def _regex_of(piece: str) -> str:
 
 
 def _walk(folder: str, depth: int | None) -> Iterator[tuple[str, os.DirEntry[str]]]:
-    """Yields (path inside the folder, entry) of all that is below it, down to a depth.
-
-    Links to folders are followed after all real folders, and each real folder is read once:
-    links that form a circle end, and a link inside the tree adds nothing.
+    """Yields (path inside the folder, entry) of all that is below it, through links too.
 
     Raises:
         UserError: a folder cannot be listed.
     """
-    visited: set[tuple[int, int]] = set()
-    folders, links = deque([("", 1)]), deque[tuple[str, int]]()
-    while folders or links:
-        inside, level = folders.popleft() if folders else links.popleft()
-        path = join(folder, inside)
-        try:
-            status = Path(path).stat()
-            if (status.st_dev, status.st_ino) in visited:
-                continue
-            visited.add((status.st_dev, status.st_ino))
-            with os.scandir(path) as listed:
-                entries = sorted(listed, key=lambda entry: entry.name)
-        except OSError as error:
-            raise UserError(f"--input {path}: cannot be listed ({error.strerror})") from error
-        for entry in entries:
-            # What macOS puts beside the files of an archive that it makes.
-            if entry.name.startswith("._") or entry.name == "__MACOSX":
-                continue
-            name = join(inside, entry.name)
-            yield name, entry
-            if entry.is_dir() and level != depth:
-                (links if entry.is_symlink() else folders).append((name, level + 1))
+    try:
+        yield from walk_folder(folder, depth=depth, follow_links=True, skip=_is_added_by_macos)
+    except OSError as error:
+        raise UserError(
+            f"--input {error.filename or folder}: cannot be listed ({error.strerror})"
+        ) from error
+
+
+def _is_added_by_macos(name: str) -> bool:
+    """Tells whether macOS puts a file or folder so named beside those of an archive it makes."""
+    return name.startswith("._") or name == "__MACOSX"

@@ -71,11 +71,6 @@ class PlainText:
         head = stream.peek(512)
         return _encoding_by_mark(head) is not None or (bool(head.strip()) and b"\0" not in head)
 
-    def list_articles(self, stream: InputStream) -> Iterator[tuple[str, float]]:
-        """Yields nothing: articles of plain text have no versions."""
-        del stream
-        return iter(())
-
     def documents(
         self, stream: InputStream, name: str, options: ReadOptions
     ) -> Iterator[Article | Damage]:

@@ -110,11 +110,6 @@ class PubMedFiles:
         """Tells whether the root element is one of PubMed's."""
         return _HEAD.match(stream.peek(_HEAD_BYTES)) is not None
 
-    def list_articles(self, stream: InputStream) -> Iterator[tuple[str, float]]:
-        """Yields nothing: only a citation itself names its article."""
-        del stream
-        return iter(())
-
     def documents(
         self, stream: InputStream, name: str, options: ReadOptions
     ) -> Iterator[Citation | Deletions | Damage]:

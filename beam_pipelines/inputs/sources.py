@@ -5,7 +5,6 @@ entry in the table:
 
     source = source_of("bulk/a.tar.gz")             # by the name alone: a tar archive
     source.is_archive                               # so it is a work item of its own
-    source.list_articles(stream)                    # what is in it, without reading an article
     read_documents(file, "bulk/a.tar.gz", options)  # its documents, one after another
 
 Sources have no state. Work items name files, and a worker on any machine finds their source again.
@@ -47,9 +46,6 @@ class Source(Protocol):
 
     def recognises(self, stream: InputStream) -> bool:
         """Tells whether a file is of this layout, from its first bytes (`stream.peek`)."""
-
-    def list_articles(self, stream: InputStream) -> Iterator[tuple[str, float]]:
-        """Yields (member, modification time in seconds since 1970) of articles; reads none."""
 
     def documents(
         self, stream: InputStream, name: str, options: ReadOptions

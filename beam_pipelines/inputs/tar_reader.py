@@ -1,8 +1,5 @@
 """A tar stream -> its regular files, read forward, at bounded memory and time.
 
-The catalogue of articles and the reading of articles both go through `members`, so they agree
-about what is in an archive.
-
 The standard library's `tarfile` is not used (docs/decisions/0015-a-tar-reader-of-our-own.md). It
 takes a damaged header in mid-archive for the end of the archive, reads an extended header of any
 size into memory, and recurses for each chained one. Here every archive ends with its end mark or

@@ -27,6 +27,7 @@ from typing import IO, Any, BinaryIO, cast
 from urllib.parse import unquote
 
 from pmc2vec.errors import UserError
+from pmc2vec.storage.local_files import walk_folder
 from pmc2vec.storage.object_stores import (
     FileMetadata,
     ObjectReader,
@@ -335,13 +336,23 @@ def glob_regex(pattern: str) -> str:
             at += 2
             continue
         if closing > 0:
-            content = pattern[at + 1 : closing].replace("\\", "\\\\")
-            out.append(f"[{'^' + content[1:] if content.startswith('!') else content}]")
+            out.append(_character_class(pattern[at + 1 : closing]))
             at = closing + 1
             continue
         out.append({"*": "[^/]*", "?": "[^/]"}.get(char) or re.escape(char))
         at += 1
     return "".join(out)
+
+
+def _character_class(content: str) -> str:
+    """Returns a regular expression for `[content]`, which is literal where it means nothing."""
+    escaped = content.replace("\\", "\\\\").replace("[", "\\[").replace("^", "\\^")
+    regex = f"[{'^' + escaped[1:] if content.startswith('!') else escaped}]"
+    try:
+        re.compile(regex)
+    except re.error:  # Such as [z-a].
+        return re.escape(f"[{content}]")
+    return regex
 
 
 def _walk(folder: str, *, deep: bool, links: bool) -> Iterator[tuple[str, FileMetadata]]:
@@ -358,34 +369,15 @@ def _walk(folder: str, *, deep: bool, links: bool) -> Iterator[tuple[str, FileMe
             yield url.removeprefix(base), metadata
         return
     try:
-        yield from _walk_local(str(local_path(folder)), "", deep=deep, links=links, above=())
+        below = walk_folder(str(local_path(folder)), depth=None if deep else 1, follow_links=links)
+        for name, entry in below:
+            if not entry.is_dir():
+                with contextlib.suppress(FileNotFoundError):  # Deleted since, or a broken link.
+                    yield name, _local_metadata(entry.stat())
     except (FileNotFoundError, NotADirectoryError):
         return
     except OSError as error:
         raise UserError(f"{folder}: cannot be listed ({error})") from error
-
-
-def _walk_local(
-    folder: str, prefix: str, *, deep: bool, links: bool, above: tuple[tuple[int, int], ...]
-) -> Iterator[tuple[str, FileMetadata]]:
-    status = os.stat(folder)  # noqa: PTH116  # Strings: a Path for each of millions is slow.
-    place = status.st_dev, status.st_ino
-    if place in above:  # A link to a folder that it is in.
-        return
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            if entry.is_dir():
-                if deep and (links or not entry.is_symlink()):
-                    yield from _walk_local(
-                        entry.path, f"{prefix}{entry.name}/", deep=True, links=links,
-                        above=(*above, place),
-                    )  # fmt: skip
-                continue
-            try:
-                status = entry.stat()
-            except FileNotFoundError:  # Deleted since, or a link to nothing.
-                continue
-            yield prefix + entry.name, _local_metadata(status)
 
 
 def _local_metadata(status: os.stat_result) -> FileMetadata:

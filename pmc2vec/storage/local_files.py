@@ -13,7 +13,8 @@ import fcntl
 import glob
 import os
 import shutil
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -90,3 +91,44 @@ def _folder_lock(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def walk_folder(
+    folder: str,
+    *,
+    depth: int | None = None,
+    follow_links: bool = False,
+    skip: Callable[[str], bool] = lambda _: False,
+) -> Iterator[tuple[str, os.DirEntry[str]]]:
+    """Yields (path inside the folder, entry) of all that is below it, each folder's by name.
+
+    Links to folders are followed after all real folders, and each real folder is read once: links
+    that form a circle end, and a link inside the tree adds nothing.
+
+    Args:
+        folder: local and literal.
+        depth: how many levels down, or None for all.
+        follow_links: go into folders that are linked there; a link itself is an entry anyway.
+        skip: tells by its name whether to leave a file or a folder out.
+
+    Raises:
+        OSError: a folder cannot be listed; names it.
+    """
+    visited: set[tuple[int, int]] = set()
+    folders, links = deque([("", 1)]), deque[tuple[str, int]]()
+    while folders or links:
+        inside, level = folders.popleft() if folders else links.popleft()
+        path = os.path.join(folder, inside)  # noqa: PTH118  # A Path for each of millions is slow.
+        status = os.stat(path)  # noqa: PTH116
+        if (status.st_dev, status.st_ino) in visited:
+            continue
+        visited.add((status.st_dev, status.st_ino))
+        with os.scandir(path) as listed:
+            entries = sorted(listed, key=lambda entry: entry.name)
+        for entry in entries:
+            if skip(entry.name):
+                continue
+            name = f"{inside}/{entry.name}" if inside else entry.name
+            yield name, entry
+            if level != depth and entry.is_dir() and (follow_links or not entry.is_symlink()):
+                (links if entry.is_symlink() else folders).append((name, level + 1))
