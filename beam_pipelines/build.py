@@ -1,5 +1,6 @@
-"""The Beam job: PMC archives in, a dataset of skip-gram records out.
+"""The Beam job: articles of PubMed Central in, a dataset of skip-gram records out.
 
+    pmc2vec build --input pmc --limit 5000 --output first --keywords melanoma
     pmc2vec build --input 'bulk/*.tar.gz' --output data --keywords cancer melanoma carcinoma
 
     from beam_pipelines.build import BuildConfig, build
@@ -15,12 +16,13 @@ words of both.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +30,8 @@ import apache_beam as beam
 
 from beam_pipelines.build_progress import BuildDisplay, corpus_table, funnel_table
 from beam_pipelines.config import BuildConfig, option_differences
-from beam_pipelines.inputs import inventories, listing, work_items
+from beam_pipelines.inputs import article_versions, listing, work_items
+from beam_pipelines.inputs.esearch import wanted_articles
 from beam_pipelines.runner import Engine, check_flags, configure_beam_logging, run_pipeline
 from beam_pipelines.stages import history, increments
 from beam_pipelines.stages.finishing import Corpus, read_corpus
@@ -71,6 +74,7 @@ STARTED_NAME = "build.json"
 FOLDERS = ("catalogue", "corpus", "counts", SUMMARIES_FOLDER, history.KNOWN_FOLDER)
 BUILD_FILES = (
     MANIFEST_NAME, CORPUS_NAME, SOURCES_NAME, SUPERSEDED_NAME, REJECTED_NAME, VOCABULARY_NAME,
+    article_versions.SELECTION_NAME,
     "phrases-*.tsv", "*.tfrecord", "*.tmp", "catalogue/*", "corpus/*", "counts/*",
     f"{SUMMARIES_FOLDER}/*",    f"{history.KNOWN_FOLDER}/*",
     f"{PAIRS_FOLDER}-*/*", f"{PHRASED_FOLDER}/*",
@@ -79,11 +83,12 @@ BUILD_FILES = (
 HEARTBEATS_FOLDER = ".heartbeats"
 PROG = "pmc2vec build"
 EXAMPLES = (
+    "pmc2vec build --input pmc --limit 5000 --output first --keywords melanoma",
+    "pmc2vec build --input pmc --query 'melanoma[title] AND 2024[pdat]' --output data",
     "pmc2vec build --input 'bulk/*.tar.gz' --output data --keywords cancer melanoma carcinoma",
     "pmc2vec build --input articles/ --output data --min_count 10 --max_final_vocab 100000",
     "pmc2vec build --input 'bulk/*.tar.gz' --output january --since december",
     "pmc2vec build --input bulk pubmed --output data --min_year 2015",
-    "pmc2vec build --input a.tar.gz --output data -- --direct_num_workers=1",
     "pmc2vec build --input 'gs://b/*.tar.gz' --output gs://b/data -- --runner=DataflowRunner ...",
 )
 
@@ -158,8 +163,9 @@ def submit(config: BuildConfig, beam_flags: Sequence[str]) -> None:
     engine = Engine(beam_flags)
     pipeline = engine.pipeline()
     output = _output_folder(config, heartbeats=None)
-    inputs = _input_files(config, output)
+    inputs = _build_input(config, output)
     _prepare_folder(config, output, inputs)
+    inputs = _select_versions(config, output, inputs)
     _apply_stages(pipeline, config, engine, output, inputs)
     pipeline.run()
 
@@ -198,7 +204,7 @@ def _run(config: BuildConfig, beam_flags: Sequence[str], *, quiet: bool) -> Outp
     pipeline = engine.pipeline()  # Before the folder is made: Beam checks its options here.
     watched = engine.shares_files(config.output)
     output = _output_folder(config, heartbeats=str(heartbeats) if watched else None)
-    inputs = _input_files(config, output)
+    inputs = _build_input(config, output)
     if config.share:
         _run_share(pipeline, config, engine, output, inputs)
         return output
@@ -206,8 +212,14 @@ def _run(config: BuildConfig, beam_flags: Sequence[str], *, quiet: bool) -> Outp
         _prepare_folder(config, output, inputs)
         goal = CORPUS_NAME if config.stop_after else MANIFEST_NAME
         if files.read_text(output.path(goal)) is None:
+            inputs = _select_versions(config, output, inputs)
             with BuildDisplay(
-                output, inputs, passes=config.passes, phrases=config.phrases, quiet=quiet
+                output,
+                inputs.files,
+                versions=inputs.versions,
+                passes=config.passes,
+                phrases=config.phrases,
+                quiet=quiet,
             ):
                 _apply_stages(pipeline, config, engine, output, inputs)
                 run_pipeline(pipeline)
@@ -231,7 +243,7 @@ def _run_share(
     config: BuildConfig,
     engine: Engine,
     output: OutputFolder,
-    inputs: history.InputFiles,
+    inputs: BuildInput,
 ) -> None:
     """Writes every N-th part of the corpus, for a later build of the whole to find finished.
 
@@ -241,23 +253,97 @@ def _run_share(
     """
     with files.lock_folder(config.output, shared=True):
         _prepare_folder(config, output, inputs)
-        items = work_items.work_items(inputs, config.slices)
+        items = _select_versions(config, output, inputs).work_items(config.slices)
         _read_parts(pipeline, config, engine, replace(output, heartbeats=None), items)
         run_pipeline(pipeline)
 
 
-def _input_files(config: BuildConfig, output: OutputFolder) -> history.InputFiles:
-    """Returns the input files to read, or those that made the corpus that is used."""
+@dataclass(frozen=True)
+class BuildInput:
+    """What a build reads.
+
+    Attributes:
+        files: (path, size in bytes) of each input file; of a bucket of article versions, its root.
+        selection: how the versions of a bucket are selected; None where files are read.
+        versions: how many are.
+    """
+
+    files: history.InputFiles
+    selection: dict[str, Any] | None = None
+    versions: int = 0
+
+    def work_items(self, slices: int) -> list[work_items.WorkItem]:
+        """Returns what workers read."""
+        if self.versions:
+            return work_items.version_items(self.versions)
+        return work_items.work_items(self.files, slices)
+
+
+def _build_input(config: BuildConfig, output: OutputFolder) -> BuildInput:
+    """Returns what to read, or what made the corpus that is used; of a bucket, without versions."""
     if config.corpus:
-        return read_corpus(output).inputs
-    if config.inventory:
-        listed = inventories.listed_files(config.inventory, config.input[0])
-    else:
-        listed = listing.input_files(config.input, config.pubmed_url)
-    inputs = tuple((file.path, file.size) for file in listed)
+        return BuildInput(read_corpus(output).inputs)
+    root = article_versions.bucket_root(config.input, config.inventory)
+    if root is not None:
+        listed = files.read_text(config.pmcids, errors="replace") if config.pmcids else None
+        digest = hashlib.sha256((listed or "").encode()).hexdigest()
+        selection = {
+            "pmcids": listed and digest,
+            "query": config.query,
+            "limit": config.limit,
+            "share": config.share_of_articles,
+            "inventory": list(config.inventory),
+        }
+        if config.since:
+            _open_since(config, config.since)
+        return BuildInput(((root, 0),), selection)
+    if config.pmcids or config.query or config.limit or config.share_of_articles < 1:
+        raise UserError(
+            "--pmcids, --query, --limit and --share_of_articles select from a bucket of article "
+            "versions; give --input pmc"
+        )
+    inputs = tuple(
+        (file.path, file.size) for file in listing.input_files(config.input, config.pubmed_url)
+    )
     if config.since:
-        return _open_since(config, config.since).new_files(inputs)
-    return inputs
+        inputs = _open_since(config, config.since).new_files(inputs)
+    return BuildInput(inputs)
+
+
+def _select_versions(config: BuildConfig, output: OutputFolder, inputs: BuildInput) -> BuildInput:
+    """Selects the versions of a bucket, unless this build has done so already.
+
+    A build that was killed goes on with what it has selected, whatever came into the bucket since.
+
+    Raises:
+        NothingNewError: the earlier dataset knows all of them.
+        UserError: the bucket cannot be listed, or there is nothing to select.
+    """
+    if inputs.selection is None:
+        return inputs
+    path, ((root, _),) = output.path(article_versions.SELECTION_NAME), inputs.files
+    if files.exists(path):
+        selection = article_versions.read_selection(path)
+    else:
+        versions = article_versions.list_versions(root, config.inventory)
+        ids = wanted_articles(config.pmcids, config.query)
+        versions, counts, missing = article_versions.select_versions(
+            versions,
+            ids,
+            share=config.share_of_articles,
+            limit=config.limit,
+            known=history.read_known_versions(config.since) if config.since else None,
+        )
+        article_versions.warn_of_missing(root, missing)
+        if not versions.num_rows and counts.get(article_versions.KNOWN):
+            raise NothingNewError(f"nothing new since {config.since}: it knows all versions")
+        if not versions.num_rows:
+            raise UserError(
+                f"--input {config.input[0]}: none of {counts[article_versions.LISTED]:,} article "
+                "versions is selected; see --pmcids, --query and --share_of_articles"
+            )
+        selection = article_versions.write_selection(path, root, versions, counts)
+    return replace(inputs, files=((root, selection.bytes),), versions=selection.versions)
 
 
 def _open_since(config: BuildConfig, folder: str) -> Since:
@@ -281,7 +367,7 @@ def _apply_stages(
     config: BuildConfig,
     engine: Engine,
     output: OutputFolder,
-    inputs: history.InputFiles,
+    inputs: BuildInput,
 ) -> None:
     if config.corpus:
         finished = read_corpus(output).parts
@@ -289,10 +375,10 @@ def _apply_stages(
         parts = pipeline | "Finished parts" >> Distribute(finished)
         corpus = parts
     else:
-        items = work_items.work_items(inputs, config.slices)
+        items = inputs.work_items(config.slices)
         names = [item.name for item in items]
         parts = _read_parts(pipeline, config, engine, output, items)
-        corpus = parts | WriteCorpus(output, config.recorded_options(), inputs, __version__)
+        corpus = parts | WriteCorpus(output, config.recorded_options(), inputs.files, __version__)
     if config.stop_after != "corpus":
         _draw_records(config, output, parts=parts, corpus=corpus, names=names)
 
@@ -350,7 +436,7 @@ def _draw_records(
 # --- the output folder ---------------------------------------------------------------------------
 
 
-def _prepare_folder(config: BuildConfig, output: OutputFolder, inputs: history.InputFiles) -> None:
+def _prepare_folder(config: BuildConfig, output: OutputFolder, inputs: BuildInput) -> None:
     """Makes the output folder ready.
 
     Raises:
@@ -359,8 +445,10 @@ def _prepare_folder(config: BuildConfig, output: OutputFolder, inputs: history.I
     started = output.path(STARTED_NAME)
     now: dict[str, Any] = {
         "config": config.recorded_options() | {"slices": config.slices},
-        "inputs": [list(entry) for entry in inputs],
+        "inputs": [list(entry) for entry in inputs.files],
     }
+    if inputs.selection:
+        now["selection"] = inputs.selection
     others = [path for path, _ in files.list_files(config.output)]
     # Read after the listing: another share may write the file between the two, never remove it.
     earlier = files.read_text(started)
@@ -384,8 +472,9 @@ def _folders(config: BuildConfig) -> list[str]:
 
 
 def _refuse_other_build(earlier: dict[str, Any], now: dict[str, Any], folder: str) -> None:
+    parts = ("inputs", "selection")
     differences = option_differences(earlier["config"], now["config"])
-    if not differences and earlier["inputs"] == now["inputs"]:
+    if not differences and all(earlier.get(part) == now.get(part) for part in parts):
         return
     what = "; ".join(differences) or "other input files, or files of another size"
     raise (UserError if differences else OtherInputError)(

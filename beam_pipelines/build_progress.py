@@ -11,10 +11,12 @@ from typing import Any
 
 from rich.console import Console
 
+from beam_pipelines.inputs.article_versions import LISTED
 from beam_pipelines.stages.corpus_files import (
     finished_parts,
     sum_summaries,
 )
+from beam_pipelines.stages.corpus_parts import NOT_DOWNLOADED
 from beam_pipelines.stages.duplicates import OLDER_VERSION
 from beam_pipelines.stages.finishing import SUPERSEDED_EARLIER
 from beam_pipelines.stages.output_folder import SUMMARIES_FOLDER, OutputFolder, sum_heartbeats
@@ -26,6 +28,7 @@ from pmc2vec.errors import UserError
 from pmc2vec.storage.files import list_files
 
 _MEGA = 1e6
+_UNREAD = f"{NOT_DOWNLOADED}:"
 _FIGURES = {
     "read": "articles_read", "kept": "articles_kept", "bytes": "input_bytes",
     "xml_bytes": "xml_bytes",
@@ -36,8 +39,9 @@ _FIGURES = {
 class BuildDisplay:
     """Shows the build's progress from the heartbeats of its workers, while a `with` block runs.
 
-    First the corpus (MB of input read, of all), then, with phrases, the words counted, and at last
-    the words drawn for records. Where workers have no heartbeats, the finished files.
+    First the corpus (MB of input read, of all; of a bucket, article versions), then, with phrases,
+    the words counted, and at last the words drawn for records. Where workers have no heartbeats,
+    the finished files.
     """
 
     def __init__(
@@ -45,12 +49,14 @@ class BuildDisplay:
         output: OutputFolder,
         inputs: Sequence[tuple[str, int]],
         *,
+        versions: int = 0,
         passes: int,
         phrases: int,
         quiet: bool,
     ) -> None:
         self._output = output
         self._input_bytes = sum(size for _, size in inputs)
+        self._versions = versions
         self._shown = not quiet or progress_metrics.watched
         self._console = Console(quiet=True) if quiet else stderr_console()
         self._folder = Path(output.heartbeats or "")
@@ -84,7 +90,8 @@ class BuildDisplay:
     def _watch(self) -> None:
         if self._output.corpus is None:
             megabytes = round(self._input_bytes / _MEGA)
-            with progress("read", "MB", total=megabytes, on=self._console) as reading:
+            total, unit = (self._versions, "versions") if self._versions else (megabytes, "MB")
+            with progress("read", unit, total=total, on=self._console) as reading:
                 self._follow(lambda: self._show_reading(reading), until=("counted-", "records-"))
         if self._counted:
             self._show_words("count", "counted-", self._counted, until=("records-",))
@@ -133,7 +140,7 @@ class BuildDisplay:
         shown["kept"] = f"{seen['kept']:,} kept"
         if seen["xml_bytes"]:  # plain text has none
             shown["speed"] = f"{seen['xml_bytes'] / elapsed / _MEGA:.0f} MB/s of XML"
-        reading.update(round(seen["bytes"] / _MEGA), **shown)
+        reading.update(seen["versions"] or round(seen["bytes"] / _MEGA), **shown)
 
 
 def corpus_table(funnel: Mapping[str, int]) -> str:
@@ -157,13 +164,16 @@ def funnel_table(manifest: Manifest) -> str:
 
 
 def _funnel_rows(funnel: Mapping[str, int]) -> list[tuple[str, str]]:
-    rows = [("articles read", f"{funnel.get('read', 0):,}")]
+    rows = []
+    if LISTED in funnel:
+        rows.append(("article versions listed", f"{funnel[LISTED]:,}"))
+        rows += [_reason_row(*item) for item in funnel.items() if item[0].startswith(_UNREAD)]
+    rows.append(("articles read", f"{funnel.get('read', 0):,}"))
     for name, count in funnel.items():
-        words_of = name.replace(":", ", ").replace("_", " ")
-        if ":" in name:
-            rows.append((f"  {words_of}", f"-{count:,}"))
+        if ":" in name and not name.startswith(_UNREAD):
+            rows.append(_reason_row(name, count))
         elif name.endswith("_archive"):
-            rows.append((f"  {words_of}s", f"{count:,}"))
+            rows.append((f"  {name.replace('_', ' ')}s", f"{count:,}"))
     if OLDER_VERSION in funnel:
         rows.append(("  kept in an older version", f"{funnel[OLDER_VERSION]:,}"))
     if SUPERSEDED_EARLIER in funnel:
@@ -174,6 +184,10 @@ def _funnel_rows(funnel: Mapping[str, int]) -> list[tuple[str, str]]:
         ("sentences", f"{funnel.get('sentences', 0):,}"),
         ("tokens", f"{funnel.get('tokens', 0):,}"),
     ]
+
+
+def _reason_row(name: str, count: int) -> tuple[str, str]:
+    return f"  {name.replace(':', ', ').replace('_', ' ')}", f"-{count:,}"
 
 
 def _aligned(rows: list[tuple[str, str]]) -> str:

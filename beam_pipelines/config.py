@@ -33,13 +33,22 @@ class BuildConfig:
     output: str = option(recorded=False)
     """Folder of the dataset."""
     input: tuple[str, ...] = option((), may_change=True)
-    """Archives (.tar.gz, .tar, .zip), .xml or .txt files, PubMed's files of citations, or folders
-    of them; globs are expanded. `pubmed` reads PubMed's baseline and updates from NLM's server."""
+    """pmc, which is PubMed Central's public bucket; archives (.tar.gz, .tar, .zip), .xml or .txt
+    files, PubMed's files of citations, or folders of them; globs are expanded. `pubmed` reads
+    PubMed's baseline and updates from NLM's server."""
     pubmed_url: str = option(SERVER_URL, rare=True, recorded=False)
     """Folder above baseline/ and updatefiles/ that `--input pubmed` reads, such as a mirror's."""
+    pmcids: str | None = option(None, may_change=True)
+    """Of a bucket, read only the articles in this file: PMC123, PMC123.2 or 123, one a line."""
+    query: str | None = option(None, may_change=True)
+    """Of PubMed Central's bucket, read only the articles that this query of its search finds."""
+    limit: int | None = option(None, may_change=True, default_text="no limit", minimum=1)
+    """Of a bucket, read at most this many articles: a sample, the same every time."""
+    share_of_articles: float = option(1.0, rare=True, may_change=True)
+    """Of a bucket, read this share of the articles: a sample, the same every time."""
     inventory: tuple[str, ...] = option((), rare=True, may_change=True)
-    """S3 inventories of article versions: read the objects that they list, from the one folder of
-    --input."""
+    """S3 inventories (manifest.json or .csv) of a bucket of article versions or a copy of it, which
+    --input names. Without any, the bucket's newest one."""
     since: str | None = option(None, may_change=True, set_by_update=True)
     """Build an increment: read only what this earlier dataset, and those that it was built since,
     have not read."""
@@ -151,6 +160,12 @@ class BuildConfig:
     build without it."""
     overwrite: bool = option(False, recorded=False, set_by_update=True)
     """Delete an earlier dataset in --output first."""
+    requests_in_flight: int = option(64, rare=True, recorded=False, minimum=1)
+    """Articles of a bucket that each worker requests at once."""
+    max_requests_per_second: float | None = option(
+        None, rare=True, recorded=False, default_text="no limit"
+    )
+    """Requests for articles of a bucket that each worker starts in a second, at most."""
     storage_option: tuple[str, ...] = option((), rare=True, recorded=False)
     """For s3://, gs:// and az://: key=value, such as endpoint=http://127.0.0.1:9000."""
     metrics_port: int | None = option(
@@ -172,6 +187,12 @@ class BuildConfig:
             raise ValueError("--min_year is after --max_year: no article has such a year")
         if self.validation_fraction >= 1:
             raise ValueError("--validation_fraction must be at least 0 and below 1")
+        if not 0 < self.share_of_articles <= 1:
+            raise ValueError(
+                f"--share_of_articles {self.share_of_articles}: must be above 0 and at most 1"
+            )
+        if self.max_requests_per_second is not None and self.max_requests_per_second <= 0:
+            raise ValueError("--max_requests_per_second: must be above 0")
         if any(map(is_blank_keyword, self.keywords)):
             raise ValueError("--keywords: an empty keyword, which every article mentions")
         parse_storage_options(self.storage_option)
@@ -183,6 +204,8 @@ class BuildConfig:
             raise ValueError("give either --input (archives, files, folders) or --corpus")
         if self.corpus and same_place(self.corpus, self.output):
             raise ValueError("--output must not be the dataset that --corpus names")
+        if self.query and self.pmcids:
+            raise ValueError("--query and --pmcids both name articles; give one of them")
         if self.inventory and len(self.input) != 1:
             raise ValueError("--inventory needs one --input: the folder or bucket of its keys")
         if self.since and self.corpus:
@@ -271,6 +294,8 @@ class BuildConfig:
             welcome=tuple(mark for mark, kept in marks.items() if kept),
             precheck=self.precheck,
             other_abstracts=self.other_abstracts,
+            requests_in_flight=self.requests_in_flight,
+            requests_per_second=self.max_requests_per_second,
         )
 
     def sampling(self) -> Sampling:

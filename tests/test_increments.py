@@ -199,17 +199,21 @@ def test_what_one_inventory_has_more_than_another_is_read(tmp_path):
     build(config(bucket, data[1], data[0], inventory=second, **options), ALONE)
     assert facts(data[0])["funnel"]["kept"] == 2
     made = facts(data[1])
-    assert made["inputs"] == [[f"{bucket}/PMC1.2/PMC1.2.xml", 0]]
+    assert made["inputs"] == [[str(bucket), 0]]
+    counts = {
+        name: made["funnel"].get(f"not_downloaded:{name}") for name in ("known", "older_version")
+    }
+    assert counts == {"known": 1, "older_version": 1}
     assert (made["funnel"]["kept"], made["funnel"]["superseded_earlier"]) == (1, 1)
-    with pytest.raises(NothingNewError, match="all 3 files are known"):
+    with pytest.raises(NothingNewError, match="it knows all versions"):
         build(config(bucket, tmp_path / "no", data[1], inventory=second, **options), ALONE)
 
 
 @pytest.mark.parametrize(
     ("data", "says"),
     [
-        (b'"bucket","metadata/PMC1.1.json"\n', "lists no article version"),
-        (b"<html>\n", "line 1 is not bucket, key"),
+        (b'"bucket","index.html"\n', "lists no article version"),
+        (b"<html>\n", "cannot be read .rows are not bucket, key"),
         (gzip.compress(b"a,b\n", mtime=0)[:12], "cannot be read"),
     ],
 )

@@ -146,13 +146,16 @@ def test_keys_come_from_variables_or_a_profile(bucket, server, monkeypatch, tmp_
         "[lab]\naws_access_key_id = tester\naws_secret_access_key = secret-of-tests\n"
     )
     monkeypatch.setenv("AWS_PROFILE", "lab")
+    use_storage_options({})
     assert files.read_text(f"{bucket}/a") == "1"
     monkeypatch.setenv("AWS_PROFILE", "other")
+    use_storage_options({})
     with pytest.raises(UserError, match="no profile 'other'"):
         files.read_text(f"{bucket}/a")
     monkeypatch.delenv("AWS_PROFILE")
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "tester")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret-of-tests")
+    use_storage_options({})
     assert files.read_text(f"{bucket}/a") == "1"
 
 

@@ -94,3 +94,8 @@ def test_help_and_usage_errors_need_no_tensorflow():
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
     )
     assert done.stdout == "set()\n"
+
+
+def test_a_training_does_not_start_from_itself(tmp_path):
+    with pytest.raises(ValueError, match="must not be the training that --init_from names"):
+        TrainConfig(dataset="d", workdir=tmp_path / "run", init_from=tmp_path / "a/../run")

@@ -261,3 +261,8 @@ def test_killed_at_random_moments_no_reader_sees_a_half(service, tmp_path):
     assert kills > 2
     assert {path.name for path in (root / "releases").iterdir()} == {"0002", "0003"}
     print(f"killed {kills} times")
+
+
+def test_the_root_is_no_input(tmp_path):
+    with pytest.raises(ValueError, match="--root must not be a folder that --input names"):
+        UpdateConfig(input=("bulk", f"{tmp_path}/"), root=tmp_path)

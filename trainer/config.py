@@ -16,7 +16,7 @@ from typing import Literal, NamedTuple
 from pmc2vec.cli.logging_setup import LogFormat
 from pmc2vec.cli.options import check_options, option
 from pmc2vec.errors import UserError
-from pmc2vec.storage.files import is_remote
+from pmc2vec.storage.files import is_remote, same_place
 from pmc2vec.storage.object_stores import parse_storage_options
 from pmc2vec.vectors.output_vectors import OutputVectors
 
@@ -260,6 +260,8 @@ class TrainConfig:
         if self.workdir is None:
             raise ValueError("no --workdir is given, and AIP_MODEL_DIR is not set")
         check_options(self)
+        if self.init_from and same_place(str(self.init_from), str(self.workdir)):
+            raise ValueError("--workdir must not be the training that --init_from names")
         for name in ("seed", "checkpoint_every"):
             if getattr(self, name) < 0:
                 raise ValueError(f"--{name} {getattr(self, name)}: must not be negative")

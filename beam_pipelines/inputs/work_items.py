@@ -1,7 +1,8 @@
 """Input files -> work items, each of which becomes one part of the corpus.
 
-A work item is one archive, a byte range of one, or a handful of loose files. Byte ranges let
-several workers read one archive:
+A work item is one archive, a byte range of one, a handful of loose files, or a row group of a
+selection of article versions, which are counted in runs as the documents of an archive are. Byte
+ranges let several workers read one archive:
 
 A run is `RUN_DOCUMENTS` documents, counted from the start of the archive. It belongs to the byte
 range in which it begins. No row group of the corpus spans two runs, so the row groups of all byte
@@ -23,6 +24,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
+from beam_pipelines.inputs.article_versions import ITEM_VERSIONS
 from beam_pipelines.inputs.sources import is_archive, source_of
 
 Content = TypeVar("Content")
@@ -82,15 +84,17 @@ class WorkItem:
 
     Attributes:
         index: number of the part; the byte ranges of an archive follow each other.
-        files: (path, size in bytes) of each.
+        files: (path, size in bytes) of each; none for article versions of a bucket.
         byte_range: which of its documents.
         names: what the corpus calls each file; see `file_names`.
+        versions: how many article versions, those of the `index`-th row group of the selection.
     """
 
     index: int
-    files: tuple[tuple[str, int], ...]
+    files: tuple[tuple[str, int], ...] = ()
     byte_range: ByteRange = ByteRange()  # frozen
     names: tuple[str, ...] = ()
+    versions: int = 0
 
     @property
     def name(self) -> str:
@@ -99,8 +103,8 @@ class WorkItem:
 
     @property
     def size(self) -> int:
-        """Bytes of its files, or of the byte range."""
-        return sum(self.byte_range.size_of(size) for _, size in self.files)
+        """Bytes of its files, or of the byte range; of article versions, how many."""
+        return self.versions or sum(self.byte_range.size_of(size) for _, size in self.files)
 
 
 def work_items(files: Sequence[tuple[str, int]], ranges: int = 1) -> list[WorkItem]:
@@ -148,6 +152,19 @@ def file_names(paths: Sequence[str]) -> dict[str, str]:
         ambiguous = [path for path in ambiguous if path not in names]
         folders += 1
     return {path: names[path] for path in paths}
+
+
+def version_items(versions: int) -> list[WorkItem]:
+    """Returns the work items of so many selected article versions: one for each row group.
+
+    >>> [item.versions for item in version_items(1500)]
+    [1024, 476]
+    """
+    starts = range(0, versions, ITEM_VERSIONS)
+    return [
+        WorkItem(index, versions=min(ITEM_VERSIONS, versions - start))
+        for index, start in enumerate(starts)
+    ]
 
 
 def _byte_ranges(path: str, size: int, most: int) -> list[ByteRange]:

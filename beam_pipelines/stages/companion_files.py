@@ -10,6 +10,7 @@ of article versions.
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -27,9 +28,11 @@ HISTORICAL_OCR = "historical_ocr"
 MARKS = (RETRACTED, MANUSCRIPT, HISTORICAL_OCR)
 """What an article may be marked as outside its XML, and a filter asks about."""
 
-_MEMBER, _ID, _DATE, _LICENCE, _RETRACTED = _FILELIST_COLUMNS = (
+_MEMBER, _ID, _DATE, _LICENCE, *_ = FILELIST_COLUMNS = (
     "Article File", "AccessionID", "LastUpdated (YYYY-MM-DD HH:MM:SS)", "License", "Retracted",
+    "Manuscript", "Historical OCR",
 )  # fmt: skip
+"""The columns that are read; the last two stand in filelists of `pmc2vec fetch` alone."""
 
 
 @dataclass(frozen=True)
@@ -41,12 +44,14 @@ class ArticleFacts:
         date: of its last update, as the filelist writes it; compared as text.
         licence: such as `CC BY`.
         marks: those of MARKS that it has, joined by commas.
+        md5: hex digest of its XML.
     """
 
     pmcid: str = ""
     date: str = ""
     licence: str = ""
     marks: str = ""
+    md5: str = ""
 
 
 NO_FACTS = ArticleFacts()
@@ -65,10 +70,13 @@ class Companion:
         row = self._rows.get(member)
         if row is None:
             return NO_FACTS
-        pmcid, date, licence, retracted = (
-            self._columns[name][row].as_py() or "" for name in _FILELIST_COLUMNS[1:]
+        pmcid, date, licence, *marks = (
+            self._columns[name][row].as_py() or "" for name in FILELIST_COLUMNS[1:]
         )
-        return ArticleFacts(pmcid, date, licence, RETRACTED if retracted.lower() == "yes" else "")
+        has_mark = [
+            mark for mark, value in zip(MARKS, marks, strict=True) if value.lower() == "yes"
+        ]
+        return ArticleFacts(pmcid, date, licence, ",".join(has_mark))
 
     def ids(self) -> pa.ChunkedArray:
         """Returns the ids of all members."""
@@ -98,22 +106,22 @@ def read_filelist(path: str) -> Companion:
     """
     beside = companion_path(path)
     if beside is None:
-        return Companion({name: pa.chunked_array([], pa.string()) for name in _FILELIST_COLUMNS})
+        return Companion({name: pa.chunked_array([], pa.string()) for name in FILELIST_COLUMNS})
     try:
         with open_binary(beside) as file:
             table = pa.csv.read_csv(
                 pa.PythonFile(file, mode="r"),
                 # Citations need not be UTF-8, but nothing may be decoded as another alphabet.
                 convert_options=pa.csv.ConvertOptions(
-                    include_columns=_FILELIST_COLUMNS,
+                    include_columns=FILELIST_COLUMNS,
                     include_missing_columns=True,
-                    column_types=dict.fromkeys(_FILELIST_COLUMNS, pa.string()),
+                    column_types=dict.fromkeys(FILELIST_COLUMNS, pa.string()),
                 ),
             )
     except pa.ArrowInvalid as error:
         reason = str(error).partition("\n")[0]
         raise UserError(f"{beside}: not a filelist that can be read ({reason})") from error
-    return Companion({name: table[name] for name in _FILELIST_COLUMNS})
+    return Companion({name: table[name] for name in FILELIST_COLUMNS})
 
 
 def read_metadata(path: str) -> ArticleFacts:
@@ -126,13 +134,32 @@ def read_metadata(path: str) -> ArticleFacts:
     # a request.
     texts = ((place, read_text(place, errors="replace")) for place in _companion_places(path))
     beside, text = next(((place, text) for place, text in texts if text is not None), ("", "{}"))
+    return parse_metadata(text, beside)
+
+
+def parse_metadata(text: str | bytes, where: str) -> ArticleFacts:
+    """Returns what the JSON of an article version says.
+
+    Args:
+        text: of the file.
+        where: its path, for the message.
+
+    Raises:
+        ValueError: it is not JSON, or not an object.
+    """
     try:
         facts: Any = json.loads(text)
     except RecursionError as error:
-        raise ValueError(f"{beside}: nested too deeply") from error
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{beside}: {error}") from error
+        raise ValueError(f"{where}: nested too deeply") from error
+    except ValueError as error:  # No JSON, or no UTF-8.
+        raise ValueError(f"{where}: {error}") from error
     if not isinstance(facts, dict):
-        raise ValueError(f"{beside}: not an object")
+        raise ValueError(f"{where}: not an object")
     marks = ",".join(mark for mark in MARKS if facts.get(f"is_{mark}"))
-    return ArticleFacts(licence=str(facts.get("license_code") or ""), marks=marks)
+    md5 = _MD5.search(str(facts.get("xml_url") or ""))
+    return ArticleFacts(
+        licence=str(facts.get("license_code") or ""), marks=marks, md5=md5[1].lower() if md5 else ""
+    )
+
+
+_MD5 = re.compile(r"[?&]md5=([0-9a-fA-F]{32})\b")

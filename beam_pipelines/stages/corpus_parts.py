@@ -21,6 +21,12 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from beam_pipelines.inputs.article_versions import (
+    SELECTION_NAME,
+    ArticleVersion,
+    read_selection,
+    selected_versions,
+)
 from beam_pipelines.inputs.documents import (
     MAX_DOCUMENT_BYTES,
     Citation,
@@ -33,7 +39,7 @@ from beam_pipelines.inputs.documents import (
 )
 from beam_pipelines.inputs.pubmed_files import ChecksumReader, with_checksum
 from beam_pipelines.inputs.sources import is_archive, open_source
-from beam_pipelines.inputs.work_items import WorkItem
+from beam_pipelines.inputs.work_items import RUN_DOCUMENTS, WorkItem
 from beam_pipelines.jats import article_reader, pubmed_reader
 from beam_pipelines.jats.article_reader import Article
 from beam_pipelines.jats.licences import is_vague
@@ -60,6 +66,11 @@ from beam_pipelines.stages.output_folder import (
     Heartbeat,
     OutputFolder,
 )
+from beam_pipelines.stages.version_reader import (
+    ReadVersion,
+    read_article_versions,
+    unwanted_by_metadata,
+)
 from beam_pipelines.stages.word_counts import CountsWriter
 from beam_pipelines.text.filters import NO_KEYWORD, ArticleFilter, may_mention
 from beam_pipelines.text.sentences import split_sentences
@@ -72,6 +83,9 @@ from beam_pipelines.text.tokenizers import (
 )
 from pmc2vec import __version__
 from pmc2vec.storage.files import atomic_file, open_binary, write_text
+
+NOT_DOWNLOADED = "not_downloaded"
+"""In the funnel: article versions of a bucket that were left out by what is known without them."""
 
 Outcome = CorpusArticle | dict[str, str]
 """A kept article, or a line of rejected.jsonl."""
@@ -90,6 +104,9 @@ class Reading:
         welcome: marks of articles (see `companion_files.MARKS`) that are no reason to drop them.
         precheck: whether to pass over articles whose raw text holds no keyword.
         other_abstracts: whether to take the other abstracts of PubMed's citations.
+        requests_in_flight: article versions of a bucket that a worker reads at once.
+        requests_per_second: that a worker starts, at most. (Neither of the two is in the repr,
+            which tells what a part depends on.)
     """
 
     filter: ArticleFilter = field(default_factory=ArticleFilter)
@@ -103,6 +120,8 @@ class Reading:
     welcome: tuple[str, ...] = (MANUSCRIPT, HISTORICAL_OCR)
     precheck: bool = True
     other_abstracts: bool = False
+    requests_in_flight: int = field(default=64, repr=False)
+    requests_per_second: float | None = field(default=None, repr=False)
 
     @property
     def needed(self) -> tuple[article_reader.SectionName, ...]:
@@ -120,6 +139,10 @@ class Reading:
         return make_tokenizer(
             self.tokenizer, lowercase=self.lowercase, numbers=self.numbers, links=self.links
         )
+
+    def unwanted(self, facts: ArticleFacts) -> str | None:
+        """Returns why an article is not wanted, from what stands outside its XML."""
+        return unwanted_by_metadata(facts, self.welcome, tuple(self.filter.licences))
 
     def cannot_match(self, element: article_reader.ArticleElement) -> bool:
         """Tells whether the raw text of an article shows that no keyword is in it."""
@@ -141,20 +164,26 @@ def read_part(item: WorkItem, *, output: OutputFolder, reading: Reading) -> str:
 
 def _read_once(item: WorkItem, *, output: OutputFolder, reading: Reading) -> Summary:
     summary = read_summary(output, item.name)
-    if summary is None or summary.origin != _origin(item, reading):
+    if summary is None or summary.origin != _origin(item, output, reading):
         summary = _read_and_write(item, output=output, reading=reading)
     return summary
 
 
-def _origin(item: WorkItem, reading: Reading) -> str:
+def _origin(item: WorkItem, output: OutputFolder, reading: Reading) -> str:
     """Returns a digest of all that a part depends on; a new version reads parts again."""
-    what = (__version__, item.files, item.names, item.byte_range, reading)
+    files: tuple[Any, ...] = item.files or _versions(item, output)
+    what = (__version__, files, item.names, item.byte_range, reading)
     return hashlib.sha256(repr(what).encode()).hexdigest()
 
 
+def _versions(item: WorkItem, output: OutputFolder) -> tuple[ArticleVersion, ...]:
+    """Returns the article versions of a work item; none where it has files."""
+    return selected_versions(output.path(SELECTION_NAME), item.index) if item.versions else ()
+
+
 def _read_and_write(item: WorkItem, *, output: OutputFolder, reading: Reading) -> Summary:
-    reader = PartReader(reading, duplicates.read_known(_listed_ids(item), output))
-    reader.summary.origin = _origin(item, reading)
+    reader = PartReader(reading, duplicates.read_known(_listed_ids(item, output), output))
+    reader.summary.origin = _origin(item, output, reading)
     if item.byte_range.index == 0:
         reader.summary.digests = {path: history.input_digest(path) for path, _ in item.files}
     with ExitStack() as stack:
@@ -168,7 +197,12 @@ def _read_and_write(item: WorkItem, *, output: OutputFolder, reading: Reading) -
         counter = stack.enter_context(closing(CountsWriter(next(files))))
         rejected = next(files)
         heartbeat = output.heartbeat(f"corpus-{item.index:05d}")
-        for outcome in reader.read(item, heartbeat):
+        if item.versions:
+            root = read_selection(output.path(SELECTION_NAME)).root
+            outcomes = reader.read_versions(root, _versions(item, output), heartbeat)
+        else:
+            outcomes = reader.read(item, heartbeat)
+        for outcome in outcomes:
             if outcome is None:
                 writer.end_group()
             elif isinstance(outcome, CorpusArticle):
@@ -181,8 +215,10 @@ def _read_and_write(item: WorkItem, *, output: OutputFolder, reading: Reading) -
     return reader.summary
 
 
-def _listed_ids(item: WorkItem) -> pa.Array | pa.ChunkedArray:
+def _listed_ids(item: WorkItem, output: OutputFolder) -> pa.Array | pa.ChunkedArray:
     """Returns the ids that are known before anything is read: of filelists and file names."""
+    if item.versions:
+        return pa.array([version.pmcid for version in _versions(item, output)], pa.string())
     path = item.files[0][0]
     if is_archive(path):
         return companion_files.read_filelist(path).ids()
@@ -291,9 +327,43 @@ class PartReader:
             done += size
         heartbeat.beat(self._numbers(item.size), last=True)
 
-    def _numbers(self, size: int) -> dict[str, int]:
+    def read_versions(
+        self, root: str, versions: Sequence[ArticleVersion], heartbeat: Heartbeat
+    ) -> Iterator[Outcome | None]:
+        """Yields what a row group of a selection holds, and None where a row group must begin.
+
+        Versions are counted in runs, as the documents of an archive are: so archives that hold the
+        same versions in the same order make the same row groups.
+        """
+        reading = self._reading
+        contents = read_article_versions(
+            root,
+            versions,
+            unwanted=reading.unwanted,
+            max_bytes=reading.max_document_bytes,
+            in_flight=reading.requests_in_flight,
+            per_second=reading.requests_per_second,
+        )
+        for number, made in enumerate(contents):
+            if number and number % RUN_DOCUMENTS == 0:
+                yield None
+            yield from self._read_version(root, made)
+            heartbeat.beat(self._numbers(number + 1, "versions"))
+        heartbeat.beat(self._numbers(len(versions), "versions"), last=True)
+
+    def _read_version(self, root: str, made: ReadVersion) -> Iterator[Outcome]:
+        path = made.version.xml_path(root)
+        name = path.rpartition("/")[2]
+        if made.content is not None:
+            yield from self.read_document(made.content, name, path, (made.facts, made.problem))
+            return
+        self.summary.funnel[outcome := f"{NOT_DOWNLOADED}:{made.reason}"] += 1
+        rank = duplicates.rank(made.version.pmcid, path, xml_version="", date="", archive=name)
+        self._list(made.version.pmcid, rank, made.facts.marks, "", outcome)
+
+    def _numbers(self, size: int, unit: str = "bytes") -> dict[str, int]:
         funnel = self.summary.funnel
-        return {"bytes": size} | {name: funnel[name] for name in ("read", "kept", "xml_bytes")}
+        return {unit: size} | {name: funnel[name] for name in ("read", "kept", "xml_bytes")}
 
     def _read_content(self, content: Content | Article, name: str, path: str) -> Iterator[Outcome]:
         if isinstance(content, Article):  # Of plain text, which has no copies.
@@ -314,7 +384,11 @@ class PartReader:
         self._count(f"dropped:{reason}" if reason else None)
 
     def read_document(
-        self, document: Document | Damage, archive: str, path: str = ""
+        self,
+        document: Document | Damage,
+        archive: str,
+        path: str = "",
+        known_facts: tuple[ArticleFacts, str] | None = None,
     ) -> Iterator[Outcome]:
         """Yields the kept articles of one document, or why it was rejected.
 
@@ -322,9 +396,10 @@ class PartReader:
             document: from an archive or a loose file.
             archive: name of the input file.
             path: of the input file, for what stands beside it.
+            known_facts: what stands beside it, and why that cannot be read, if it was read.
         """
         place = {"archive": archive, "member": document.member}
-        facts, problem = _facts_beside(path, document.member)
+        facts, problem = known_facts or _facts_beside(path, document.member)
         if problem:
             yield place | {"reason": "unreadable_metadata", "detail": problem}
         named = path if not is_archive(path) else document.member
@@ -397,11 +472,8 @@ class PartReader:
     ) -> tuple[Article, str | None]:
         """Returns the article and why it is dropped; its text is read only if it may be kept."""
         reading = self._reading
-        unwelcome = [
-            mark for mark in facts.marks.split(",") if mark and mark not in reading.welcome
-        ]
-        if unwelcome:
-            return article_reader.read_article(element, ()), f"dropped:{unwelcome[-1]}"
+        if unwanted := reading.unwanted(facts):
+            return article_reader.read_article(element, ()), f"dropped:{unwanted}"
         if reading.cannot_match(element):
             return article_reader.read_article(element, ()), f"dropped:{NO_KEYWORD}"
         article = article_reader.read_article(element, reading.needed)

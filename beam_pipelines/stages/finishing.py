@@ -19,12 +19,14 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
+from beam_pipelines.inputs.article_versions import LISTED, SELECTION_NAME, read_selection
 from beam_pipelines.stages import duplicates, history
 from beam_pipelines.stages.corpus_files import (
     Part,
     sorted_parts,
     sum_summaries,
 )
+from beam_pipelines.stages.corpus_parts import NOT_DOWNLOADED
 from beam_pipelines.stages.output_folder import (
     REJECTED_NAME,
     SOURCES_NAME,
@@ -38,6 +40,7 @@ from pmc2vec.dataset.manifest import CORPUS_NAME, MANIFEST_NAME, Manifest, Shard
 from pmc2vec.errors import UserError
 from pmc2vec.storage.files import (
     atomic_file,
+    exists,
     join,
     open_binary,
     read_text,
@@ -92,6 +95,11 @@ def write_corpus(
             rejected.write(lines.encode())
     _write_sources(ordered, output)
     history.write_inputs(inputs, summary.digests, output=output)
+    history.write_versions(output=output)
+    if exists(selection := output.path(SELECTION_NAME)):
+        for reason, count in read_selection(selection).counts.items():
+            name = reason if reason == LISTED else f"{NOT_DOWNLOADED}:{reason}"
+            summary.funnel[name] += count
     if output.since is not None:
         summary.funnel[SUPERSEDED_EARLIER] = _write_superseded(output.since, output)
     facts = {

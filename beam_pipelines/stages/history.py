@@ -4,6 +4,7 @@
     known/words.parquet      word, count: of every word, also of rare ones; likewise
     known/inputs.tsv         size and path of every input file
     known/digests.tsv        digest, size and path of every input file; version 0.1 wrote none
+    known/versions.parquet   every article version that was selected from a bucket
 
 Each file covers the dataset and all those that it was built since. So an increment needs the last
 dataset alone, and the earlier ones may be deleted. The tables are by-products of merges that a
@@ -19,11 +20,17 @@ from contextlib import ExitStack
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from beam_pipelines.inputs.sources import is_archive
+from beam_pipelines.inputs.article_versions import (
+    SELECTION_NAME,
+    VERSIONS_SCHEMA,
+    read_versions,
+)
+from beam_pipelines.inputs.sources import article_version, is_archive
 from beam_pipelines.stages.companion_files import companion_path
 from beam_pipelines.stages.output_folder import OutputFolder
 from pmc2vec.storage.files import (
     atomic_file,
+    exists,
     file_metadata,
     is_remote,
     join,
@@ -39,6 +46,7 @@ EDITIONS = "editions"
 WORDS = "words"
 INPUTS_NAME = "inputs.tsv"
 DIGESTS_NAME = "digests.tsv"
+VERSIONS_NAME = "versions.parquet"
 
 InputFiles = tuple[tuple[str, int], ...]
 """Path and size in bytes of each input file."""
@@ -116,6 +124,29 @@ def write_inputs(
     rows = (*earlier_digests, *((path, size, digests.get(path, "")) for path, size in files))
     text = "".join(f"{digest}\t{size}\t{path}\n" for path, size, digest in rows)
     write_text(output.path(KNOWN_FOLDER, DIGESTS_NAME), text)
+
+
+def write_versions(*, output: OutputFolder) -> None:
+    """Writes the versions that were selected from a bucket, after those of the earlier dataset."""
+    tables = [read_known_versions(output.since)] if output.since else []
+    if exists(selection := output.path(SELECTION_NAME)):
+        tables.append(read_versions(selection))
+    if sum(table.num_rows for table in tables):
+        with atomic_file(output.path(KNOWN_FOLDER, VERSIONS_NAME)) as file:
+            pq.write_table(pa.concat_tables(tables), file, compression="zstd")
+
+
+def read_known_versions(dataset: str) -> pa.Table:
+    """Returns the article versions that a dataset knows, as in VERSIONS_SCHEMA.
+
+    A dataset of an earlier release of pmc2vec has them among its input files.
+    """
+    if exists(path := join(dataset, KNOWN_FOLDER, VERSIONS_NAME)):
+        return read_versions(path)
+    named = (article_version(path) for path, _ in read_inputs(dataset) if not is_archive(path))
+    rows = [(int(one[0].removeprefix("PMC")), one[1], 0, 0) for one in named if one and one[1]]
+    columns = zip(*rows, strict=True) if rows else [[]] * len(VERSIONS_SCHEMA)
+    return pa.table(dict(zip(VERSIONS_SCHEMA.names, columns, strict=True)), VERSIONS_SCHEMA)
 
 
 def read_inputs(dataset: str) -> InputFiles:

@@ -49,6 +49,11 @@ COMMANDS: Mapping[str, Command] = MappingProxyType(
             "Make PMC archives of made-up articles",
             "pmc2vec.commands.sample:SampleConfig",
         ),
+        "fetch": Command(
+            "pmc2vec.commands.fetch:main",
+            "Download articles of PubMed Central into archives",
+            "pmc2vec.commands.fetch:FetchConfig",
+        ),
         "build": Command(
             "beam_pipelines.build:main",
             "Turn articles, or any text, into a dataset",

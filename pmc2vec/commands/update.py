@@ -34,6 +34,7 @@ from pmc2vec.cli.metrics import serve_metrics
 from pmc2vec.cli.options import option
 from pmc2vec.cli.signals import stop_request
 from pmc2vec.errors import UserError
+from pmc2vec.storage.files import same_place
 
 if TYPE_CHECKING:
     from beam_pipelines.config import BuildConfig
@@ -75,6 +76,8 @@ class UpdateConfig:
             raise ValueError("--input is empty")
         if ":/" in str(self.root):
             raise ValueError(f"--root {self.root}: must be a folder of this machine")
+        if any(same_place(place, str(self.root)) for place in self.input):
+            raise ValueError("--root must not be a folder that --input names")
 
 
 @dataclass(frozen=True)

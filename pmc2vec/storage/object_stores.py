@@ -14,7 +14,11 @@ metadata address of a cloud that it does not run in. Credentials are found in th
 or in options (`use_storage_options`): any key of obstore's configuration, such as `endpoint`,
 `region` or `access_key_id`; with the prefix `aws_`, `google_` or `azure_` it is for that kind of
 store alone. `anonymous` (true or false) overrides the search for credentials, `max_retries` and
-`retry_timeout` (seconds) the budget of retries.
+`retry_timeout` (seconds) the budget of retries, `read_timeout` (seconds) how long a connection may
+be silent.
+
+The bucket of PubMed Central is read without credentials and in its own region, whatever the
+variables and the profile say; options count.
 """
 
 from __future__ import annotations
@@ -52,7 +56,10 @@ _PART_BYTES = 16 << 20
 _RANGE_BYTES = 256 << 10
 _STREAM_BYTES = 1 << 20
 
-_OWN_OPTIONS = ("anonymous", "max_retries", "retry_timeout")
+_OWN_OPTIONS = ("anonymous", "max_retries", "retry_timeout", "read_timeout")
+
+_PUBLIC_BUCKETS = {"s3://pmc-oa-opendata": {"region": "us-east-1"}}
+"""Buckets that everybody may read, and what there is to know of them."""
 
 
 @dataclass(frozen=True)
@@ -132,6 +139,7 @@ def use_storage_options(options: Mapping[str, str]) -> None:
     """
     _options.clear()
     _options.update(options)
+    _cached_store.cache_clear()
 
 
 def storage_options() -> dict[str, str]:
@@ -161,26 +169,30 @@ def parse_storage_options(pairs: Iterable[str]) -> dict[str, str]:
 
 
 def _store(location: ObjectLocation) -> Any:
-    """Returns the store of a location; one object for each bucket and set of options."""
-    variables = tuple(sorted((k, v) for k, v in os.environ.items() if k.startswith(_VARIABLES)))
-    return _cached_store(location.scheme, location.root, tuple(sorted(_options.items())), variables)
+    """Returns the store of a location, which retries by itself."""
+    return _cached_store(location.scheme, location.root, retries=True)
 
 
-_VARIABLES = ("AWS_", "GOOGLE_", "AZURE_", "STORAGE_EMULATOR_HOST", "HOME")
+def store_without_retries(location: ObjectLocation) -> Any:
+    """Returns the store of a location for a caller that retries."""
+    return _cached_store(location.scheme, location.root, retries=False)
 
 
+# Cleared with the options. Variables count as they are when a store is first used.
 @lru_cache(maxsize=64)
-def _cached_store(
-    scheme: str, root: str, options: tuple[tuple[str, str], ...], _variables: tuple[Any, ...]
-) -> Any:
-    option_values = dict(options)
+def _cached_store(scheme: str, root: str, *, retries: bool) -> Any:
+    option_values = _options
     anonymous = option_values.get("anonymous", "").lower()
     if anonymous not in ("", "true", "false"):
         raise UserError(f"--storage_option anonymous={anonymous}: must be true or false")
     config: Any = _config(scheme, option_values)
     names = root.partition("://")[2].split("/")
     if scheme != "http":
-        defaults = {"s3": _s3_defaults, "gs": _gs_defaults, "az": _az_defaults}[scheme](config)
+        if root in _PUBLIC_BUCKETS:
+            defaults: dict[str, Any] = {**_s3_endpoint(), **_PUBLIC_BUCKETS[root]}
+            defaults["has_credentials"] = "access_key_id" in config
+        else:
+            defaults = {"s3": _s3_defaults, "gs": _gs_defaults, "az": _az_defaults}[scheme](config)
         has_credentials = defaults.pop("has_credentials")
         config = {**defaults, **config}
         if anonymous == "true" or (anonymous == "" and not has_credentials):
@@ -190,10 +202,13 @@ def _cached_store(
         "allow_http": endpoint.startswith("http://"),
         "connect_timeout": timedelta(seconds=10),
         # For each read. A limit for a whole request would end the stream of a large archive.
-        "read_timeout": timedelta(seconds=60),
+        "read_timeout": timedelta(seconds=_seconds("read_timeout", 60)),
         "timeout": timedelta(days=1),
     }
-    keywords: Any = {"client_options": client_options, "retry_config": _retries(option_values)}
+    keywords: Any = {
+        "client_options": client_options,
+        "retry_config": _retry_config(retries=retries),
+    }
     try:
         if scheme == "http":
             return HTTPStore(root, **keywords)
@@ -204,7 +219,7 @@ def _cached_store(
         config.setdefault("account_name", names[0])
         return AzureStore(names[1], config=config, **keywords)
     except (BaseError, ValueError) as error:
-        raise UserError(f"{root}: {_reason(error)}; see --storage_option") from error
+        raise UserError(f"{root}: {error_reason(error)}; see --storage_option") from error
 
 
 def _config(scheme: str, option_values: Mapping[str, str]) -> dict[str, Any]:
@@ -219,20 +234,48 @@ def _config(scheme: str, option_values: Mapping[str, str]) -> dict[str, Any]:
     return config
 
 
-def _retries(option_values: Mapping[str, str]) -> Any:
-    """Returns the budget of retries: obstore's pauses grow by `base` and are jittered.
+@dataclass(frozen=True)
+class RetryBudget:
+    """How often and how long a request is repeated.
 
-    It retries 429, 5xx (also S3's 503 SlowDown), time-outs and connections that break.
+    Attributes:
+        max_retries: after the first attempt.
+        timeout: seconds from the first attempt to the last.
+        first_pause: seconds; the pauses double.
+        max_pause: seconds.
     """
+
+    max_retries: int
+    timeout: float
+    first_pause: float = 0.2
+    max_pause: float = 15.0
+
+    def allows(self, retries: int, seconds: float) -> bool:
+        """Returns whether there may be another retry, the `retries`-th, after so many seconds."""
+        return retries <= self.max_retries and seconds <= self.timeout
+
+
+def retry_budget() -> RetryBudget:
+    """Returns the budget that the options of this process give."""
+    return RetryBudget(int(_seconds("max_retries", 12)), _seconds("retry_timeout", 180))
+
+
+def _seconds(option: str, default: float) -> float:
     try:
-        retries = int(option_values.get("max_retries", "12"))
-        seconds = float(option_values.get("retry_timeout", "180"))
+        return float(_options.get(option, default))
     except ValueError as error:
-        raise UserError(f"--storage_option max_retries or retry_timeout: {error}") from error
-    pauses = {"init_backoff": timedelta(seconds=0.2), "max_backoff": timedelta(seconds=15)}
+        raise UserError(f"--storage_option {option}: {error}") from error
+
+
+def _retry_config(*, retries: bool) -> Any:
+    budget = retry_budget()
+    pauses = {
+        "init_backoff": timedelta(seconds=budget.first_pause),
+        "max_backoff": timedelta(seconds=budget.max_pause),
+    }
     return {
-        "max_retries": retries,
-        "retry_timeout": timedelta(seconds=seconds),
+        "max_retries": budget.max_retries if retries else 0,
+        "retry_timeout": timedelta(seconds=budget.timeout),
         "backoff": {**pauses, "base": 2},
     }
 
@@ -252,15 +295,22 @@ def _s3_defaults(config: Mapping[str, Any]) -> dict[str, Any]:
                 defaults[key] = value
     if not {"AWS_REGION", "AWS_DEFAULT_REGION"} & env.keys() and "region" in profile:
         defaults["region"] = profile["region"]
-    endpoint = env.get("AWS_ENDPOINT_URL_S3") or env.get("AWS_ENDPOINT_URL")
-    if endpoint := endpoint or env.get("AWS_ENDPOINT") or profile.get("endpoint_url"):
+    if endpoint := profile.get("endpoint_url"):
         defaults["endpoint"] = endpoint
+    defaults |= _s3_endpoint()
     others = ("AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
               "AWS_CONTAINER_CREDENTIALS_FULL_URI")  # fmt: skip
     defaults["has_credentials"] = (
         has_keys or "access_key_id" in defaults or any(name in env for name in others)
     )
     return defaults
+
+
+def _s3_endpoint() -> dict[str, str]:
+    """Returns the endpoint that the variables give; empty where they give none."""
+    names = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
+    endpoint = next(filter(None, map(os.environ.get, names)), None)
+    return {"endpoint": endpoint} if endpoint else {}
 
 
 def _aws_profile() -> dict[str, str]:
@@ -340,7 +390,7 @@ def _az_defaults(config: Mapping[str, Any]) -> dict[str, Any]:
 # --- objects -----------------------------------------------------------------------------------
 
 
-def _reason(error: Exception) -> str:
+def error_reason(error: Exception) -> str:
     """Returns what obstore says, without its account of the source of the error."""
     text = str(error).partition("\n\nDebug source")[0]
     return " ".join(text.split()).rstrip(": ")
@@ -354,7 +404,7 @@ def _errors(url: str, what: str) -> Iterator[None]:
     except FileNotFoundError:
         raise
     except (BaseError, ValueError, OSError) as error:
-        raise UserError(f"{url}: cannot be {what} ({_reason(error)})") from error
+        raise UserError(f"{url}: cannot be {what} ({error_reason(error)})") from error
 
 
 def object_metadata(url: str) -> FileMetadata | None:
@@ -402,7 +452,7 @@ def list_objects(url: str) -> Iterator[tuple[str, FileMetadata]]:
                     metadata = FileMetadata(entry["size"], entry["e_tag"], entry["last_modified"])
                     yield f"{location.root}/{entry['path']}", metadata
     except FileNotFoundError as error:
-        raise UserError(f"{location.root}: no such bucket ({_reason(error)})") from error
+        raise UserError(f"{location.root}: no such bucket ({error_reason(error)})") from error
 
 
 def delete_objects(urls: Iterable[str]) -> None:

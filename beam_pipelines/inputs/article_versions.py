@@ -1,0 +1,564 @@
+"""What to read of a bucket of article versions, decided before anything of it is downloaded.
+
+    s3://pmc-oa-opendata/PMC10009416.1/PMC10009416.1.xml    the articles; also .json, .txt, .pdf
+                         metadata/PMC10009416.1.json        licence, retraction, MD5 of the XML
+                         inventory-reports/.../manifest.json
+
+An inventory (`list_inventory`) or a listing (`list_bucket`) gives the versions, `select_versions`
+takes the newest of each article that the user wants, and `write_selection` writes them into the
+dataset, by id:
+
+    selection.parquet    pmcid, version, size, digest; a row group for each work item
+
+Workers read ranges of its rows. Eight million versions are 200 MB in memory here, and nothing in
+the job.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv
+import pyarrow.parquet as pq
+
+from beam_pipelines.inputs.sources import article_version
+from pmc2vec.errors import UserError
+from pmc2vec.storage.files import (
+    atomic_file,
+    exists,
+    is_folder,
+    is_remote,
+    join,
+    list_files,
+    local_path,
+    open_binary,
+    read_text,
+)
+from pmc2vec.storage.object_stores import list_objects
+
+PMC = "pmc"
+PMC_BUCKET = "s3://pmc-oa-opendata"
+INVENTORIES = "inventory-reports/pmc-oa-opendata/metadata"
+"""Folder of the bucket in which a report of each day has a folder, `2026-01-18T01-00Z`."""
+
+SELECTION_NAME = "selection.parquet"
+ITEM_VERSIONS = 1024
+"""Versions of a work item; a multiple of `work_items.RUN_DOCUMENTS`."""
+
+LISTED = "listed"
+"""Name of the number of versions that a bucket has."""
+OLDER_VERSION = "older_version"
+NOT_IN_LIST = "not_in_list"
+NOT_IN_SAMPLE = "not_in_sample"
+KNOWN = "known"
+"""Why a version is not selected."""
+
+VERSIONS_SCHEMA = pa.schema(
+    [("pmcid", pa.int32()), ("version", pa.int32()), ("size", pa.int64()), ("digest", pa.int64())]
+)
+_KEY = (
+    r"^(?:metadata/)?PMC(?P<id>[0-9]{1,9})\.(?P<version>[0-9]{1,5})"
+    r"(?:/PMC(?P<id2>[0-9]+)\.(?P<version2>[0-9]+))?\.(?P<suffix>xml|json)$"
+)
+_ID_IN_LIST = re.compile(r"(?:PMC)?(\d{1,9})(?:\.(\d{1,5}))?", re.IGNORECASE)
+_CSV_COLUMNS = ("bucket", "key", "lastmodifieddate", "etag")
+_BLOCK_BYTES = 8 << 20
+_SHOWN_IDS = 10
+
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What is to be read of a bucket of article versions.
+
+    Attributes:
+        root: of the bucket, or of a copy of it.
+        versions: how many.
+        bytes: of their XML; 0 where the inventory does not say.
+        counts: versions listed (LISTED), and those that were left out, by reason.
+    """
+
+    root: str
+    versions: int
+    bytes: int
+    counts: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class ArticleVersion:
+    """One version of an article in a bucket.
+
+    Attributes:
+        pmcid: such as `PMC123`.
+        name: such as `PMC123.2`.
+        size: of its XML in bytes; 0 if unknown.
+        digest: changes with its metadata, and so with its XML; 0 if unknown.
+    """
+
+    pmcid: str
+    name: str
+    size: int
+    digest: int
+
+    def xml_path(self, root: str) -> str:
+        """Returns the path of its XML."""
+        return join(root, self.name, f"{self.name}.xml")
+
+    def metadata_paths(self, root: str) -> tuple[str, ...]:
+        """Returns the paths at which its metadata may stand, the usual one first."""
+        name = f"{self.name}.json"
+        return join(root, "metadata", name), join(root, self.name, name)
+
+
+# --- where the versions are ----------------------------------------------------------------------
+
+
+def bucket_root(patterns: Sequence[str], inventories: Sequence[str]) -> str | None:
+    """Returns the bucket of article versions, or a copy of it, that the user means; or None.
+
+    Args:
+        patterns: of `--input`.
+        inventories: of `--inventory`; they list the keys of the one input.
+    """
+    if len(patterns) != 1:
+        return None
+    root = patterns[0].rstrip("/") or "/"
+    if root == PMC and not exists(root):  # A folder of that name is what it is.
+        return PMC_BUCKET
+    if inventories or root == PMC_BUCKET:
+        return root
+    return root if _has_metadata(root) else None
+
+
+def _has_metadata(root: str) -> bool:
+    """Tells whether a folder has the layout of the bucket: `metadata/PMC1.1.json`."""
+    folder = join(root, "metadata")
+    if not is_folder(root) or not is_folder(folder):
+        return False
+    if is_remote(root):
+        paths: Iterable[str] = (path for path, _ in list_objects(folder))
+    else:
+        paths = (path.name for path in local_path(folder).iterdir())
+    return any(article_version(p) and p.endswith(".json") for p in _first(paths))
+
+
+def _first(paths: Iterable[str]) -> Iterator[str]:
+    yield from (path for path, _ in zip(paths, range(100), strict=False))
+
+
+def newest_inventory(root: str) -> str | None:
+    """Returns the manifest of the newest inventory in a bucket, or None where it has none."""
+    folder = join(root, INVENTORIES)
+    manifests = [path for path, _ in list_files(folder, "*/manifest.json")]
+    return max(manifests, default=None)  # Their folders are named by their time.
+
+
+def list_versions(root: str, inventories: Sequence[str]) -> pa.Table:
+    """Returns the versions of a bucket, as in VERSIONS_SCHEMA, by id and version, each once.
+
+    Args:
+        root: of the bucket, or of a copy of it.
+        inventories: that list its keys; without any, the newest that is in the bucket, or the
+            bucket's listing.
+
+    Raises:
+        UserError: there are none, or the list cannot be read.
+    """
+    if not inventories and (newest := newest_inventory(root)):
+        inventories = (newest,)
+    batches = (batch for path in inventories for batch in _read_inventory(path, root))
+    versions = _merge(batches if inventories else _list_bucket(root))
+    if not versions.num_rows:
+        raise UserError(f"--input {root}: lists no article version (PMC1.1/PMC1.1.xml)")
+    return versions
+
+
+def _merge(batches: Iterable[pa.Table]) -> pa.Table:
+    """Puts batches of keys together: the XML of a version and its JSON are one row.
+
+    The JSON's digest counts: it holds the MD5 of the XML, so it changes with it. Of two rows for
+    one key the later one counts.
+
+    Args:
+        batches: as in _KEYS_SCHEMA. Columns of numbers alone are kept, since there may be many.
+    """
+    table = pa.concat_tables([_KEYS_SCHEMA.empty_table(), *batches])
+    place = table["place"].to_numpy()
+    table = table.drop_columns(["place"])
+    order = np.argsort(place, kind="stable")
+    place = place[order]
+    last = np.append(place[1:] != place[:-1], True)[: len(place)]
+    place, order = place[last], order[last]
+    begins = np.append(True, (place[1:] >> 1) != (place[:-1] >> 1))[: len(place)]
+    ends = np.append(begins[1:], True)[: len(place)]
+    # Of a version's two rows the XML comes first.
+    first, ends = order[begins], order[ends]
+    del order
+    place = place[begins]
+    sizes = np.where(place & 1, 0, table["size"].to_numpy()[first])
+    digests = table["digest"].to_numpy()[ends]
+    del table, first, ends
+    pa.default_memory_pool().release_unused()
+    return pa.table(
+        {
+            "pmcid": (place >> _ID_BITS).astype(np.int32),
+            "version": (place >> 1 & _VERSION_MASK).astype(np.int32),
+            "size": sizes,
+            "digest": digests,
+        },
+        VERSIONS_SCHEMA,
+    )
+
+
+# A key as a number: the id, the version (five digits), and whether it is that of the metadata.
+_ID_BITS, _VERSION_MASK = 18, (1 << 17) - 1
+_KEYS_SCHEMA = pa.schema([(name, pa.int64()) for name in ("place", "size", "digest")])
+
+
+def _keys_table(
+    keys: pa.ChunkedArray | pa.Array,
+    sizes: pa.ChunkedArray | pa.Array,
+    etags: pa.ChunkedArray | pa.Array,
+) -> pa.Table:
+    """Returns the rows of those keys that are the XML or the metadata of an article version."""
+    parts = pc.extract_regex(keys, _KEY)
+    is_ours = pc.is_valid(parts)
+    parts, sizes, etags = (pc.filter(column, is_ours) for column in (parts, sizes, etags))
+    field = {name: pc.struct_field(parts, name) for name in ("id", "version", "id2", "version2")}
+    # The folder and the file of an XML name the same version.
+    same = pc.and_(
+        pc.or_(pc.equal(field["id2"], ""), pc.equal(field["id2"], field["id"])),
+        pc.or_(pc.equal(field["version2"], ""), pc.equal(field["version2"], field["version"])),
+    )
+    hexadecimal = pc.match_substring_regex(etags, "^[0-9a-f]{15}")
+    digests = pc.if_else(
+        hexadecimal, pc.binary_join_element_wise("0x", pc.utf8_slice_codeunits(etags, 0, 15), ""),
+        "0x0",
+    )  # fmt: skip
+    is_metadata = pc.equal(pc.struct_field(parts, "suffix"), "json").cast(pa.int64())
+    place = (
+        _numbers(field["id"]) << _ID_BITS | _numbers(field["version"]) << 1 | _numbers(is_metadata)
+    )
+    columns = (place, _numbers(sizes), _numbers(digests))
+    return pa.table(dict(zip(_KEYS_SCHEMA.names, columns, strict=True))).filter(same)
+
+
+def _numbers(column: pa.ChunkedArray | pa.Array) -> np.ndarray:
+    return cast(np.ndarray, column.cast(pa.int64()).to_numpy(zero_copy_only=False))
+
+
+# --- inventories ---------------------------------------------------------------------------------
+
+
+def _read_inventory(path: str, root: str) -> Iterator[pa.Table]:
+    """Yields the keys of an inventory: a CSV file, or a manifest.json that names several."""
+    if not path.endswith(".json"):
+        yield from _read_csv(path, _CSV_COLUMNS)
+        return
+    text = read_text(path)
+    if text is None:
+        raise UserError(f"--inventory {path}: is not there")
+    try:
+        manifest = json.loads(text)
+        columns = [name.strip().lower() for name in manifest["fileSchema"].split(",")]
+        keys = [str(entry["key"]) for entry in manifest["files"]]
+        file_format = manifest.get("fileFormat", "CSV")
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise UserError(f"--inventory {path}: not a manifest of an S3 inventory") from error
+    if file_format != "CSV" or not {"bucket", "key"} <= {*columns}:
+        raise UserError(
+            f"--inventory {path}: lists {file_format} with the columns {', '.join(columns)}; "
+            "only CSV inventories with bucket and key are read"
+        )
+    for key in keys:
+        yield from _read_csv(_data_file(path, key, root), columns)
+
+
+def _data_file(manifest: str, key: str, root: str) -> str:
+    """Returns where a data file is: at its key, or beside a manifest that was copied."""
+    if not is_remote(manifest):
+        beside = Path(local_path(manifest).parent, key.rpartition("/")[2])
+        if beside.is_file():
+            return str(beside)
+    return join(root, key)
+
+
+def _read_csv(path: str, columns: Sequence[str]) -> Iterator[pa.Table]:
+    """Yields the article versions of one file of an inventory, block by block."""
+    try:
+        with open_binary(path) as file:
+            is_gzip = file.read(2) == b"\x1f\x8b"
+            file.seek(0)
+            stream = pa.PythonFile(file, mode="r")
+            found = 0
+            reader = pa.csv.open_csv(
+                pa.CompressedInputStream(stream, "gzip") if is_gzip else stream,
+                read_options=pa.csv.ReadOptions(
+                    autogenerate_column_names=True, block_size=_BLOCK_BYTES, use_threads=False
+                ),
+                convert_options=pa.csv.ConvertOptions(
+                    column_types={f"f{n}": pa.string() for n in range(len(columns))}
+                ),
+            )
+            for batch in reader:
+                if batch.num_columns < 2:
+                    raise pa.ArrowInvalid("rows are not bucket, key, ...")
+                given = dict(zip(columns, batch.columns, strict=False))
+                empty = pa.array([""] * batch.num_rows, pa.string())
+                sizes = pc.coalesce(pc.if_else(
+                    pc.equal(given.get("size", empty), ""), "0", given.get("size", empty)
+                ), pa.scalar("0"))  # fmt: skip
+                # Keys are URL-encoded in inventories; those of articles have nothing to encode.
+                table = _keys_table(given["key"], sizes, pc.coalesce(given.get("etag", empty), ""))
+                found += table.num_rows
+                yield table
+    except (pa.ArrowException, OSError, EOFError) as error:
+        reason = str(error).partition("\n")[0]
+        raise UserError(f"--inventory {path}: cannot be read ({reason})") from error
+    if not found:
+        raise UserError(
+            f"--inventory {path}: lists no article version "
+            "(PMC1.1/PMC1.1.xml or metadata/PMC1.1.json)"
+        )
+
+
+# --- listings ------------------------------------------------------------------------------------
+
+
+def _list_bucket(root: str) -> Iterator[pa.Table]:
+    """Yields the keys of `metadata/`, one for each version; without any, those of all folders.
+
+    One request brings a thousand keys: of the folders that would be several versions' worth, of
+    `metadata/` it is a thousand versions.
+    """
+    found = 0
+    for folder in (join(root, "metadata"), root):
+        names: list[str] = []
+        sizes: list[int] = []
+        etags: list[str] = []
+        for path, size, etag in _files_below(folder):
+            name = path.removeprefix(root.rstrip("/") + "/")
+            names.append(name)
+            # The size of the JSON is not that of the article.
+            sizes.append(0 if name.endswith(".json") else size)
+            etags.append(etag)
+            if len(names) == 1 << 16:
+                table = _keys_table(pa.array(names), pa.array(sizes), pa.array(etags))
+                found += table.num_rows
+                yield table
+                names, sizes, etags = [], [], []
+        if names:
+            table = _keys_table(pa.array(names), pa.array(sizes), pa.array(etags))
+            found += table.num_rows
+            yield table
+        if found:
+            return
+
+
+def _files_below(folder: str) -> Iterator[tuple[str, int, str]]:
+    """Yields (path, size, ETag or an empty string)."""
+    if is_remote(folder):
+        for path, metadata in list_objects(folder):
+            yield path, metadata.size, (metadata.etag or "").strip('"')
+    else:
+        for path, size in list_files(folder):
+            yield path, size, ""
+
+
+# --- the selection -------------------------------------------------------------------------------
+
+
+def read_pmcids(path: str) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the ids in a file, one a line as PMC123, PMC123.2 or 123, and their versions.
+
+    A version of 0 stands for the newest. Empty lines and what follows a `#` do not count.
+
+    Raises:
+        UserError: the file cannot be read, a line is no id, or there is none.
+    """
+    text = read_text(path, errors="replace")
+    if text is None:
+        raise UserError(f"--pmcids {path}: is not there")
+    rows: list[tuple[int, int]] = []
+    for number, line in enumerate(text.removeprefix("\ufeff").splitlines(), 1):
+        word = line.partition("#")[0].strip()
+        if not word or (number == 1 and word.upper() in ("PMCID", "PMCIDS", "PMC")):
+            continue
+        match = _ID_IN_LIST.fullmatch(word)
+        if match is None:
+            raise UserError(f"--pmcids {path}: line {number} is no id (PMC123, PMC123.2 or 123)")
+        rows.append((int(match[1]), int(match[2] or 0)))
+    if not rows:
+        raise UserError(f"--pmcids {path}: holds no id")
+    ids = np.array(rows, np.int64)
+    return ids[:, 0], ids[:, 1]
+
+
+def sample_key(pmcids: np.ndarray) -> np.ndarray:
+    """Returns a number from 0 to 1 for each id: a hash, the same every time.
+
+    The finalizer of MurmurHash3 for 64 bits, by Austin Appleby.
+
+    >>> [round(float(x), 3) for x in sample_key(np.array([1, 2, 3]))]
+    [0.704, 0.229, 0.044]
+    """
+    mixed = pmcids.astype(np.uint64)
+    for multiplier in (0xFF51AFD7ED558CCD, 0xC4CEB9FE1A85EC53):
+        mixed = (mixed ^ (mixed >> np.uint64(33))) * np.uint64(multiplier)
+    mixed ^= mixed >> np.uint64(33)
+    return (mixed >> np.uint64(11)).astype(np.float64) / 2.0**53
+
+
+def select_versions(
+    versions: pa.Table,
+    ids: tuple[np.ndarray, np.ndarray] | None = None,
+    *,
+    share: float = 1.0,
+    limit: int | None = None,
+    known: pa.Table | None = None,
+) -> tuple[pa.Table, dict[str, int], list[str]]:
+    """Selects what is to be read.
+
+    Args:
+        versions: as in VERSIONS_SCHEMA, by id and version.
+        ids: and versions that are wanted, from `read_pmcids`; None for all.
+        share: of the articles.
+        limit: at most so many articles.
+        known: versions that an earlier dataset knows, as in VERSIONS_SCHEMA.
+
+    Returns:
+        The selected rows; how many are listed, and left out by reason; the ids that were asked for
+        and are not there.
+    """
+    counts = {LISTED: versions.num_rows}
+    missing: list[str] = []
+    if ids is not None:
+        keep, missing = _in_list(versions, *ids)
+        versions = _keep(versions, keep, NOT_IN_LIST, counts)
+    pmcids = versions["pmcid"].to_numpy()
+    newest = np.append(pmcids[1:] != pmcids[:-1], True)[: len(pmcids)]
+    versions = _keep(versions, newest, OLDER_VERSION, counts)
+    if share < 1 or limit is not None:
+        drawn = sample_key(versions["pmcid"].to_numpy())
+        keep = drawn < share
+        if limit is not None and keep.sum() > limit:
+            keep &= drawn <= np.partition(drawn[keep], limit - 1)[limit - 1]
+        versions = _keep(versions, keep, NOT_IN_SAMPLE, counts)
+    if known is not None:
+        versions = _keep(versions, ~_is_known(versions, known), KNOWN, counts)
+    return versions, counts, missing
+
+
+def warn_of_missing(root: str, missing: Sequence[str]) -> None:
+    """Logs which of the wanted ids are not in the bucket, the first of them by name."""
+    if missing:
+        shown = ", ".join(missing[:_SHOWN_IDS]) + (", ..." if missing[_SHOWN_IDS:] else "")
+        _logger.warning("%d of the wanted articles are not in %s: %s", len(missing), root, shown)
+
+
+def _keep(versions: pa.Table, keep: np.ndarray, reason: str, counts: dict[str, int]) -> pa.Table:
+    left_out = len(keep) - int(keep.sum())
+    if left_out:
+        counts[reason] = left_out
+    return versions.filter(pa.array(keep)).combine_chunks() if left_out else versions
+
+
+def _in_list(
+    versions: pa.Table, ids: np.ndarray, numbers: np.ndarray
+) -> tuple[np.ndarray, list[str]]:
+    """Returns which rows a list of ids asks for, and what it asks for that is not there."""
+    pmcids = versions["pmcid"].to_numpy().astype(np.int64)
+    exact = pmcids << 17 | versions["version"].to_numpy()
+    any_version = numbers == 0
+    wanted = ids[~any_version] << 17 | numbers[~any_version]
+    keep = np.isin(pmcids, ids[any_version]) | np.isin(exact, wanted)
+    is_missing = np.where(any_version, ~np.isin(ids, pmcids), ~np.isin(ids << 17 | numbers, exact))
+    return keep, [
+        f"PMC{pmcid}.{number}" if number else f"PMC{pmcid}"
+        for pmcid, number in zip(ids[is_missing], numbers[is_missing], strict=True)
+    ]
+
+
+def _is_known(versions: pa.Table, known: pa.Table) -> np.ndarray:
+    """Returns which versions are known, with the same digest where both have one."""
+
+    def places(table: pa.Table) -> np.ndarray:
+        pmcids = table["pmcid"].to_numpy().astype(np.int64)
+        return cast(np.ndarray, pmcids << 17 | table["version"].to_numpy())
+
+    order = np.argsort(places(known), kind="stable")
+    known_places = places(known)[order]
+    own = places(versions)
+    # The last row of a place counts: it is that of the later dataset.
+    at = np.searchsorted(known_places, own, side="right") - 1
+    is_there = (at >= 0) & (known_places[np.maximum(at, 0)] == own if len(order) else False)
+    digests = known["digest"].to_numpy()[order][at] if len(order) else np.zeros(len(own))
+    own_digests = versions["digest"].to_numpy()
+    same = (digests == own_digests) | (digests == 0) | (own_digests == 0)
+    return cast(np.ndarray, is_there & same)
+
+
+# --- the file ------------------------------------------------------------------------------------
+
+
+def write_selection(
+    path: str, root: str, versions: pa.Table, counts: Mapping[str, int]
+) -> Selection:
+    """Writes the selection of a dataset, a row group for each work item, and returns it."""
+    selection = Selection(root, versions.num_rows, pc.sum(versions["size"]).as_py() or 0, counts)
+    facts = json.dumps({"root": root, "counts": dict(counts), "bytes": selection.bytes})
+    schema = VERSIONS_SCHEMA.with_metadata({"pmc2vec": facts})
+    with (
+        atomic_file(path) as file,
+        pq.ParquetWriter(file, schema, compression="zstd", write_statistics=False) as writer,
+    ):
+        writer.write_table(versions.cast(schema), row_group_size=ITEM_VERSIONS)
+    return selection
+
+
+def read_selection(path: str) -> Selection:
+    """Returns what `write_selection` wrote, without the versions."""
+    with open_binary(path) as file:
+        reader = pq.ParquetFile(file)
+        facts = json.loads((reader.schema_arrow.metadata or {})[b"pmc2vec"])
+        return Selection(facts["root"], reader.metadata.num_rows, facts["bytes"], facts["counts"])
+
+
+def read_versions(path: str) -> pa.Table:
+    """Returns all versions of a file as in VERSIONS_SCHEMA."""
+    with open_binary(path) as file:
+        return pq.read_table(file).cast(VERSIONS_SCHEMA)
+
+
+def selected_versions(path: str, group: int) -> tuple[ArticleVersion, ...]:
+    """Returns the versions of one row group, those of one work item."""
+    with open_binary(path) as file:
+        return tuple(
+            as_versions(pq.ParquetFile(file, metadata=_footer(path)).read_row_group(group))
+        )
+
+
+def as_versions(table: pa.Table) -> Iterator[ArticleVersion]:
+    """Yields the rows of a table as in VERSIONS_SCHEMA."""
+    for batch in table.to_batches(max_chunksize=ITEM_VERSIONS):
+        columns = (column.to_pylist() for column in batch.columns)
+        for pmcid, version, size, digest in zip(*columns, strict=True):
+            yield ArticleVersion(f"PMC{pmcid}", f"PMC{pmcid}.{version}", size, digest)
+
+
+@lru_cache(maxsize=1)
+def _footer(path: str) -> pq.FileMetaData:
+    """Returns the footer of a selection, which describes thousands of row groups."""
+    with open_binary(path) as file:
+        return pq.ParquetFile(file).metadata
