@@ -8,11 +8,13 @@ import signal
 from collections.abc import Iterator
 
 import pytest
+from lxml import etree
 
 from beam_pipelines.jats import xml_parser
 from beam_pipelines.jats.article_reader import RejectedError, read_articles
 from beam_pipelines.jats.citations import REFERENCE_MARK, remove_references
 from beam_pipelines.jats.licences import licence_name
+from beam_pipelines.jats.markup import text_blocks
 from beam_pipelines.text.sentences import split_sentences
 from beam_pipelines.text.tokenizers import make_tokenizer, normalize_text, tokenize
 
@@ -46,6 +48,7 @@ def document(head: str = "", body: str = "<p>text</p>", title: str = "") -> byte
         "." * N, "?!" * N, ".'" * N, ".\u201d" * N, ". " * N, ".(" * N, "A." * N, "A. " * N,
         "." + " " * N, "." + "'" * N, ". " + "(" * N, ". " + "'" * N + "a", "e.g. " * N,
         "A.-" * N + "A. B", "1.2." * N + " A", "i.e. The " * N,
+        "。" * N, "a。」" * N, ".[1" * N, ". [1,2] " * N, ".[" + "1," * N + "] A", "Jan. 1 " * N,
     ],
 )  # fmt: skip
 def test_sentences(block):
@@ -57,7 +60,9 @@ def test_sentences(block):
     [
         "+" * N, "a+" * N, "a-" * N, "a'" * N, "1." * N, "1," * N, "1.1" * N, "-" * N, "α-" * N,
         "\u2026" * N, "e\u0301\u0327" * N, "e" + "\u0301\u0327" * N, "\ufdfa" * (N // 20),
-        "<number>" * N,
+        "<number>" * N, "://" * N, "http://" * N, "a@" * N, "a@b." * N, "@" * N, "10.1234/ " * N,
+        "doi:" * N, "www." * N, "\u00b7" * N, "1\u00b7" * N, "HER2\u2212" * N, "10\u2076" * N,
+        "\uff9e\uff9f" * N, "糖" * N, "\u1161" * N,
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("numbers", ["keep", "fold"])
@@ -82,6 +87,13 @@ def test_many_marks_on_one_letter_are_cut_off():
 )  # fmt: skip
 def test_references(text):
     assert REFERENCE_MARK not in remove_references(text)
+
+
+@pytest.mark.parametrize("text", ["</i>" * N, "</" + "<i " * N, "</p" * N, "</i " + " " * N])
+def test_escaped_tags(text):
+    element = etree.Element("p")
+    element.text = text
+    text_blocks(element)
 
 
 @pytest.mark.parametrize(
