@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from pmc2vec.commands import main
@@ -42,6 +43,14 @@ def run(*words, cwd):
     done = subprocess.run(words, cwd=cwd, env=env, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     return done.stdout + done.stderr
+
+
+def load(name):
+    """Returns an example as a module."""
+    spec = importlib.util.spec_from_file_location(name, EXAMPLES / f"{name}.py")
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 @pytest.fixture(scope="module")
@@ -94,9 +103,7 @@ def test_the_lesson_shows_what_vectors_are_good_for(sample, capsys):
     assert main.main(build) == 0
     train = ["train", "--dataset", str(sample / "all"), "--workdir", str(sample / "run")]
     assert main.main([*train, "--vector_size", "48", "--epochs", "12"]) == 0
-    spec = importlib.util.spec_from_file_location("lesson", EXAMPLES / "embeddings_lesson.py")
-    lesson = sys.modules["lesson"] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(lesson)
+    lesson = load("embeddings_lesson")
     capsys.readouterr()
     assert lesson.main(["--bulk", str(sample / "bulk"), "--run", str(sample / "run")]) == 0
     out = capsys.readouterr().out
@@ -104,6 +111,25 @@ def test_the_lesson_shows_what_vectors_are_good_for(sample, capsys):
     assert share["frozen"] > share["random"] + 15
     assert share["fine-tuned"] > share["random"] + 15
     assert re.search(r"^[\d,]+ of [\d,]+ analogies are right$", out, re.MULTILINE)
+
+
+def test_the_word_that_moved_is_found_whatever_the_rotation(tmp_path, capsys):
+    rng = np.random.default_rng(1)
+    words = [f"word{n}" for n in range(200)]
+    then = rng.normal(size=(200, 16)).astype(np.float32)
+    rotation, _ = np.linalg.qr(rng.normal(size=(16, 16)))
+    now = (then @ rotation + 0.1 * rng.normal(size=then.shape)).astype(np.float32)
+    now[7] = now[30] + 0.1 * rng.normal(size=16)
+    for name, matrix, names in (("then", then, words), ("now", now[::-1], words[::-1])):
+        rows = (f"{w} {' '.join(map(str, row))}\n" for w, row in zip(names, matrix, strict=True))
+        (tmp_path / f"{name}.txt").write_text(f"200 16\n{''.join(rows)}")
+    example = load("words_that_moved")
+    files = ["--earlier", str(tmp_path / "then.txt"), "--later", str(tmp_path / "now.txt")]
+    assert example.main([*files, "--topn", "2"]) == 0
+    first, second = (line.split("\t") for line in capsys.readouterr().out.splitlines())
+    assert first[0] == "word7"
+    assert first[3].startswith("word30, ")
+    assert float(first[1]) < 0.8 < float(second[1])
 
 
 def test_ones_own_text_needs_three_commands_and_two_minutes(tmp_path):
