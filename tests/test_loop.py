@@ -1,8 +1,12 @@
 """trainer.loop: what the options of a training make of its model."""
 
+import contextlib
+import signal
+
 import pytest
 import tensorflow as tf
 
+from pmc2vec.cli.signals import StopRequest
 from tests.datasets import topic_articles, write_dataset
 from trainer.config import TrainConfig
 from trainer.cpu_kernels import llvm_intrinsics
@@ -11,6 +15,7 @@ from trainer.input_pipeline import open_dataset
 from trainer.loop import make_replicas
 from trainer.objectives import gradient_function
 from trainer.schedule import EpochSchedule
+from trainer.task import train
 
 
 @pytest.fixture(scope="module")
@@ -83,6 +88,20 @@ def test_without_machine_code_bfloat16_is_multiplied_where_it_is_asked_for(
     monkeypatch.setattr("trainer.loop.gradient_function", asked_for)
     replicas = made(dataset, native=False, mixed_precision=asked)
     assert (found, replicas.native) == ([taken], False)
+
+
+def test_a_request_to_stop_is_heard_between_epochs_of_few_steps(dataset, tmp_path):
+    config = TrainConfig(
+        dataset=dataset.folder, workdir=tmp_path / "run", vector_size=8, batch_size=128,
+        epochs=10**8, alpha=0.05,
+    )  # fmt: skip
+    asked = contextlib.nullcontext(StopRequest(signal.SIGTERM))
+    with pytest.raises(SystemExit) as stop:
+        train(config, stop=asked)
+    assert stop.value.code == 143
+    steps = EpochSchedule.for_dataset(dataset, epochs=1, batch_size=128).step_limit
+    names = [path.name for path in (tmp_path / "run/checkpoints").glob("*.index")]
+    assert names == [f"ckpt-{steps}.index"]
 
 
 @pytest.mark.skipif(not HAS_BFLOAT16, reason="this processor does not multiply bfloat16")

@@ -257,6 +257,21 @@ class Training:
         if self.worker.chief:
             self._checkpoints.save(self.position)
 
+    def stop_if_asked(self) -> None:
+        """Ends the program if a signal asked for it; to be called after `save`.
+
+        Raises:
+            SystemExit: a signal asked to stop.
+        """
+        if self._stop.signal is None:
+            return
+        name = signal.Signals(self._stop.signal).name
+        self._log_line(
+            f"stopped by {name} after step {self.position.step:,}; "
+            "the same command continues from there"
+        )
+        raise SystemExit(128 + self._stop.signal)
+
     def report_epoch(self) -> None:
         """Logs the epoch's losses, the correlations with people's scores, and neighbours."""
         if not self.worker.chief:
@@ -412,12 +427,7 @@ class Training:
     def _save_if_due(self) -> None:
         if self._stop.signal is not None:
             self.save()
-            name = signal.Signals(self._stop.signal).name
-            self._log_line(
-                f"stopped by {name} after step {self.position.step:,}; "
-                "the same command continues from there"
-            )
-            raise SystemExit(128 + self._stop.signal)
+            self.stop_if_asked()
         if time.monotonic() - self._saved_at >= self.config.checkpoint_every:
             self.save()
 

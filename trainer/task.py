@@ -241,6 +241,9 @@ def _train_epochs(training: Training, options: _RecordedOptions) -> None:
             training.validate()
             training.save()
             training.report_epoch()
+            # Epochs of a few steps have no other place to stop at.
+            if not training.is_finished:
+                training.stop_if_asked()
 
 
 def _publish(training: Training, options: _RecordedOptions) -> TrainSummary:
