@@ -53,6 +53,7 @@ COMMANDS: Mapping[str, Command] = MappingProxyType(
             "pmc2vec.commands.fetch:main",
             "Download articles of PubMed Central into archives",
             "pmc2vec.commands.fetch:FetchConfig",
+            json_result=True,
         ),
         "build": Command(
             "beam_pipelines.build:main",
