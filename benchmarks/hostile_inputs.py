@@ -100,7 +100,7 @@ INPUTS: dict[str, tuple[str, Callable[[], bytes]]] = {
 
 
 def read(path: str) -> None:
-    """Reads an input, and prints what its funnel says."""
+    """Reads an input; prints the largest resident memory in kB, and what its funnel says."""
     from beam_pipelines.inputs.work_items import work_items
     from beam_pipelines.stages.corpus_parts import PartReader, Reading
     from beam_pipelines.stages.output_folder import OutputFolder
@@ -110,8 +110,15 @@ def read(path: str) -> None:
     output = OutputFolder(str(Path(path).parent), None)
     for _ in reader.read(item, output.heartbeat("none")):
         pass
-    print(", ".join(f"{name} {count}" for name, count in reader.summary.funnel.items()
-                    if ":" in name or name.endswith("_archive")) or "kept")  # fmt: skip
+    said = ", ".join(
+        f"{name} {count}"
+        for name, count in reader.summary.funnel.items()
+        if ":" in name or name.endswith("_archive")
+    )
+    # Not ru_maxrss, which begins with the memory of the process that started this one.
+    status = Path("/proc/self/status").read_text()
+    kilobytes = status.partition("VmHWM:")[2].split()[0]
+    print(kilobytes, said or "kept")
 
 
 def measured(name: str, content: bytes) -> tuple[float, float, str]:
@@ -126,10 +133,10 @@ def measured(name: str, content: bytes) -> tuple[float, float, str]:
         )
         os.close(end)
         with os.fdopen(output) as stream:
-            said = stream.read().strip()
+            kilobytes, _, said = stream.read().strip().partition(" ")
         _, _, usage = os.wait4(child, 0)
         seconds = usage.ru_utime + usage.ru_stime
-        return seconds, usage.ru_maxrss / 1000, said
+        return seconds, int(kilobytes) / 1000, said
 
 
 def main() -> None:
