@@ -19,7 +19,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from scipy.linalg import orthogonal_procrustes
 
 from pmc2vec import Vectors
 from pmc2vec.cli import exit_codes, options
@@ -53,8 +52,9 @@ def shared_words(earlier: Vectors, later: Vectors, most: int) -> list[str]:
 def moved(earlier: Vectors, later: Vectors, words: Sequence[str]) -> list[tuple[str, float]]:
     """Returns (word, cosine of its aligned vectors), the word that moved most first."""
     then, now = (_directions(np.asarray(vectors[words])) for vectors in (earlier, later))
-    rotation, _ = orthogonal_procrustes(then, now)
-    cosines = ((then @ rotation) * now).sum(axis=1)
+    # Orthogonal Procrustes (Schönemann 1966): the rotation of `then` that is nearest to `now`.
+    left, _, right = np.linalg.svd(then.T @ now)
+    cosines = ((then @ (left @ right)) * now).sum(axis=1)
     return [(words[at], float(cosines[at])) for at in np.argsort(cosines, kind="stable")]
 
 
