@@ -117,9 +117,10 @@ def test_what_passes_changes_no_byte(server, no_cloud, tmp_path, from_copy, faul
     with fault_proxy(server.options["endpoint"], fault_of=fault_of) as proxy:
         built(tmp_path / "d", "s3://bucket/pmc", proxy, server)
     assert dataset(tmp_path / "d") == from_copy[1]
-    repeated = {Path(path).name for path, n in proxy.requests.items() if n == 2}
+    repeated = {Path(path).name for path, n in proxy.requests.items() if n >= 2}
     assert repeated >= {"PMC3.1.xml", "PMC13.1.xml", "PMC5.1.json"}
-    assert max(n for path, n in proxy.requests.items() if path.endswith((".xml", ".json"))) == 2
+    # Twice; three times where the HTTP client itself repeats a request on a connection that it kept.
+    assert max(n for path, n in proxy.requests.items() if path.endswith((".xml", ".json"))) <= 3
 
 
 def test_what_stays_is_a_row_of_rejected(server, no_cloud, tmp_path):

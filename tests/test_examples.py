@@ -73,7 +73,8 @@ def test_the_notebook_in_four_commands(sample):
 
 def test_shakespeare(tmp_path):
     (tmp_path / "plays.txt").write_text("\n".join(lines(2000)))
-    words = ("plays.txt", "out", "--epochs", "1")
+    # Some twenty words a hundred times over: the examples' rates are for real texts.
+    words = ("plays.txt", "out", "--epochs", "1", "--alpha", "0.02")
     out = run(EXAMPLES / "shakespeare.sh", *words, cwd=tmp_path)
     vectors = Vectors.load(tmp_path / "out/run")
     assert set(NOUNS) < set(vectors.words)
@@ -85,7 +86,8 @@ def test_a_folder_of_novels(tmp_path):
     for name in ("one", "two"):
         text = re.sub(r"(\.\n(?:.*\n){4})", r"\1\n", "\n".join(lines(1000)))
         (tmp_path / f"novels/{name}.txt").write_text(text)
-    out = run(EXAMPLES / "novels.sh", "novels", "out", "--epochs", "1", cwd=tmp_path)
+    words = ("novels", "out", "--epochs", "1", "--alpha", "0.02")
+    out = run(EXAMPLES / "novels.sh", *words, cwd=tmp_path)
     assert {"york", "house"} < set(Vectors.load(tmp_path / "out/run").words)
     assert out.count("\nhouse\t") == 5
 

@@ -7,7 +7,7 @@ member before the damage and says so.
     >>> import io
     >>> stream = InputStream(io.BytesIO(b"<article/>"))
     >>> list(XmlFiles().documents(stream, "a.xml", ReadOptions()))
-    [Document(member='a.xml', data=b'<article/>')]
+    [Document(member='a.xml', data=b'<article/>', in_set=False)]
 """
 
 from __future__ import annotations
