@@ -119,7 +119,7 @@ def test_what_passes_changes_no_byte(server, no_cloud, tmp_path, from_copy, faul
     assert dataset(tmp_path / "d") == from_copy[1]
     repeated = {Path(path).name for path, n in proxy.requests.items() if n >= 2}
     assert repeated >= {"PMC3.1.xml", "PMC13.1.xml", "PMC5.1.json"}
-    # Twice; three times where the HTTP client itself repeats a request on a connection that it kept.
+    # Three times where the HTTP client itself repeats a request on a connection that it kept.
     assert max(n for path, n in proxy.requests.items() if path.endswith((".xml", ".json"))) <= 3
 
 
