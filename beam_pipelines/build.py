@@ -449,10 +449,12 @@ def _prepare_folder(config: BuildConfig, output: OutputFolder, inputs: BuildInpu
     }
     if inputs.selection:
         now["selection"] = inputs.selection
-    others = [path for path, _ in files.list_files(config.output)]
+    existing_paths = [path for path, _ in files.list_files(config.output)]
     # Read after the listing: another share may write the file between the two, never remove it.
     earlier = files.read_text(started)
-    if earlier is None and not all(path.endswith(files.TEMPORARY_SUFFIX) for path in others):
+    if earlier is None and not all(
+        path.endswith(files.TEMPORARY_SUFFIX) for path in existing_paths
+    ):
         raise UserError(f"{config.output}: not empty and not a dataset; give another --output")
     if config.overwrite:
         for pattern in BUILD_FILES:
@@ -476,9 +478,9 @@ def _refuse_other_build(earlier: dict[str, Any], now: dict[str, Any], folder: st
     differences = option_differences(earlier["config"], now["config"])
     if not differences and all(earlier.get(part) == now.get(part) for part in parts):
         return
-    what = "; ".join(differences) or "other input files, or files of another size"
+    difference = "; ".join(differences) or "other input files, or files of another size"
     raise (UserError if differences else OtherInputError)(
-        f"{folder}: holds a build with {what}; give another --output, or --overwrite"
+        f"{folder}: holds a build with {difference}; give another --output, or --overwrite"
     )
 
 

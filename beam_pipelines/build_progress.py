@@ -99,16 +99,16 @@ class BuildDisplay:
 
     def _watch_files(self) -> None:
         """Counts what is finished, on whatever filesystem: more is not seen of other engines."""
-        made = (
+        finished_files = (
             ("part-*.json", self._output.path(SUMMARIES_FOLDER)),
             ("*.tfrecord", self._output.path()),
         )
         with progress("build", "files", on=self._console) as shown:
             while not self._stop.wait(SECONDS_BETWEEN_LINES):
                 with contextlib.suppress(UserError):  # A listing may fail now and then.
-                    found = sum(len(list_files(folder, name)) for name, folder in made)
-                    progress_metrics.set(build_files=found)
-                    shown.update(found)
+                    count = sum(len(list_files(folder, name)) for name, folder in finished_files)
+                    progress_metrics.set(build_files=count)
+                    shown.update(count)
 
     def _follow(self, show: Callable[[], None], *, until: tuple[str, ...]) -> None:
         """Shows again and again until a later stage has begun or all is done."""
@@ -133,14 +133,16 @@ class BuildDisplay:
             )
 
     def _show_reading(self, reading: Progress) -> None:
-        seen = sum_heartbeats(self._folder, "corpus-")
-        progress_metrics.set(**{f"build_{theirs}": seen[ours] for ours, theirs in _FIGURES.items()})
+        totals = sum_heartbeats(self._folder, "corpus-")
+        progress_metrics.set(
+            **{f"build_{theirs}": totals[ours] for ours, theirs in _FIGURES.items()}
+        )
         elapsed = max(reading.elapsed, 1e-9)
-        shown: dict[str, Any] = {"articles": f"{seen['read']:,} articles"}
-        shown["kept"] = f"{seen['kept']:,} kept"
-        if seen["xml_bytes"]:  # plain text has none
-            shown["speed"] = f"{seen['xml_bytes'] / elapsed / _MEGA:.0f} MB/s of XML"
-        reading.update(seen["versions"] or round(seen["bytes"] / _MEGA), **shown)
+        shown: dict[str, Any] = {"articles": f"{totals['read']:,} articles"}
+        shown["kept"] = f"{totals['kept']:,} kept"
+        if totals["xml_bytes"]:  # plain text has none
+            shown["speed"] = f"{totals['xml_bytes'] / elapsed / _MEGA:.0f} MB/s of XML"
+        reading.update(totals["versions"] or round(totals["bytes"] / _MEGA), **shown)
 
 
 def corpus_table(funnel: Mapping[str, int]) -> str:

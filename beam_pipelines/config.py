@@ -291,7 +291,7 @@ class BuildConfig:
             links=self.links,
             max_document_bytes=self.max_document_bytes,
             text_unit=self.text_unit,
-            welcome=tuple(mark for mark, kept in marks.items() if kept),
+            welcome=tuple(mark for mark, is_welcome in marks.items() if is_welcome),
             precheck=self.precheck,
             other_abstracts=self.other_abstracts,
             requests_in_flight=self.requests_in_flight,

@@ -244,11 +244,11 @@ def _remove_old(folder: str, keep: int) -> None:
     CheckpointManager would give each path to a glob, and so remove files of other folders.
     """
     whole = list_checkpoints(folder)
-    kept = whole[max(len(whole) - keep, 0) :]
-    for path in whole[: len(whole) - len(kept)]:
+    newest = whole[max(len(whole) - keep, 0) :]
+    for path in whole[: len(whole) - len(newest)]:
         for file in _files_of(path):  # The index first: what is left without it is no checkpoint.
             tf.io.gfile.remove(file)
-    _record_checkpoints(folder, kept)
+    _record_checkpoints(folder, newest)
 
 
 def _record_checkpoints(folder: str, whole: list[str]) -> None:

@@ -59,8 +59,8 @@ def _set_by_vertex(name: str) -> Callable[[], str | None]:
 
 
 def _workdir() -> Path | None:
-    found = os.environ.get("AIP_MODEL_DIR")
-    return Path(found) if found else None
+    folder_name = os.environ.get("AIP_MODEL_DIR")
+    return Path(folder_name) if folder_name else None
 
 
 @dataclass(frozen=True)
@@ -308,7 +308,7 @@ class TrainConfig:
         alpha, min_alpha = self.rates(targets)
         workdir = mounted(Path(self.workdir or ""))
         defaults = DEFAULTS[self.optimizer]
-        wanted = self.batch_size or defaults.batch_size
+        batch_tokens = self.batch_size or defaults.batch_size
         rounds = self.sync_every or 1
         return replace(
             self,
@@ -317,7 +317,7 @@ class TrainConfig:
             min_alpha=min_alpha,
             warmup=defaults.warmup if self.warmup is None else self.warmup,
             output_vectors=self.output_vectors if self.add_context else "target",
-            batch_size=max(1, round(wanted / length)) * length,
+            batch_size=max(1, round(batch_tokens / length)) * length,
             validate_every=math.ceil(self.validate_every / rounds) * rounds,
             checkpoint_dir=self.checkpoint_dir or str(workdir / "checkpoints"),
             log_dir=self.log_dir or str(workdir / "logs"),

@@ -172,12 +172,12 @@ class _RecordedOptions(NamedTuple):
 
 
 def _recorded_options(
-    given: TrainConfig, config: TrainConfig, dataset: Dataset, worker: Worker
+    requested: TrainConfig, config: TrainConfig, dataset: Dataset, worker: Worker
 ) -> _RecordedOptions:
     """Returns the options to record.
 
     Args:
-        given: the options as the user gave them.
+        requested: the options as the user gave them.
         config: the same, resolved.
         dataset: the training data.
         worker: which of the processes that train together this is.
@@ -197,7 +197,7 @@ def _recorded_options(
     fixed |= {"workers": worker.count, "manifest_sha256": dataset.digest}
     # The default of a rate depends on the number of epochs, which may grow. So config.json records
     # that it is the default, not its value.
-    rates = {name: getattr(given, name) for name in _RATES}
+    rates = {name: getattr(requested, name) for name in _RATES}
     fixed |= {name: _DEFAULT if rate is None else rate for name, rate in rates.items()}
     recorded = options_that(TrainConfig, "recorded")
     return _RecordedOptions(fixed, {name: options[name] for name in free if name in recorded})

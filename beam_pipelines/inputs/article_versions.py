@@ -314,13 +314,13 @@ def _read_csv(path: str, columns: Sequence[str]) -> Iterator[pa.Table]:
             for batch in reader:
                 if batch.num_columns < 2:
                     raise pa.ArrowInvalid("rows are not bucket, key, ...")
-                given = dict(zip(columns, batch.columns, strict=False))
+                cells = dict(zip(columns, batch.columns, strict=False))
                 empty = pa.array([""] * batch.num_rows, pa.string())
                 sizes = pc.coalesce(pc.if_else(
-                    pc.equal(given.get("size", empty), ""), "0", given.get("size", empty)
+                    pc.equal(cells.get("size", empty), ""), "0", cells.get("size", empty)
                 ), pa.scalar("0"))  # fmt: skip
                 # Keys are URL-encoded in inventories; those of articles have nothing to encode.
-                table = _keys_table(given["key"], sizes, pc.coalesce(given.get("etag", empty), ""))
+                table = _keys_table(cells["key"], sizes, pc.coalesce(cells.get("etag", empty), ""))
                 found += table.num_rows
                 yield table
     except (pa.ArrowException, OSError, EOFError) as error:
@@ -450,10 +450,10 @@ def select_versions(
     newest = np.append(pmcids[1:] != pmcids[:-1], True)[: len(pmcids)]
     versions = _keep(versions, newest, OLDER_VERSION, counts)
     if share < 1 or limit is not None:
-        drawn = sample_key(versions["pmcid"].to_numpy())
-        keep = drawn < share
+        sample_keys = sample_key(versions["pmcid"].to_numpy())
+        keep = sample_keys < share
         if limit is not None and keep.sum() > limit:
-            keep &= drawn <= np.partition(drawn[keep], limit - 1)[limit - 1]
+            keep &= sample_keys <= np.partition(sample_keys[keep], limit - 1)[limit - 1]
         versions = _keep(versions, keep, NOT_IN_SAMPLE, counts)
     if known is not None:
         versions = _keep(versions, ~_is_known(versions, known), KNOWN, counts)
@@ -481,8 +481,8 @@ def _in_list(
     pmcids = versions["pmcid"].to_numpy().astype(np.int64)
     exact = pmcids << 17 | versions["version"].to_numpy()
     any_version = numbers == 0
-    wanted = ids[~any_version] << 17 | numbers[~any_version]
-    keep = np.isin(pmcids, ids[any_version]) | np.isin(exact, wanted)
+    wanted_keys = ids[~any_version] << 17 | numbers[~any_version]
+    keep = np.isin(pmcids, ids[any_version]) | np.isin(exact, wanted_keys)
     is_missing = np.where(any_version, ~np.isin(ids, pmcids), ~np.isin(ids << 17 | numbers, exact))
     return keep, [
         f"PMC{pmcid}.{number}" if number else f"PMC{pmcid}"
@@ -499,11 +499,13 @@ def _is_known(versions: pa.Table, known: pa.Table) -> np.ndarray:
 
     order = np.argsort(places(known), kind="stable")
     known_places = places(known)[order]
-    own = places(versions)
+    version_keys = places(versions)
     # The last row of a place counts: it is that of the later dataset.
-    at = np.searchsorted(known_places, own, side="right") - 1
-    is_there = (at >= 0) & (known_places[np.maximum(at, 0)] == own if len(order) else False)
-    digests = known["digest"].to_numpy()[order][at] if len(order) else np.zeros(len(own))
+    at = np.searchsorted(known_places, version_keys, side="right") - 1
+    is_there = (at >= 0) & (
+        known_places[np.maximum(at, 0)] == version_keys if len(order) else False
+    )
+    digests = known["digest"].to_numpy()[order][at] if len(order) else np.zeros(len(version_keys))
     own_digests = versions["digest"].to_numpy()
     same = (digests == own_digests) | (digests == 0) | (own_digests == 0)
     return cast(np.ndarray, is_there & same)

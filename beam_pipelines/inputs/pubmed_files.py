@@ -81,10 +81,10 @@ class ChecksumReader(io.RawIOBase):
 
     def problem(self) -> str:
         """Returns how the file differs from its MD5; empty if it does not, or was not read out."""
-        found = self._md5.hexdigest()
-        if found == self._expected or not self._at_end:
+        md5_digest = self._md5.hexdigest()
+        if md5_digest == self._expected or not self._at_end:
             return ""
-        return f"its MD5 is {found}, and {self._expected} in the .md5 beside it"
+        return f"its MD5 is {md5_digest}, and {self._expected} in the .md5 beside it"
 
 
 def with_checksum(file: BinaryIO, path: str) -> BinaryIO:

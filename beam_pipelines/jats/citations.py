@@ -78,11 +78,11 @@ def remove_references(text: str) -> str:
             text = brackets.sub(_clean_brackets, text)
         if text == before:
             break
-    first, *others = _RUN.sub(REFERENCE_MARK, text.replace(YEAR_MARK, REFERENCE_MARK)).split(
+    first, *later_parts = _RUN.sub(REFERENCE_MARK, text.replace(YEAR_MARK, REFERENCE_MARK)).split(
         REFERENCE_MARK
     )
     pieces = [first]
-    for piece in others:
+    for piece in later_parts:
         pieces[-1], right = _close_gap(pieces[-1], piece)
         pieces.append(right)
     return "".join(pieces)

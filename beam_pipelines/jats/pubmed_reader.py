@@ -184,10 +184,13 @@ def _sections(
             blocks = [title]
         elif name == "abstract":
             blocks = _abstract(article.find("{*}Abstract"))
-            others = [*article.iterfind("{*}OtherAbstract"), *node.iterfind("{*}OtherAbstract")]
+            abstract_nodes = [
+                *article.iterfind("{*}OtherAbstract"),
+                *node.iterfind("{*}OtherAbstract"),
+            ]
             if other_abstracts:
                 # A book's chapter is both `node` and `article`.
-                blocks += [b for other in dict.fromkeys(others) for b in _abstract(other)]
+                blocks += [b for other in dict.fromkeys(abstract_nodes) for b in _abstract(other)]
         elif name == "keywords":
             blocks = [b for k in node.iterfind("{*}KeywordList/{*}Keyword") for b in text_blocks(k)]
         if blocks:

@@ -197,16 +197,16 @@ def remaining_groups(
             [row - start for row in rows if start <= row < start + table.num_rows], pa.int64()
         )
         start += table.num_rows
-        left = tokens
+        tokens_left = tokens
         for row in table.take(removed).select(["licence", "sentences"]).to_pylist():
             counts = _count_article(row["sentences"])
             summary.licences[row["licence"] or "unknown"] -= 1
             summary.funnel.subtract(counts)
-            left -= counts["tokens"]
+            tokens_left -= counts["tokens"]
         if len(removed) < table.num_rows:
-            groups.append(left)
-            kept = np.isin(np.arange(table.num_rows), removed.to_numpy(), invert=True)
-            yield table.filter(pa.array(kept))
+            groups.append(tokens_left)
+            is_kept = np.isin(np.arange(table.num_rows), removed.to_numpy(), invert=True)
+            yield table.filter(pa.array(is_kept))
     summary.groups = groups
     summary.licences = +summary.licences
 

@@ -150,11 +150,11 @@ def _earlier_sources(since: str | None) -> Iterator[bytes]:
 def _write_superseded(since: str, output: OutputFolder) -> int:
     """Writes superseded.tsv; returns how many articles are in it."""
     ids = {pmcid.encode() for pmcid in duplicates.read_superseded(output)}
-    found = {row.partition(b"\t")[0]: row for row in _earlier_sources(since)
-             if row.partition(b"\t")[0] in ids}  # fmt: skip
+    rows_by_id = {row.partition(b"\t")[0]: row for row in _earlier_sources(since)
+                  if row.partition(b"\t")[0] in ids}  # fmt: skip
     with atomic_file(output.path(SUPERSEDED_NAME)) as file:
-        file.writelines((_SOURCES_HEADER, *found.values()))
-    return len(found)
+        file.writelines((_SOURCES_HEADER, *rows_by_id.values()))
+    return len(rows_by_id)
 
 
 def read_corpus(output: OutputFolder) -> Corpus:
@@ -167,15 +167,15 @@ def read_corpus(output: OutputFolder) -> Corpus:
     text = read_text(path)
     if text is None:
         raise UserError(f"{path}: no finished corpus; build it with --stop_after corpus")
-    known = json.loads(text)
-    if (known.get("format"), known.get("version")) != (CORPUS_FORMAT, CORPUS_VERSION):
+    values = json.loads(text)
+    if (values.get("format"), values.get("version")) != (CORPUS_FORMAT, CORPUS_VERSION):
         raise UserError(f"{path}: not a corpus of this version of pmc2vec; build it again")
     return Corpus(
-        parts=tuple(Part(name, tuple(groups)) for name, groups in known["parts"].items()),
-        funnel=known["funnel"],
-        licences=known["licences"],
-        config=known["config"],
-        inputs=tuple((path, size) for path, size in known["inputs"]),
+        parts=tuple(Part(name, tuple(groups)) for name, groups in values["parts"].items()),
+        funnel=values["funnel"],
+        licences=values["licences"],
+        config=values["config"],
+        inputs=tuple((path, size) for path, size in values["inputs"]),
     )
 
 
@@ -202,12 +202,12 @@ def write_manifest(
         Whether there is anything to train on.
     """
     corpus = read_corpus(output)
-    made = tuple(sorted(shards, key=lambda shard: (shard.split, shard.name)))
-    if not any(shard.pairs for shard in made if shard.split == records.TRAIN):
+    sorted_shards = tuple(sorted(shards, key=lambda shard: (shard.split, shard.name)))
+    if not any(shard.pairs for shard in sorted_shards if shard.split == records.TRAIN):
         return False
     manifest = Manifest(
         shape=sampling.shape,
-        shards=made,
+        shards=sorted_shards,
         vocabulary=vocabulary,
         funnel=corpus.funnel,
         licences=corpus.licences,

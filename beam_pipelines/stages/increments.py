@@ -58,8 +58,10 @@ class Since:
 
         def is_known(file: tuple[str, int]) -> bool:
             identity = _identity(*file)
-            known = digests.get(identity, {""})
-            return identity in names and ("" in known or history.input_digest(file[0]) in known)
+            known_digests = digests.get(identity, {""})
+            return identity in names and (
+                "" in known_digests or history.input_digest(file[0]) in known_digests
+            )
 
         new = tuple(file for file in inputs if not is_known(file))
         if not new:

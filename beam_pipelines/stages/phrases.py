@@ -121,18 +121,18 @@ def write_counts(
     passes_before = [read_phrases(output, number) for number in range(1, passes + 1)]
     with atomic_file(output.path(folder, f"{part}.parquet")) as file:
         counter = CountsWriter(file)
-        heartbeat, seen = output.heartbeat(f"counted-{folder}-{part}"), 0
+        heartbeat, token_count = output.heartbeat(f"counted-{folder}-{part}"), 0
         with open_binary(output.corpus_path("corpus", f"{part}.parquet")) as source:
             for text in _texts(pq.ParquetFile(source)):
                 joined = [join_passes(line, passes_before) for line in text.sentences.to_pylist()]
-                seen += sum(map(len, joined))
-                heartbeat.beat({"words": seen})
+                token_count += sum(map(len, joined))
+                heartbeat.beat({"words": token_count})
                 counter.count_sentences(map(" ".join, joined))
                 if pairs:
                     neighbours = (f"{a} {b}" for words in joined for a, b in pairwise(words))
                     counter.count(pa.array(neighbours, pa.string()))
         counter.close()
-        heartbeat.beat({"words": seen}, last=True)
+        heartbeat.beat({"words": token_count}, last=True)
     return part
 
 
@@ -160,16 +160,16 @@ def write_phrases(
         min_count: the discount; a pair that is not more frequent has no score.
         threshold: a pair with a greater score is a phrase.
     """
-    merged = read_merged(output, folder)
-    is_pair = pc.match_substring(merged["word"], " ")
-    words, pairs = merged.filter(pc.invert(is_pair)), merged.filter(is_pair)
+    merged_counts = read_merged(output, folder)
+    is_pair = pc.match_substring(merged_counts["word"], " ")
+    words, pairs = merged_counts.filter(pc.invert(is_pair)), merged_counts.filter(is_pair)
     counts = dict(zip(words["word"].to_pylist(), words["count"].to_pylist(), strict=True))
     split = [pair.split(" ") for pair in pairs["word"].to_pylist()]
     scored = phrase_scores(
         pairs["count"].to_numpy(),
         np.array([counts[first] for first, _ in split], np.int64),
         np.array([counts[second] for _, second in split], np.int64),
-        distinct=merged.num_rows + sum(rare for rare, _ in dropped),
+        distinct=merged_counts.num_rows + sum(rare for rare, _ in dropped),
         min_count=min_count,
     )
     above = [i for i in np.argsort(-scored, kind="stable") if scored[i] > threshold]

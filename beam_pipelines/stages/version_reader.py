@@ -84,21 +84,21 @@ def read_article_versions(
         return await _read_version(root, version, requests, unwanted, max_bytes)
 
     refused, was_read = 0, False
-    for made in read_in_order(
+    for article in read_in_order(
         read, versions, in_flight=in_flight, per_second=per_second, size_of=_size
     ):
-        is_refused = isinstance(made.content, Damage) and made.content.reason == REFUSED
+        is_refused = isinstance(article.content, Damage) and article.content.reason == REFUSED
         refused += is_refused
         was_read = was_read or not is_refused
         if refused >= _REFUSALS_OF_BUCKET and not was_read:
             break
-        yield made
+        yield article
     if refused > 1 and not was_read:
         raise UserError(f"{root}: may not be read; not one object of it could be")
 
 
-def _size(made: ReadVersion) -> int:
-    return len(made.content.data) if isinstance(made.content, Document) else 0
+def _size(article: ReadVersion) -> int:
+    return len(article.content.data) if isinstance(article.content, Document) else 0
 
 
 async def _read_version(
@@ -174,8 +174,8 @@ def unwanted_by_metadata(
     if unwelcome := [mark for mark in facts.marks.split(",") if mark and mark not in welcome]:
         return unwelcome[-1]
     family = _family(licence_name(facts.licence))
-    wanted = {_family(licence_name(licence) or licence) for licence in licences}
-    return LICENCE if wanted and family and family not in wanted else None
+    families = {_family(licence_name(licence) or licence) for licence in licences}
+    return LICENCE if families and family and family not in families else None
 
 
 def _family(licence: str) -> str:

@@ -61,9 +61,9 @@ class CountsWriter:
 
     def count(self, words: pa.Array) -> None:
         """Counts words ([n] string), each as often as it occurs."""
-        found, number = pc.value_counts(words).flatten()
-        self._tables.append(pa.table({"word": found, "count": number}, COUNTS_SCHEMA))
-        self._rows += len(found)
+        distinct_words, number = pc.value_counts(words).flatten()
+        self._tables.append(pa.table({"word": distinct_words, "count": number}, COUNTS_SCHEMA))
+        self._rows += len(distinct_words)
         if self._rows >= SPILL_WORDS:
             self._tables = [_summed(self._tables)]
             self._rows = self._tables[0].num_rows
@@ -105,8 +105,8 @@ def merge_counts(files: Iterable[BinaryIO], partition: int) -> pa.Table:
 
 def _summed(tables: list[pa.Table]) -> pa.Table:
     grouped = pa.concat_tables(tables).group_by("word").aggregate([("count", "sum")])
-    found = pa.table({"word": grouped["word"], "count": grouped["count_sum"]}, COUNTS_SCHEMA)
-    return found.filter(pc.field("count") > 0)
+    word_table = pa.table({"word": grouped["word"], "count": grouped["count_sum"]}, COUNTS_SCHEMA)
+    return word_table.filter(pc.field("count") > 0)
 
 
 def merge_partition(

@@ -99,9 +99,9 @@ class ArticleFilter:
             yield JOURNAL
 
     def _accepts_type(self, types: str) -> bool:
-        wanted = {name.casefold() for name in self.article_types}
+        wanted_types = {name.casefold() for name in self.article_types}
         # A citation has several, as in `Journal Article; Review`.
-        return not wanted.isdisjoint(types.casefold().split("; "))
+        return not wanted_types.isdisjoint(types.casefold().split("; "))
 
     def _accepts_year(self, year: str) -> bool:
         if self.min_year is None and self.max_year is None:

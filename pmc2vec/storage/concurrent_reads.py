@@ -200,19 +200,19 @@ def read_in_order(
             return result
 
     pending: deque[Future[Result]] = deque()
-    taken = 0
+    position = 0
     try:
         for index, item in enumerate(items):
             pending.append(asyncio.run_coroutine_threadsafe(run(index, item), loop))
             # Twice as many: one that is slow does not hold up those behind it at once.
             if len(pending) >= 2 * in_flight:
                 yield pending.popleft().result()
-                asyncio.run_coroutine_threadsafe(window.take(taken), loop)
-                taken += 1
+                asyncio.run_coroutine_threadsafe(window.take(position), loop)
+                position += 1
         while pending:
             yield pending.popleft().result()
-            asyncio.run_coroutine_threadsafe(window.take(taken), loop)
-            taken += 1
+            asyncio.run_coroutine_threadsafe(window.take(position), loop)
+            position += 1
     finally:
         asyncio.run_coroutine_threadsafe(_cancel_all(), loop).result()
         loop.call_soon_threadsafe(loop.stop)

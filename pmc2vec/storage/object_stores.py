@@ -117,8 +117,8 @@ def locate(url: str) -> ObjectLocation:
     names = [name for name in rest.split("/") if name not in ("", ".")]
     depth = 2 if kind == "az" else 1
     if len(names) < depth:
-        wanted = {"az": "an account and a container", "http": "a host"}.get(kind, "a bucket")
-        raise UserError(f"{url}: names no {wanted.removeprefix('a ').removeprefix('an ')}")
+        missing_part = {"az": "an account and a container", "http": "a host"}.get(kind, "a bucket")
+        raise UserError(f"{url}: names no {missing_part.removeprefix('a ').removeprefix('an ')}")
     if ".." in names:
         raise UserError(f"{url}: a key in an object store has no '..'; write it out")
     shown = scheme if kind == "http" else kind
@@ -556,7 +556,7 @@ class ObjectReader(io.RawIOBase):
         self._position += count
         return count
 
-    def _fetch(self, wanted: int) -> bytes:
+    def _fetch(self, size: int) -> bytes:
         """Returns the next bytes at the position, at least one."""
         if self._chunks is None and self._sequential:
             result = self._get(self._position, None)
@@ -567,7 +567,7 @@ class ObjectReader(io.RawIOBase):
                 raise ValueError(f"it ends at byte {self._position:,} of {self._size:,}")
             return data
         self._sequential = True
-        end = min(self._size, self._position + max(wanted, _RANGE_BYTES))
+        end = min(self._size, self._position + max(size, _RANGE_BYTES))
         return bytes(self._get(self._position, end).bytes())
 
     def _get(self, begin: int, end: int | None) -> Any:

@@ -128,14 +128,14 @@ def check_words(words: Sequence[str], forbidden: str, path: Path) -> None:
 
 def check_unique(words: Sequence[str], path: Path) -> None:
     """Raises UserError where a word comes twice, as in some files of other programs; names it."""
-    seen: set[str] = set()
+    earlier_words: set[str] = set()
     for word in words:
-        if word in seen:
+        if word in earlier_words:
             raise UserError(
                 f"{path.name}: the word {word!r} comes twice, which this format cannot hold; "
                 "export to another format"
             )
-        seen.add(word)
+        earlier_words.add(word)
 
 
 def decode_utf8(path: Path, data: bytes) -> str:
