@@ -21,11 +21,10 @@ from pmc2vec.errors import UserError
 from pmc2vec.storage.local_files import scratch_folder
 from pmc2vec.vectors.formats.vector_table import (
     Counts,
-    FormatFiles,
     VectorFormat,
     VectorTable,
-    WriteOptions,
     check_unique,
+    plain_writer,
 )
 from pmc2vec.vectors.optional_packages import import_optional
 
@@ -207,16 +206,12 @@ class _InertUnpickler(pickle.Unpickler):
         return _ALLOWED_NAMES[module, name]
 
 
-def _write_format(path: Path, table: VectorTable, _: WriteOptions) -> FormatFiles:
-    return FormatFiles(write_gensim(path, table))
-
-
 GENSIM_FORMAT = VectorFormat(
     name="gensim",
     file_name="vectors.kv",
     files="vectors.kv, and vectors.kv.vectors.npy where it is large",
     other_programs='`KeyedVectors.load("vectors.kv")`',
-    write=_write_format,
+    write=plain_writer(write_gensim),
     read=read_gensim,
     recognises=is_pickle,
     suffixes=(".kv",),

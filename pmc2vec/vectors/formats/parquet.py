@@ -10,12 +10,7 @@ from pyarrow import parquet
 
 from pmc2vec.errors import UserError
 from pmc2vec.storage.local_files import atomic_local_file
-from pmc2vec.vectors.formats.vector_table import (
-    FormatFiles,
-    VectorFormat,
-    VectorTable,
-    WriteOptions,
-)
+from pmc2vec.vectors.formats.vector_table import VectorFormat, VectorTable, plain_writer
 
 WORD_COLUMN = "word"
 COUNT_COLUMN = "count"
@@ -24,8 +19,11 @@ VECTOR_COLUMN = "vector"
 _ROW_GROUP_ROWS = 1 << 16
 
 
-def write_parquet(path: Path, table: VectorTable) -> None:
-    """Writes a row for each word: string, int64, and a list of D float32 of fixed length."""
+def write_parquet(path: Path, table: VectorTable) -> list[Path]:
+    """Writes a row for each word and returns the file.
+
+    A row is a string, an int64, and a list of D float32 of fixed length.
+    """
     numbers = pa.array(np.ascontiguousarray(table.matrix, np.float32).ravel())
     columns = {
         WORD_COLUMN: pa.array(table.words, pa.string()),
@@ -40,6 +38,7 @@ def write_parquet(path: Path, table: VectorTable) -> None:
             use_dictionary=False,  # Hardly a number comes twice; a dictionary only costs time.
             compression="zstd",
         )
+    return [path]
 
 
 def read_parquet(path: Path) -> VectorTable:
@@ -74,17 +73,12 @@ def read_parquet(path: Path) -> VectorTable:
     return VectorTable(table[WORD_COLUMN].to_pylist(), matrix, counts)
 
 
-def _write_format(path: Path, table: VectorTable, _: WriteOptions) -> FormatFiles:
-    write_parquet(path, table)
-    return FormatFiles([path])
-
-
 PARQUET_FORMAT = VectorFormat(
     name="parquet",
     file_name="vectors.parquet",
     files="vectors.parquet: word, count, vector",
     other_programs='`pyarrow.parquet.read_table("vectors.parquet")`',
-    write=_write_format,
+    write=plain_writer(write_parquet),
     read=read_parquet,
     recognises=lambda head: head.startswith(b"PAR1"),
     suffixes=(".parquet",),

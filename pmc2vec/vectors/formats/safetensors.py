@@ -20,10 +20,9 @@ from numpy.typing import NDArray
 from pmc2vec.errors import UserError
 from pmc2vec.storage.local_files import atomic_local_file
 from pmc2vec.vectors.formats.vector_table import (
-    FormatFiles,
     VectorFormat,
     VectorTable,
-    WriteOptions,
+    plain_writer,
     read_lines,
 )
 from pmc2vec.vectors.formats.workdir_files import WORDS_TXT, write_words
@@ -33,8 +32,8 @@ _DTYPES: dict[str, np.dtype[Any]] = {"F32": np.dtype("<f4"), "I64": np.dtype("<i
 _NAMES = {dtype: name for name, dtype in _DTYPES.items()}
 
 
-def write_safetensors(path: Path, table: VectorTable) -> None:
-    """Writes the tensors of a table, and its words to words.txt beside them."""
+def write_safetensors(path: Path, table: VectorTable) -> list[Path]:
+    """Writes the tensors of a table, and its words to words.txt beside them; returns both files."""
     tensors = {"vectors": np.ascontiguousarray(table.matrix, "<f4")}
     if table.counts is not None:
         tensors["counts"] = np.ascontiguousarray(table.counts, "<i8")
@@ -46,11 +45,13 @@ def write_safetensors(path: Path, table: VectorTable) -> None:
         header[name] = entry
     text = json.dumps(header).encode()
     text += b" " * (-len(text) % 8)  # So that the numbers are aligned in a memory map.
-    write_words(path.with_name(WORDS_TXT), table.words)
+    words_path = path.with_name(WORDS_TXT)
+    write_words(words_path, table.words)
     with atomic_local_file(path) as file:
         file.write(len(text).to_bytes(8, "little") + text)
         for tensor in tensors.values():
             file.write(tensor.data)
+    return [path, words_path]
 
 
 def read_safetensors(path: Path) -> VectorTable:
@@ -101,17 +102,12 @@ def _is_safetensors(head: bytes) -> bool:
     return 2 <= length <= _MAX_HEADER_BYTES and head[8:10] == b'{"'
 
 
-def _write_format(path: Path, table: VectorTable, _: WriteOptions) -> FormatFiles:
-    write_safetensors(path, table)
-    return FormatFiles([path, path.with_name(WORDS_TXT)])
-
-
 SAFETENSORS_FORMAT = VectorFormat(
     name="safetensors",
     file_name="vectors.safetensors",
     files="vectors.safetensors: tensors `vectors` and `counts`; words.txt",
     other_programs='`safetensors.numpy.load_file("vectors.safetensors")["vectors"]`',
-    write=_write_format,
+    write=plain_writer(write_safetensors),
     read=read_safetensors,
     recognises=_is_safetensors,
     suffixes=(".safetensors",),

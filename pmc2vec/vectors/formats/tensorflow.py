@@ -23,6 +23,7 @@ from pmc2vec.vectors.formats.vector_table import (
     WriteOptions,
     check_unique,
     check_words,
+    plain_writer,
     read_lines,
     row_norms,
 )
@@ -125,8 +126,8 @@ def write_keras(
     return covered
 
 
-def write_saved_model(path: Path, table: VectorTable) -> None:
-    """Writes a SavedModel whose signatures take words.
+def write_saved_model(path: Path, table: VectorTable) -> list[Path]:
+    """Writes a SavedModel whose signatures take words, and returns its folder.
 
     `embed(words)` returns `vectors`, [N, D] float32, zero for an unknown word, and `known`, [N].
     `neighbours(words, topn)` returns `neighbours` and `cosines`, [N, topn], nearest first (empty
@@ -149,6 +150,7 @@ def write_saved_model(path: Path, table: VectorTable) -> None:
         tf.saved_model.save(
             module, str(folder), signatures={**signatures, "neighbours": module.neighbours}
         )
+    return [path]
 
 
 def _load_keras() -> Any:
@@ -223,11 +225,6 @@ def _write_keras_format(path: Path, table: VectorTable, options: WriteOptions) -
     return FormatFiles([path], f"{path}: {covered:,} of {len(vocabulary):,} words have vectors")
 
 
-def _write_saved_model_format(path: Path, table: VectorTable, _: WriteOptions) -> FormatFiles:
-    write_saved_model(path, table)
-    return FormatFiles([path])
-
-
 KERAS_FORMAT = VectorFormat(
     name="keras",
     file_name="embedding.keras",
@@ -241,5 +238,5 @@ SAVED_MODEL_FORMAT = VectorFormat(
     file_name="saved_model/1",  # TensorFlow Serving takes the folder above and looks for versions.
     files="saved_model/1",
     other_programs='`tf.saved_model.load("saved_model/1")`, TensorFlow Serving',
-    write=_write_saved_model_format,
+    write=plain_writer(write_saved_model),
 )

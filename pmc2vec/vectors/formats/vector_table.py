@@ -74,7 +74,8 @@ class VectorFormat:
         file_name: file that `write` is given, in the folder of the export.
         files: the files in full, Markdown.
         other_programs: how other programs read them, Markdown.
-        write: writes a table to a path named `file_name`.
+        write: writes a table to a path named `file_name`; `plain_writer` makes it of a function
+            without options.
         read: returns the table of a file; None where we cannot read it.
         recognises: whether `read` is for a file whose content, decompressed, begins so.
         suffixes: of files that `read` is for where no format recognises the content, so that its
@@ -93,6 +94,17 @@ class VectorFormat:
     compressed: bool = False
 
 
+def plain_writer(
+    write: Callable[[Path, VectorTable], Sequence[Path]],
+) -> Callable[[Path, VectorTable, WriteOptions], FormatFiles]:
+    """Returns the `VectorFormat.write` of a format without options.
+
+    Args:
+        write: writes a table to a path and returns the files.
+    """
+    return lambda path, table, _: FormatFiles(write(path, table))
+
+
 def row_norms(table: VectorTable) -> Matrix:
     """Returns the length of each vector, [V] float32.
 
@@ -101,19 +113,13 @@ def row_norms(table: VectorTable) -> Matrix:
     """
     matrix = np.asarray(table.matrix)
     norms = np.sqrt(np.einsum("ij,ij->i", matrix, matrix))
-    check_finite(norms, table.words)
-    return np.asarray(norms, np.float32)
-
-
-def check_finite(values: Matrix, words: Sequence[str]) -> None:
-    """Raises UserError where the values of a word, [V] or [V, D], are not all finite."""
-    finite = np.isfinite(values).reshape(len(words), -1).all(axis=1)
+    finite = np.isfinite(norms)
     if not finite.all():
-        word = words[int(np.argmin(finite))]
         raise UserError(
-            f"the vector of {word!r} is not finite: training diverged; "
-            "train again in a new workdir with a smaller --alpha"
+            f"the vector of {table.words[int(np.argmin(finite))]!r} is not finite: training "
+            "diverged; train again in a new workdir with a smaller --alpha"
         )
+    return np.asarray(norms, np.float32)
 
 
 def check_words(words: Sequence[str], forbidden: str, path: Path) -> None:

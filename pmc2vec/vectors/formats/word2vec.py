@@ -23,12 +23,11 @@ from pmc2vec.vectors.formats import text_tables
 from pmc2vec.vectors.formats.decompression import compression, open_decompressed
 from pmc2vec.vectors.formats.vector_table import (
     ASCII_SPACE,
-    FormatFiles,
     Matrix,
     VectorFormat,
     VectorTable,
-    WriteOptions,
     check_words,
+    plain_writer,
 )
 
 logger = getLogger(__name__)
@@ -40,28 +39,37 @@ _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _MAX_COMPRESSION = 1100
 
 
-def write_text_vectors(path: Path, table: VectorTable) -> None:
-    """Writes the word2vec text format: "V D", and then a word and D numbers in each row."""
+def write_text_vectors(path: Path, table: VectorTable) -> list[Path]:
+    """Writes the word2vec text format and returns the file.
+
+    It holds "V D" in line 1, and then a word and D numbers in each row.
+    """
     check_words(table.words, ASCII_SPACE, path)
     with atomic_local_file(path) as file:
         file.write(_header(table.matrix))
         file.writelines(text_tables.word_rows(table.words, table.matrix))
+    return [path]
 
 
-def write_glove(path: Path, table: VectorTable) -> None:
-    """Writes GloVe's text format: a word and D numbers in each row."""
+def write_glove(path: Path, table: VectorTable) -> list[Path]:
+    """Writes GloVe's text format, a word and D numbers in each row, and returns the file."""
     check_words(table.words, ASCII_SPACE, path)
     with atomic_local_file(path) as file:
         file.writelines(text_tables.word_rows(table.words, table.matrix))
+    return [path]
 
 
-def write_binary(path: Path, table: VectorTable) -> None:
-    """Writes the word2vec binary format: "V D", then word, space, D float32, newline."""
+def write_binary(path: Path, table: VectorTable) -> list[Path]:
+    """Writes the word2vec binary format and returns the file.
+
+    It holds "V D" in line 1, and then for each word: the word, a space, D float32, a newline.
+    """
     check_words(table.words, ASCII_SPACE, path)
     with atomic_local_file(path) as file:
         file.write(_header(table.matrix))
         for word, row in zip(table.words, table.matrix, strict=True):
             file.write(b"%b %b\n" % (word.encode(), row.astype("<f4", copy=False).tobytes()))
+    return [path]
 
 
 def read_text_vectors(path: Path) -> VectorTable:
@@ -203,28 +211,12 @@ def _shape(path: Path, line: bytes) -> tuple[int, int]:
 
 # --- the formats -------------------------------------------------------------------------------
 
-
-def _write_text_format(path: Path, table: VectorTable, _: WriteOptions) -> FormatFiles:
-    write_text_vectors(path, table)
-    return FormatFiles([path])
-
-
-def _write_binary_format(path: Path, table: VectorTable, _: WriteOptions) -> FormatFiles:
-    write_binary(path, table)
-    return FormatFiles([path])
-
-
-def _write_glove_format(path: Path, table: VectorTable, _: WriteOptions) -> FormatFiles:
-    write_glove(path, table)
-    return FormatFiles([path])
-
-
 TEXT_FORMAT = VectorFormat(
     name="word2vec",
     file_name="vectors.txt",
     files="vectors.txt",
     other_programs='`KeyedVectors.load_word2vec_format("vectors.txt")`',
-    write=_write_text_format,
+    write=plain_writer(write_text_vectors),
     read=read_text_vectors,
     recognises=is_text_file,
     suffixes=(".txt", ".vec"),
@@ -236,7 +228,7 @@ BINARY_FORMAT = VectorFormat(
     file_name="vectors.bin",
     files="vectors.bin",
     other_programs='`KeyedVectors.load_word2vec_format("vectors.bin", binary=True)`',
-    write=_write_binary_format,
+    write=plain_writer(write_binary),
     read=read_binary,
     recognises=is_binary_file,
     suffixes=(".bin",),
@@ -248,7 +240,7 @@ GLOVE_FORMAT = VectorFormat(
     file_name="glove.txt",
     files="glove.txt",
     other_programs='`KeyedVectors.load_word2vec_format("glove.txt", no_header=True)`',
-    write=_write_glove_format,
+    write=plain_writer(write_glove),
     read=read_text_vectors,
     recognises=is_text_file,
     compressed=True,

@@ -28,12 +28,11 @@ from pmc2vec.vectors.formats import text_tables
 from pmc2vec.vectors.formats.vector_table import (
     TAB_OR_LINE_END,
     Counts,
-    FormatFiles,
     Matrix,
     VectorFormat,
     VectorTable,
-    WriteOptions,
     check_words,
+    plain_writer,
     read_lines,
     row_norms,
 )
@@ -268,17 +267,17 @@ def _is_number_table(head: bytes) -> bool:
         return False
 
 
-def _write_tsv_format(path: Path, table: VectorTable, _: WriteOptions) -> FormatFiles:
+def _write_tsv_format(path: Path, table: VectorTable) -> list[Path]:
     write_vectors(path.parent, table.words, table.counts, table.matrix)
     names = (VECTORS_TSV, METADATA_TSV, VECTORS_NPY, PROJECTOR_CONFIG)
-    return FormatFiles([path.with_name(name) for name in names])
+    return [path.with_name(name) for name in names]
 
 
-def _write_numpy_format(path: Path, table: VectorTable, _: WriteOptions) -> FormatFiles:
+def _write_numpy_format(path: Path, table: VectorTable) -> list[Path]:
     words_path = path.with_name(WORDS_TXT)
     write_words(words_path, table.words)
     write_npy(path, table.matrix)
-    return FormatFiles([path, words_path])
+    return [path, words_path]
 
 
 TSV_FORMAT = VectorFormat(
@@ -286,7 +285,7 @@ TSV_FORMAT = VectorFormat(
     file_name=VECTORS_TSV,
     files="vectors.tsv, metadata.tsv, vectors.npy, projector_config.pbtxt",
     other_programs='TensorBoard\'s projector; `pandas.read_csv(..., sep="\\t", header=None)`',
-    write=_write_tsv_format,
+    write=plain_writer(_write_tsv_format),
     read=read_tsv,
     recognises=_is_number_table,
     suffixes=(".tsv",),
@@ -297,7 +296,7 @@ NUMPY_FORMAT = VectorFormat(
     file_name=VECTORS_NPY,
     files="vectors.npy, words.txt",
     other_programs='`numpy.load("vectors.npy", mmap_mode="r")`',
-    write=_write_numpy_format,
+    write=plain_writer(_write_numpy_format),
     read=read_npy,
     recognises=lambda head: head.startswith(b"\x93NUMPY"),
     suffixes=(".npy",),
