@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from pmc2vec.dataset.records import SPLITS, RecordShape
@@ -95,8 +95,8 @@ class Manifest:
     inputs: tuple[tuple[str, int], ...]
     code_version: str
     since: Mapping[str, Any] | None = None
-    format: str = field(default=MANIFEST_FORMAT)
-    version: int = field(default=MANIFEST_VERSION)
+    format: str = MANIFEST_FORMAT
+    version: int = MANIFEST_VERSION
 
     def select(self, split: str, draw: int | None = None) -> tuple[Shard, ...]:
         """Returns the shards of a split in name order; only those of `draw` if it is given."""

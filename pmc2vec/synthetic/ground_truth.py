@@ -160,7 +160,7 @@ def planted_ground_truth(
             *make_analogies(*((each.disease, each.gene) for each in lexicon.TRIPLES)),
         ),
         dressed=_dressed_words(),
-        decoys={**lexicon.DECOYS, "off subject": tuple(sum(lexicon.OFF_SUBJECTS.values(), ()))},
+        decoys={**lexicon.DECOYS, "off subject": sum(lexicon.OFF_SUBJECTS.values(), ())},
         probes=("melanoma", "insulin", "fever", "tumour", "imatinib", "cftr", "renal", "stroke"),
     )
 

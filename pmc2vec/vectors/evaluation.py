@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pmc2vec.errors import UserError
-from pmc2vec.vectors.formats.vector_table import Matrix
+from pmc2vec.vectors.formats.vector_table import Matrix, first_places
 
 Analogy = tuple[str, str, str, str]
 
@@ -93,12 +93,8 @@ class EvaluationVocabulary(NamedTuple):
 
 def evaluation_vocabulary(words: Sequence[str], *, case_insensitive: bool) -> EvaluationVocabulary:
     """Returns the vocabulary for `words`; of words that are compared as the same, the first."""
-    last = len(words) - 1
-    ids = {
-        word.upper() if case_insensitive else word: last - back
-        for back, word in enumerate(reversed(words))
-    }
-    return EvaluationVocabulary(ids, case_insensitive)
+    compared = [word.upper() for word in words] if case_insensitive else words
+    return EvaluationVocabulary(first_places(compared), case_insensitive)
 
 
 # --- word pairs --------------------------------------------------------------------------------

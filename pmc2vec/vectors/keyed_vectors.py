@@ -23,7 +23,13 @@ from pmc2vec.errors import UserError
 from pmc2vec.vectors import evaluation
 from pmc2vec.vectors.evaluation import AnalogySection, WordPairScore
 from pmc2vec.vectors.formats import registry, workdir_files
-from pmc2vec.vectors.formats.vector_table import Counts, Matrix, VectorTable, row_norms
+from pmc2vec.vectors.formats.vector_table import (
+    Counts,
+    Matrix,
+    VectorTable,
+    first_places,
+    row_norms,
+)
 
 AnalogyMethod = Literal["3cosadd", "3cosmul"]
 Neighbours = list[tuple[str, float]]
@@ -64,9 +70,9 @@ class Vectors:
         Args:
             path: a workdir; or a file, whose content says what it is: word2vec's text or binary
                 format or GloVe's, which may be compressed (gzip, bzip2, xz, zstd, zip); gensim's
-                KeyedVectors; Parquet; a table of numbers with metadata.tsv beside it; NumPy's
-                format with words.txt or metadata.tsv beside it (memory-mapped). docs/formats.md
-                lists them.
+                KeyedVectors; Parquet; safetensors with words.txt beside it; a table of numbers
+                with metadata.tsv beside it; NumPy's format with either beside it
+                (memory-mapped). docs/formats.md lists them.
 
         Raises:
             UserError: it is not there, is damaged or of another format; names the file.
@@ -103,8 +109,7 @@ class Vectors:
     @cached_property
     def ids(self) -> dict[str, int]:
         """Word to id; the first one, where a file has a word twice."""
-        last = len(self.words) - 1
-        return {word: last - back for back, word in enumerate(reversed(self.words))}
+        return first_places(self.words)
 
     @property
     def index_to_key(self) -> list[str]:
@@ -213,7 +218,7 @@ class Vectors:
                 f"{len(words)} words need [{len(words)}, {self.vector_size}] vectors, "
                 f"not {rows.shape}"
             )
-        row_of_word = {word: row for row, word in reversed(list(enumerate(words)))}
+        row_of_word = first_places(words)
         additions = [word for word in dict.fromkeys(words) if word not in self.ids]
         matrix = np.concatenate([self.matrix, rows[[row_of_word[word] for word in additions]]])
         if replace:
@@ -555,11 +560,11 @@ class Vectors:
         min_count: int,
     ) -> Neighbours:
         """Returns the `topn` words of the highest scores, equal ones by id; changes `scores`."""
-        if min_count and self.counts is None:
-            raise UserError("these vectors have no counts; leave --min_count out")
         query_ids = [self.get_index(term) for term, _ in terms if not isinstance(term, np.ndarray)]
         scores[[word_id for word_id in query_ids if word_id < len(scores)]] = -np.inf
-        if min_count and self.counts is not None:
+        if min_count:
+            if self.counts is None:
+                raise UserError("these vectors have no counts; leave --min_count out")
             scores[self.counts[: len(scores)] < min_count] = -np.inf
         return [(self.words[word_id], float(scores[word_id])) for word_id in top_k(scores, topn)]
 

@@ -28,6 +28,11 @@ _MAX_VALUES = 8  # Values shown of an option such as --input, which may have tho
 
 _ARCHITECTURES = {"cbow": "continuous bags of words"}
 _OBJECTIVES = {"softmax": "softmax over noise"}
+_OUTPUT_NOTES = {
+    "balanced": "; its vectors as a target and, by a fifth, as a context, balanced",
+    "sum": "; the sum of its vectors as a target and as a context",
+    "concatenate": "; its vectors as a target and as a context side by side",
+}
 
 _LIMITS = (
     "A word has one vector, whatever its senses; a word that was not frequent enough has none.",
@@ -94,13 +99,6 @@ def model_card(provenance: Mapping[str, Any], *, words: Sequence[str], vector_si
     lines += ["", "## Limits", "", *(f"* {limit}" for limit in _LIMITS)]
     lines += ["", "## How to cite", "", _citation(provenance), ""]
     return "\n".join(lines)
-
-
-_OUTPUT_NOTES = {
-    "balanced": "; its vectors as a target and, by a fifth, as a context, balanced",
-    "sum": "; the sum of its vectors as a target and as a context",
-    "concatenate": "; its vectors as a target and as a context side by side",
-}
 
 
 def _summary(provenance: Mapping[str, Any], words: Sequence[str], vector_size: int) -> str:

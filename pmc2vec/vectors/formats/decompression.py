@@ -20,13 +20,12 @@ import pyarrow as pa
 
 from pmc2vec.errors import UserError
 
-_ZIP_MAGIC = b"PK\x03\x04"
 _MAGICS = {
     "gzip": b"\x1f\x8b",
     "bzip2": b"BZh",
     "xz": b"\xfd7zXZ\x00",
     "zstd": b"\x28\xb5\x2f\xfd",
-    "zip": _ZIP_MAGIC,
+    "zip": b"PK\x03\x04",
 }
 
 

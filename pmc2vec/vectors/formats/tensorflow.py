@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -23,11 +23,15 @@ from pmc2vec.vectors.formats.vector_table import (
     WriteOptions,
     check_unique,
     check_words,
+    first_places,
     plain_writer,
     read_lines,
     row_norms,
 )
 from pmc2vec.vectors.optional_packages import import_optional
+
+if TYPE_CHECKING:
+    import tensorflow as tf
 
 UNKNOWN_WORD = "[UNK]"  # Keras's own name.
 
@@ -71,7 +75,7 @@ def embedding_table(
         embedding[1:] = np.random.default_rng(0).normal(
             0, spread, (len(embedding) - 1, vector_size)
         )
-    word_ids = {word: word_id for word_id, word in reversed(list(enumerate(table.words)))}
+    word_ids = first_places(table.words)
     covered = [place for place, word in enumerate(vocabulary) if word in word_ids]
     rows = [word_ids[vocabulary[place]] for place in covered]
     embedding[np.array(covered, np.int64) + SPECIAL_ROWS] = table.matrix[rows]
@@ -103,6 +107,15 @@ def write_keras(
     rows, covered = embedding_table(table, vocabulary, random_unknown=random_unknown)
     if not covered:
         raise UserError(f"{path.name}: no word of the vocabulary has a vector; give another one")
+    model = _embedding_model(vocabulary, rows)
+    with scratch_folder(path) as folder:
+        model.save(temporary := folder / path.name)
+        temporary.replace(path)
+    return covered
+
+
+def _embedding_model(vocabulary: Sequence[str], rows: Matrix) -> Any:
+    """Returns the keras.Model of `write_keras`; `rows` are those of `embedding_table`."""
     keras = _load_keras()
     lower = all(word == word.lower() for word in vocabulary)
     embedding = keras.layers.Embedding(*rows.shape, mask_zero=True, name="embedding")
@@ -120,10 +133,7 @@ def write_keras(
         ]
     )
     embedding.set_weights([rows])
-    with scratch_folder(path) as folder:
-        model.save(temporary := folder / path.name)
-        temporary.replace(path)
-    return covered
+    return model
 
 
 def write_saved_model(path: Path, table: VectorTable) -> list[Path]:
@@ -193,17 +203,7 @@ def _saved_module(table: VectorTable) -> Any:
             """Returns `neighbours` and `cosines`, [N, topn], nearest first, and `known` [N]."""
             ids = self.ids.lookup(words)
             known = ids >= 0
-            query_ids = tf.maximum(ids, 0)
-            units = tf.gather(self.matrix, query_ids) / tf.gather(self.lengths, query_ids)  # [N, D]
-            cosines = tf.matmul(units, self.matrix, transpose_b=True)  # [N, V]
-            cosines /= tf.transpose(self.lengths)
-            rows = tf.range(tf.size(query_ids, out_type=tf.int64))
-            # A word is not its own neighbour.
-            cosines = tf.tensor_scatter_nd_update(
-                cosines,
-                tf.stack([rows, query_ids], axis=1),
-                tf.fill(tf.shape(query_ids), np.float32(-np.inf)),
-            )
+            cosines = _cosines_with_others(self.matrix, self.lengths, tf.maximum(ids, 0))
             best, places = tf.math.top_k(cosines, tf.clip_by_value(topn, 0, len(table.words) - 1))
             return {
                 "neighbours": tf.where(known[:, None], tf.gather(self.words, places), ""),
@@ -212,6 +212,29 @@ def _saved_module(table: VectorTable) -> Any:
             }
 
     return WordVectors()
+
+
+def _cosines_with_others(matrix: tf.Tensor, lengths: tf.Tensor, ids: tf.Tensor) -> tf.Tensor:
+    """Returns the cosines of the words `ids`, [N], with all words, [N, V].
+
+    That of a word with itself is minus infinity: it is not its own neighbour.
+
+    Args:
+        matrix: [V, D], the vectors.
+        lengths: [V, 1], of the vectors.
+        ids: [N] int64.
+    """
+    import tensorflow as tf
+
+    units = tf.gather(matrix, ids) / tf.gather(lengths, ids)  # [N, D]
+    cosines = tf.matmul(units, matrix, transpose_b=True)  # [N, V]
+    cosines /= tf.transpose(lengths)
+    rows = tf.range(tf.size(ids, out_type=tf.int64))
+    return tf.tensor_scatter_nd_update(
+        cosines,
+        tf.stack([rows, ids], axis=1),
+        tf.fill(tf.shape(ids), np.float32(-np.inf)),
+    )
 
 
 # --- the formats -------------------------------------------------------------------------------

@@ -109,14 +109,7 @@ def read_rows(
     # A delimiter at the end of a row makes one more, empty column.
     names = [*["word"] * word_first, *map(str, range(vector_size)), *["end"] * delimiter_last]
     try:
-        try:
-            words, matrix = _read_columns(path, names, delimiter, skip_lines)
-        except pa.ArrowInvalid:
-            if not word_first or delimiter_last:
-                raise
-            # Odd words are rare and take three times as long, so only a second reading looks
-            # for them.
-            words, matrix = _read_odd_words(path, names, delimiter, skip_lines)
+        words, matrix = _read_table(path, names, delimiter, skip_lines)
     except (pa.ArrowInvalid, OSError) as error:
         raise UserError(
             f"{path}: {' '.join(str(error)[:160].split())}; get or export the vectors again"
@@ -130,6 +123,19 @@ def read_rows(
             f"{path}: {len(matrix)} rows for {rows} words; get or export the vectors again"
         )
     return words, matrix
+
+
+def _read_table(
+    path: Path, names: Sequence[str], delimiter: str, skip_lines: int
+) -> tuple[list[str], Matrix]:
+    """Returns the words and numbers of a file with these columns."""
+    try:
+        return _read_columns(path, names, delimiter, skip_lines)
+    except pa.ArrowInvalid:
+        if names[0] != "word" or names[-1] == "end":
+            raise
+    # Odd words are rare and take three times as long, so only a second reading looks for them.
+    return _read_odd_words(path, names, delimiter, skip_lines)
 
 
 def _read_columns(

@@ -122,6 +122,11 @@ def row_norms(table: VectorTable) -> Matrix:
     return np.asarray(norms, np.float32)
 
 
+def first_places(words: Sequence[str]) -> dict[str, int]:
+    """Returns the place of each word; the first one, where a word comes twice."""
+    return dict(zip(reversed(words), reversed(range(len(words))), strict=True))
+
+
 def check_words(words: Sequence[str], forbidden: str, path: Path) -> None:
     """Raises UserError where a word is empty or matches `forbidden`; names it and the file."""
     pattern = re.compile(f"{forbidden}|^$")
