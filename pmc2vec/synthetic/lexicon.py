@@ -87,7 +87,6 @@ ITALIC: Final = "italic"
 SUBSCRIPT: Final = "subscript"
 CITED: Final = "cited"
 EDGE: Final = "edge"
-UNICODE: Final = "unicode"
 FIGURE: Final = "figure reference"
 
 
@@ -115,43 +114,46 @@ class Synonym:
 
 def _synonym(topic: str, words: str, trap: str, companions: str, form: str = "") -> Synonym:
     first, second = words.split()
-    if not form:
-        form = f"<italic>{second}</italic>" if trap == ITALIC else second
-    return Synonym(topic, (first, second), trap, tuple(companions.split()), (first, form))
+    forms = (first, form or second)
+    return Synonym(topic, (first, second), trap, tuple(companions.split()), forms)
 
 
-SYNONYMS: Final = (
-    _synonym("skin", "neoplasm tumour", PLAIN, "margins resected nodular biopsied"),
-    _synonym("skin", "mole naevus", ITALIC, "pigmented asymmetric border freckled"),
-    _synonym("skin", "stage grade", HOMOGRAPH, "ulcerated thickness mitotic staging"),
-    _synonym("breast", "mass lump", HOMOGRAPH, "palpable painless quadrant mobile"),
-    _synonym("breast", "recurrence reappearance", CITED, "locoregional distant salvage flap"),
-    _synonym("breast", "ctl cd8+", SUBSCRIPT, "cytotoxic lymphocytes granzyme infiltrating",
-             "CD8<sup>+</sup>"),
-    _synonym("lung", "breathlessness dyspnoea", PLAIN, "exertional climbing stairs orthopnoea"),
-    _synonym("lung", "phlegm expectoration", EDGE, "purulent morning productive viscous"),
-    _synonym("lung", "spirometry fev1", SUBSCRIPT, "litres forced predicted bronchodilator",
-             "FEV<sub>1</sub>"),
-    _synonym("diabetes", "glucose dextrose", PLAIN, "infusion tolerance millimolar bolus"),
-    _synonym("diabetes", "glycohaemoglobin hba1c", SUBSCRIPT, "glycated percent quarterly target",
-             "HbA<sub>1c</sub>"),
-    _synonym("diabetes", "satiety fullness", CITED, "appetite meal ghrelin portion"),
-    _synonym("cardiology", "stenosis narrowing", PLAIN, "lumen calcified occlusive bifurcation"),
-    _synonym("cardiology", "pulse heartbeat", HOMOGRAPH, "radial regular bounding auscultated"),
-    _synonym("cardiology", "hypertension hypertonia", CITED, "cuff mercury ambulatory elevated"),
-    _synonym("infection", "fever pyrexia", PLAIN, "temperature celsius shivering paracetamol"),
-    _synonym("infection", "culture isolate", HOMOGRAPH, "agar overnight swab colonies"),
-    _synonym("infection", "antibacterial antibiotic", EDGE, "broad spectrum empirical intravenous"),
-    _synonym("infection", "cachectin tnf-\u03b1", UNICODE, "cytokine proinflammatory macrophages"
-             " lipopolysaccharide", "TNF\u2011&#x003b1;"),
-    _synonym("neurology", "headache cephalalgia", PLAIN, "throbbing frontal photophobia nausea"),
-    _synonym("neurology", "stroke apoplexy", ITALIC, "hemiplegia carotid thrombolysis embolic"),
-    _synonym("neurology", "nucleus ganglion", HOMOGRAPH, "caudate dorsal projecting afferent"),
-    _synonym("nephrology", "renal nephric", PLAIN, "parenchyma pelvis calyx artery"),
-    _synonym("nephrology", "plasma serum", HOMOGRAPH, "centrifuged aliquots frozen assayed"),
-    _synonym("nephrology", "scarring fibrosis", UNICODE, "collagen interstitial progressive"
-             " myofibroblasts", "fibr\u00adosis"),
-)  # fmt: skip
+# Topic | the pair | trap | companions | what is written for the second word, if that is not itself.
+_SYNONYM_ROWS: Final = """
+    skin | neoplasm tumour | plain | margins resected nodular biopsied
+    skin | mole naevus | italic | pigmented asymmetric border freckled | <italic>naevus</italic>
+    skin | stage grade | homograph | ulcerated thickness mitotic staging
+    breast | mass lump | homograph | palpable painless quadrant mobile
+    breast | recurrence reappearance | cited | locoregional distant salvage flap
+    breast | ctl cd8+ | subscript | cytotoxic lymphocytes granzyme infiltrating | CD8<sup>+</sup>
+    lung | breathlessness dyspnoea | plain | exertional climbing stairs orthopnoea
+    lung | phlegm expectoration | edge | purulent morning productive viscous
+    lung | spirometry fev1 | subscript | litres forced predicted bronchodilator | FEV<sub>1</sub>
+    diabetes | glucose dextrose | plain | infusion tolerance millimolar bolus
+    diabetes | glycohaemoglobin hba1c | subscript | glycated percent quarterly target \
+        | HbA<sub>1c</sub>
+    diabetes | satiety fullness | cited | appetite meal ghrelin portion
+    cardiology | stenosis narrowing | plain | lumen calcified occlusive bifurcation
+    cardiology | pulse heartbeat | homograph | radial regular bounding auscultated
+    cardiology | hypertension hypertonia | cited | cuff mercury ambulatory elevated
+    infection | fever pyrexia | plain | temperature celsius shivering paracetamol
+    infection | culture isolate | homograph | agar overnight swab colonies
+    infection | antibacterial antibiotic | edge | broad spectrum empirical intravenous
+    infection | cachectin tnf-\u03b1 | unicode | cytokine proinflammatory macrophages \
+        lipopolysaccharide | TNF\u2011&#x003b1;
+    neurology | headache cephalalgia | plain | throbbing frontal photophobia nausea
+    neurology | stroke apoplexy | italic | hemiplegia carotid thrombolysis embolic \
+        | <italic>apoplexy</italic>
+    neurology | nucleus ganglion | homograph | caudate dorsal projecting afferent
+    nephrology | renal nephric | plain | parenchyma pelvis calyx artery
+    nephrology | plasma serum | homograph | centrifuged aliquots frozen assayed
+    nephrology | scarring fibrosis | unicode | collagen interstitial progressive myofibroblasts \
+        | fibr\u00adosis
+"""
+
+SYNONYMS: Final = tuple(
+    _synonym(*map(str.strip, row.split("|"))) for row in _SYNONYM_ROWS.strip().split("\n")
+)
 
 ROLES: Final[Mapping[str, tuple[str, ...]]] = {
     "disease": tuple("""diagnosis prevalence onset symptoms severity relapse incidence registry
