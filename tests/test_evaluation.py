@@ -236,9 +236,9 @@ def test_the_interval_of_pearson_is_that_of_scipy():
     from scipy import stats
 
     x, y = np.random.default_rng(1).standard_normal((2, 40))
-    found = stats.pearsonr(x, x + y)
-    expected = found.confidence_interval(0.95)
-    assert confidence_interval(found.statistic, 40) == pytest.approx(
+    correlation = stats.pearsonr(x, x + y)
+    expected = correlation.confidence_interval(0.95)
+    assert confidence_interval(correlation.statistic, 40) == pytest.approx(
         (expected.low, expected.high), abs=1e-9
     )
 
@@ -367,9 +367,9 @@ def test_evaluation_is_a_row_for_each_section_of_analogies(run, tmp_path, capsys
         f"{path}\tTotal accuracy\t0.5000\t1\t2\n"
     )
     assert main([str(path), "--vectors", run, "--dummy4unknown", "--json"]) == 0
-    found = json.loads(capsys.readouterr().out)[str(path)]
-    assert found["accuracy"] == 0.333333
-    assert found["sections"][1] == {"section": "other", "accuracy": 0.0, "correct": 0, "asked": 1}
+    scores = json.loads(capsys.readouterr().out)[str(path)]
+    assert scores["accuracy"] == 0.333333
+    assert scores["sections"][1] == {"section": "other", "accuracy": 0.0, "correct": 0, "asked": 1}
 
 
 def test_help_shows_examples(capsys):

@@ -236,10 +236,10 @@ def test_keras_gives_each_word_its_vector(exported, keras):
 
 def test_keras_takes_a_classifiers_own_vocabulary(tmp_path, keras):
     write_vectors(tmp_path, ["fever", "cough"], None, np.float32([[1, 2], [3, 4]]))
-    own = tmp_path / "own.txt"
-    own.write_text("\n[UNK]\nthe\ncough\nfever\n")
-    options = ["--workdir", str(tmp_path), "--format", "keras", "--keras_vocabulary", str(own)]
-    assert main(options) == 0
+    vocabulary = tmp_path / "own.txt"
+    vocabulary.write_text("\n[UNK]\nthe\ncough\nfever\n")
+    options = ["--workdir", str(tmp_path), "--format", "keras"]
+    assert main([*options, "--keras_vocabulary", str(vocabulary)]) == 0
     model = keras.models.load_model(tmp_path / "embedding.keras")
     assert model.get_layer("words").get_vocabulary() == ["", "[UNK]", "the", "cough", "fever"]
     import tensorflow as tf
@@ -299,29 +299,29 @@ def test_a_saved_model_embeds_words(served):
     import tensorflow as tf
 
     for name in ("embed", "serving_default"):
-        found = served.signatures[name](words=tf.constant(["β-catenin", "unknown", *WORDS]))
-        assert found["known"].numpy().tolist() == [True, False, *[True] * len(WORDS)]
-        np.testing.assert_array_equal(found["vectors"][0], MATRIX[WORDS.index("β-catenin")])
-        assert not found["vectors"][1].numpy().any()
-        np.testing.assert_array_equal(found["vectors"][2:], MATRIX)
+        answer = served.signatures[name](words=tf.constant(["β-catenin", "unknown", *WORDS]))
+        assert answer["known"].numpy().tolist() == [True, False, *[True] * len(WORDS)]
+        np.testing.assert_array_equal(answer["vectors"][0], MATRIX[WORDS.index("β-catenin")])
+        assert not answer["vectors"][1].numpy().any()
+        np.testing.assert_array_equal(answer["vectors"][2:], MATRIX)
 
 
 def test_a_saved_model_knows_neighbours(served):
     import tensorflow as tf
 
-    found = served.signatures["neighbours"](
+    answer = served.signatures["neighbours"](
         words=tf.constant(["word", "unknown", "中文"]), topn=tf.constant(3)
     )
-    assert found["known"].numpy().tolist() == [True, False, True]
-    named = [[word.decode() for word in row] for row in found["neighbours"].numpy()]
+    assert answer["known"].numpy().tolist() == [True, False, True]
+    named = [[word.decode() for word in row] for row in answer["neighbours"].numpy()]
     vectors = Vectors(WORDS, MATRIX)
     for at, word in ((0, "word"), (2, "中文")):
         near = vectors.most_similar(word, topn=3)
         assert named[at] == [neighbour for neighbour, _ in near]
-        assert found["cosines"][at].numpy().tolist() == pytest.approx(
+        assert answer["cosines"][at].numpy().tolist() == pytest.approx(
             [c for _, c in near], abs=1e-6
         )
-    assert (named[1], found["cosines"][1].numpy().tolist()) == (["", "", ""], [0, 0, 0])
+    assert (named[1], answer["cosines"][1].numpy().tolist()) == (["", "", ""], [0, 0, 0])
     more = served.signatures["neighbours"](words=tf.constant(["word"]), topn=tf.constant(9999))
     assert more["neighbours"].shape == (1, len(WORDS) - 1)
 
@@ -335,7 +335,7 @@ def test_a_saved_model_takes_the_place_of_an_older_one(tmp_path):
         assert main(["--workdir", str(path), "--format", "saved_model"]) == 0
         model = tf.saved_model.load(str(tmp_path / "saved_model" / "1"))
         assert model.signatures["embed"](words=tf.constant(["a"]))["vectors"].numpy() == number
-    assert [made.name for made in (tmp_path / "saved_model").iterdir()] == ["1"]
+    assert [version.name for version in (tmp_path / "saved_model").iterdir()] == ["1"]
 
 
 # --- pmc2vec export ----------------------------------------------------------------------------
@@ -346,14 +346,14 @@ def test_a_word_with_a_space_survives_or_is_refused(tmp_path):
 
     words = ["heart attack", "the"]
     write_vectors(tmp_path, words, None, np.eye(2, dtype=np.float32))
-    held = ["tsv", "numpy", "parquet", "gensim", "saved_model"]
-    assert main(["--workdir", str(tmp_path), "--format", *held]) == 0
+    formats = ["tsv", "numpy", "parquet", "gensim", "saved_model"]
+    assert main(["--workdir", str(tmp_path), "--format", *formats]) == 0
     for name in ("vectors.tsv", "vectors.npy", "vectors.parquet", "vectors.kv"):
         assert Vectors.load(tmp_path / name).words == words
     assert KeyedVectors.load(str(tmp_path / "vectors.kv")).index_to_key == words
     model = tf.saved_model.load(str(tmp_path / "saved_model" / "1"))
-    found = model.signatures["embed"](words=tf.constant(["heart attack"]))["vectors"]
-    assert found.numpy().tolist() == [[1, 0]]
+    embedded = model.signatures["embed"](words=tf.constant(["heart attack"]))["vectors"]
+    assert embedded.numpy().tolist() == [[1, 0]]
     for form in ("word2vec", "word2vec_binary", "glove", "keras"):
         with pytest.raises(UserError, match="cannot hold the word 'heart attack'"):
             main(["--workdir", str(tmp_path), "--format", form])
@@ -364,9 +364,9 @@ def test_any_file_of_vectors_is_exported_to_another_folder(tmp_path, capsys):
     source.write_text("the 1 2\nof 3 4\n")
     options = ["--workdir", str(source), "--format", "parquet", "--output", str(tmp_path / "new")]
     assert main(options) == 0
-    made = tmp_path / "new" / "vectors.parquet"
-    assert capsys.readouterr().out == f"{made}  {made.stat().st_size:,} bytes\n"
-    assert Vectors.load(made).words == ["the", "of"]
+    path = tmp_path / "new" / "vectors.parquet"
+    assert capsys.readouterr().out == f"{path}  {path.stat().st_size:,} bytes\n"
+    assert Vectors.load(path).words == ["the", "of"]
 
 
 def test_queries_and_plain_formats_load_no_tensorflow(exported, tmp_path):
@@ -380,7 +380,7 @@ def test_queries_and_plain_formats_load_no_tensorflow(exported, tmp_path):
         "heavy = {'tensorflow', 'keras', 'apache_beam', 'gensim', 'matplotlib', 'numba', 'scipy'}\n"
         "assert not heavy & set(sys.modules), heavy & set(sys.modules)"
     )
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False
     )
-    assert done.returncode == 0, done.stderr
+    assert process.returncode == 0, process.stderr

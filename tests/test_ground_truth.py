@@ -146,8 +146,8 @@ def test_topics_are_the_share_of_ten_neighbours():
 
 def test_lengths_do_not_count():
     truth = small_truth(synonyms=(("fever", "pyrexia"),))
-    others = {f"n{i}": [9.0, 9.0] for i in range(5)}
-    vectors = {**others, "fever": [1.0, 0.0], "pyrexia": [0.01, 0.0]}
+    far = {f"n{i}": [9.0, 9.0] for i in range(5)}
+    vectors = {**far, "fever": [1.0, 0.0], "pyrexia": [0.01, 0.0]}
     assert scored(truth, vectors).synonyms == 1.0
     assert scored(truth, {**vectors, "pyrexia": [0.0, 0.0]}).synonyms == 0.0
 

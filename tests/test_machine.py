@@ -39,11 +39,11 @@ del ring
 
 @pytest.mark.parametrize("skipped", [True, False])
 def test_the_last_search_of_a_process_is_left_out(skipped):
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", LAST.format(skipped=skipped)],
         capture_output=True, text=True, check=True,
     )  # fmt: skip
-    assert done.stdout == ("" if skipped else "found\n")
+    assert process.stdout == ("" if skipped else "found\n")
 
 
 @pytest.mark.parametrize(

@@ -28,8 +28,8 @@ TABLE = re.compile(r"\| `--format` \|.*\n(\|.*\n)+")
 
 
 def test_the_document_has_the_table_of_the_registry():
-    found = TABLE.search(DOCUMENT.read_text(encoding="utf-8"))
-    assert found.group() == registry.markdown_table(), "run python tests/test_registry.py"
+    table = TABLE.search(DOCUMENT.read_text(encoding="utf-8"))
+    assert table.group() == registry.markdown_table(), "run python tests/test_registry.py"
 
 
 def test_formats_have_these_names_in_the_options_too():

@@ -104,11 +104,11 @@ def test_records_do_not_depend_on_how_many_are_drawn_at_once(together, monkeypat
         SampledArticle(f"PMC{n}", np.arange(n) % 3, np.full(n, n, np.uint8))
         for n in (3, 30, 0, 8, 7)
     ]
-    found = [list(pack_records(runs, SHAPE, NOISE, RandomSeed(1)))]
+    packed = [list(pack_records(runs, SHAPE, NOISE, RandomSeed(1)))]
     monkeypatch.setattr(skipgrams, "_TOKENS_BETWEEN_DRAWS", together)
-    found.append(list(pack_records(runs, SHAPE, NOISE, RandomSeed(1))))
-    assert len(found[0]) == 6
-    for one, other in zip(*found, strict=True):
+    packed.append(list(pack_records(runs, SHAPE, NOISE, RandomSeed(1))))
+    assert len(packed[0]) == 6
+    for one, other in zip(*packed, strict=True):
         for name in (feature.name for feature in RECORD_FEATURES):
             assert np.array_equal(getattr(one, name), getattr(other, name))
 
@@ -138,7 +138,7 @@ def test_pairs_are_those_of_the_definition(drawn, real):
 
 
 def test_the_validation_split_takes_its_share_and_no_more():
-    held = [is_validation(f"PMC{n}", 0.1, seed=1) for n in range(5000)]
-    assert sum(held) == pytest.approx(500, abs=80)
+    validation = [is_validation(f"PMC{n}", 0.1, seed=1) for n in range(5000)]
+    assert sum(validation) == pytest.approx(500, abs=80)
     assert not any(is_validation(f"PMC{n}", 0.0, seed=1) for n in range(100))
-    assert held != [is_validation(f"PMC{n}", 0.1, seed=2) for n in range(5000)]
+    assert validation != [is_validation(f"PMC{n}", 0.1, seed=2) for n in range(5000)]

@@ -12,17 +12,8 @@ from lxml import etree
 from beam_pipelines.jats import article_reader
 from beam_pipelines.text.tokenizers import tokenize
 from pmc2vec.commands.sample import SampleConfig, archive_articles
-from pmc2vec.synthetic import lexicon
+from pmc2vec.synthetic import jats, lexicon
 from pmc2vec.synthetic.ground_truth import GroundTruth, planted_ground_truth
-from pmc2vec.synthetic.jats import (
-    BREAKAGES,
-    OFF_SUBJECT,
-    ON_SUBJECT,
-    REFERENCE_ONLY,
-    ArticlePlan,
-    SyntheticArticle,
-    synthetic_article,
-)
 from pmc2vec.synthetic.sentences import SentenceWriter
 
 KEYWORD = re.compile("cancer|melanoma|carcinoma", re.IGNORECASE)
@@ -35,7 +26,7 @@ def writer() -> SentenceWriter:
 
 
 @pytest.fixture(scope="module")
-def articles(writer) -> list[SyntheticArticle]:
+def articles(writer) -> list[jats.SyntheticArticle]:
     config = SampleConfig(Path("unused"), articles=240, archives=1, words_per_article=600, broken=0)
     return list(archive_articles(config, 0, writer))
 
@@ -48,14 +39,16 @@ def trees(articles) -> dict[str, etree._Element]:
 
 @pytest.fixture(scope="module")
 def on_subject(articles, trees) -> list[etree._Element]:
-    return [trees[article.member] for article in articles if article.kind == ON_SUBJECT]
+    return [trees[article.member] for article in articles if article.kind == jats.ON_SUBJECT]
 
 
 @pytest.fixture(scope="module")
 def running_text(articles) -> list[str]:
     """The blocks of the articles on the subject, as our own reader sees them."""
-    kept = [article for article in articles if article.kind == ON_SUBJECT]
-    sections = [s for a in kept for s in article_reader.read_articles(a.xml, a.member)[0].sections]
+    on_subject = [article for article in articles if article.kind == jats.ON_SUBJECT]
+    sections = [
+        s for a in on_subject for s in article_reader.read_articles(a.xml, a.member)[0].sections
+    ]
     return [block for section in sections for block in section.blocks]
 
 
@@ -67,8 +60,8 @@ def truth() -> GroundTruth:
 
 
 def some_articles(writer, count=300, **plan):
-    plan = ArticlePlan(**{"words": 200, "off_subject": 0.3, **plan})
-    return [synthetic_article(writer, seed=5, number=n, plan=plan) for n in range(count)]
+    plan = jats.ArticlePlan(**{"words": 200, "off_subject": 0.3, **plan})
+    return [jats.synthetic_article(writer, seed=5, number=n, plan=plan) for n in range(count)]
 
 
 def sections_with_keyword(xml: bytes) -> set[str]:
@@ -145,28 +138,30 @@ def test_articles_have_every_markup_that_hurts(trees):
 def test_articles_on_the_subject_say_a_keyword_where_a_filter_looks(writer):
     articles = some_articles(writer)
     for article in articles:
-        found = sections_with_keyword(article.xml)
-        assert found >= set(article.mentions)
-        assert bool(found) == bool(article.mentions) == (article.kind == ON_SUBJECT)
+        sections = sections_with_keyword(article.xml)
+        assert sections >= set(article.mentions)
+        assert bool(sections) == bool(article.mentions) == (article.kind == jats.ON_SUBJECT)
     alone = Counter(tuple(sections_with_keyword(a.xml)) for a in articles if len(a.mentions) == 1)
     assert {("title",), ("abstract",), ("body",)} <= alone.keys()
-    said = Counter(word for a in articles for word in KEYWORD.findall(a.xml.decode()))
-    assert {"cancer", "Cancer", "CANCER", "melanoma", "MELANOMA", "Carcinoma"} <= said.keys()
+    spellings = Counter(word for a in articles for word in KEYWORD.findall(a.xml.decode()))
+    assert {"cancer", "Cancer", "CANCER", "melanoma", "MELANOMA", "Carcinoma"} <= spellings.keys()
 
 
 def test_a_keyword_in_a_reference_is_the_only_one_there(writer):
-    articles = [a for a in some_articles(writer) if a.kind in {OFF_SUBJECT, REFERENCE_ONLY}]
+    articles = [
+        a for a in some_articles(writer) if a.kind in {jats.OFF_SUBJECT, jats.REFERENCE_ONLY}
+    ]
     for article in articles:
         before, references = article.xml.decode().split("<ref-list>")
         assert not KEYWORD.search(before)
-        assert len(KEYWORD.findall(references)) == (article.kind == REFERENCE_ONLY)
-    assert {a.kind for a in articles} == {OFF_SUBJECT, REFERENCE_ONLY}
+        assert len(KEYWORD.findall(references)) == (article.kind == jats.REFERENCE_ONLY)
+    assert {a.kind for a in articles} == {jats.OFF_SUBJECT, jats.REFERENCE_ONLY}
 
 
-@pytest.mark.parametrize("kind", BREAKAGES)
+@pytest.mark.parametrize("kind", jats.BREAKAGES)
 def test_a_broken_article_cannot_be_parsed(writer, kind):
-    plan = ArticlePlan(words=300, off_subject=1.0, broken=kind)
-    article = synthetic_article(writer, seed=1, number=7, plan=plan)
+    plan = jats.ArticlePlan(words=300, off_subject=1.0, broken=kind)
+    article = jats.synthetic_article(writer, seed=1, number=7, plan=plan)
     assert article.kind == kind
     with pytest.raises(etree.XMLSyntaxError):
         etree.fromstring(article.xml)
@@ -176,10 +171,10 @@ def test_a_broken_article_cannot_be_parsed(writer, kind):
 
 
 def test_a_right_reader_sees_every_planted_word_and_no_decoy(truth, running_text):
-    seen = tokens_of(running_text)
+    tokens = tokens_of(running_text)
     planted_words = all_words([*truth.topics.values(), *truth.synonyms, *truth.analogies])
-    assert planted_words | all_words(truth.dressed.values()) <= seen
-    assert not all_words(truth.decoys.values()) & seen
+    assert planted_words | all_words(truth.dressed.values()) <= tokens
+    assert not all_words(truth.decoys.values()) & tokens
 
 
 def test_every_decoy_stands_somewhere_in_the_xml(truth, articles):
@@ -197,18 +192,18 @@ def test_a_reader_that_glues_loses_italic_words(truth, on_subject):
 
 
 def test_a_reader_that_splits_loses_subscripts(truth, on_subject):
-    seen = tokens_of(" ".join(p.itertext()) for p in paragraphs(on_subject))
-    assert not seen.intersection(truth.dressed["subscript"])
+    tokens = tokens_of(" ".join(p.itertext()) for p in paragraphs(on_subject))
+    assert not tokens.intersection(truth.dressed["subscript"])
 
 
 def test_a_reader_that_keeps_citations_loses_cited_words(truth, on_subject):
-    seen = tokens_of("".join(p.itertext()) for p in paragraphs(on_subject))
-    assert not seen.intersection(truth.dressed["cited"])
+    tokens = tokens_of("".join(p.itertext()) for p in paragraphs(on_subject))
+    assert not tokens.intersection(truth.dressed["cited"])
 
 
 def test_a_reader_that_joins_blocks_loses_words_at_their_edge(truth, on_subject):
-    seen = tokens_of("".join(t.find("body").itertext()) for t in on_subject)
-    assert not seen.intersection(truth.dressed["edge"])
+    tokens = tokens_of("".join(t.find("body").itertext()) for t in on_subject)
+    assert not tokens.intersection(truth.dressed["edge"])
 
 
 def test_a_reader_that_drops_all_cross_references_loses_figures(truth, on_subject):
@@ -220,15 +215,14 @@ def test_a_reader_that_drops_all_cross_references_loses_figures(truth, on_subjec
 
 
 def test_a_filter_that_is_ignored_lets_the_words_of_other_subjects_in(truth, articles, trees):
-    seen = tokens_of(" ".join(t.find("body").itertext()) for t in trees.values())
-    assert seen.issuperset(truth.decoys["off subject"])
+    tokens = tokens_of(" ".join(t.find("body").itertext()) for t in trees.values())
+    assert tokens.issuperset(truth.decoys["off subject"])
     homographs = {p.words[0] for p in lexicon.SYNONYMS if p.trap == lexicon.HOMOGRAPH}
-    off = [trees[article.member] for article in articles if article.kind != ON_SUBJECT]
+    off = [trees[article.member] for article in articles if article.kind != jats.ON_SUBJECT]
     elsewhere = tokens_of(" ".join(t.find("body").itertext()) for t in off)
-    own = all_words([*truth.topics.values(), *truth.synonyms, *truth.analogies])
-    assert (
-        own & elsewhere == homographs == {"stage", "mass", "pulse", "culture", "nucleus", "plasma"}
-    )
+    planted_words = all_words([*truth.topics.values(), *truth.synonyms, *truth.analogies])
+    assert homographs == {"stage", "mass", "pulse", "culture", "nucleus", "plasma"}
+    assert planted_words & elsewhere == homographs
 
 
 def test_no_word_has_two_places():

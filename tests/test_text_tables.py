@@ -21,10 +21,10 @@ def test_every_number_reads_back():
     powers = np.ldexp(np.float32(1), np.arange(-149, 128))
     numbers = np.concatenate([bits.view(np.float32), powers, -powers])
     numbers = numbers[np.isfinite(numbers)]
-    found = lines(numbers)
-    back = np.array(found, np.float32)
+    texts = lines(numbers)
+    back = np.array(texts, np.float32)
     assert np.array_equal(back.view(np.uint32), numbers.view(np.uint32))
-    assert max(map(len, found)) == len(b"-0.0000012345679")
+    assert max(map(len, texts)) == len(b"-0.0000012345679")
 
 
 @pytest.mark.parametrize(

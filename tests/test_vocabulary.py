@@ -18,16 +18,16 @@ COUNTS = np.array([100, 10, 1], np.int64)
 
 
 def test_words_stand_by_falling_count_and_then_by_code_point():
-    found = rank_words(["b", "α", "a", "rare"], np.array([3, 9, 3, 1]), min_count=2)
-    assert list(found.words) == ["α", "a", "b"]
-    assert found.counts.tolist() == [9, 3, 3]
-    assert found.ids == {"α": 0, "a": 1, "b": 2}
-    assert found.tokens == 15
+    vocabulary = rank_words(["b", "α", "a", "rare"], np.array([3, 9, 3, 1]), min_count=2)
+    assert list(vocabulary.words) == ["α", "a", "b"]
+    assert vocabulary.counts.tolist() == [9, 3, 3]
+    assert vocabulary.ids == {"α": 0, "a": 1, "b": 2}
+    assert vocabulary.tokens == 15
 
 
 def test_max_final_vocab_keeps_the_most_frequent():
-    found = rank_words(["a", "b", "c"], np.array([1, 3, 2]), min_count=1, max_final_vocab=2)
-    assert found.words == ["b", "c"]
+    vocabulary = rank_words(["a", "b", "c"], np.array([1, 3, 2]), min_count=1, max_final_vocab=2)
+    assert vocabulary.words == ["b", "c"]
 
 
 def test_word2vec_keeps_by_the_square_root_rule():
@@ -49,9 +49,8 @@ def test_the_keras_rule_is_keras_own():
 
 
 def test_noise_is_count_to_the_exponent():
-    weights = [16.0**0.75, 1.0]
+    # 16 ** 0.75 = 8
     assert noise_distribution(np.array([16, 1])).tolist() == pytest.approx([8 / 9, 1 / 9])
-    assert weights[0] == pytest.approx(8.0)
     assert noise_distribution(np.array([16, 1]), ns_exponent=0.0).tolist() == [0.5, 0.5]
 
 
@@ -69,14 +68,14 @@ def test_uniform_noise_is_uniform():
     assert noise_distribution(COUNTS, "uniform").tolist() == pytest.approx([1 / 3] * 3)
 
 
-words = st.text(st.characters(blacklist_categories=["Cs", "Zs", "Cc", "Zl", "Zp"]), min_size=1)
+WORDS = st.text(st.characters(blacklist_categories=["Cs", "Zs", "Cc", "Zl", "Zp"]), min_size=1)
 
 
-@given(st.lists(words, unique=True))
-def test_a_vocabulary_survives_its_file(found):
-    counts = np.arange(len(found), 0, -1)
-    read = parse_vocabulary(format_vocabulary(Vocabulary(found, counts)), "v")
-    assert list(read.words) == found
+@given(st.lists(WORDS, unique=True))
+def test_a_vocabulary_survives_its_file(words):
+    counts = np.arange(len(words), 0, -1)
+    read = parse_vocabulary(format_vocabulary(Vocabulary(words, counts)), "v")
+    assert list(read.words) == words
     assert read.counts.tolist() == counts.tolist()
 
 
@@ -100,7 +99,7 @@ def test_noise_words_are_those_that_a_search_finds(weights, seed):
     sums = np.cumsum(distribution)
     uniform = np.random.default_rng(seed).random(200)
     uniform[:2] = 0, 1 - 2.0**-53
-    found = NoiseSampler(distribution).sample(uniform)
+    ids = NoiseSampler(distribution).sample(uniform)
     search = np.searchsorted(sums, uniform * sums[-1], side="right")
-    assert found.tolist() == np.minimum(search, len(sums) - 1).tolist()
-    assert found.dtype == np.int32
+    assert ids.tolist() == np.minimum(search, len(sums) - 1).tolist()
+    assert ids.dtype == np.int32

@@ -69,9 +69,9 @@ def write(folder, form, words, matrix):
 
 def compressed(path):
     """Returns the path of a gzip file of the same content."""
-    made = path.with_name(f"{path.name}.gz")
-    made.write_bytes(gzip.compress(path.read_bytes()))
-    return made
+    gzip_path = path.with_name(f"{path.name}.gz")
+    gzip_path.write_bytes(gzip.compress(path.read_bytes()))
+    return gzip_path
 
 
 @pytest.mark.parametrize("form", ["tsv", "txt", "glove", "bin", "npy", "parquet"])

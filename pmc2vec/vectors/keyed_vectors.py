@@ -70,9 +70,9 @@ class Vectors:
         Args:
             path: a workdir; or a file, whose content says what it is: word2vec's text or binary
                 format or GloVe's, which may be compressed (gzip, bzip2, xz, zstd, zip); gensim's
-                KeyedVectors; Parquet; safetensors with words.txt beside it; a table of numbers
-                with metadata.tsv beside it; NumPy's format with either beside it
-                (memory-mapped). docs/formats.md lists them.
+                KeyedVectors; Parquet; a table of numbers with metadata.tsv beside it; NumPy's
+                format with words.txt or metadata.tsv beside it (memory-mapped); safetensors with
+                words.txt beside it. docs/formats.md lists them.
 
         Raises:
             UserError: it is not there, is damaged or of another format; names the file.

@@ -267,10 +267,12 @@ def _is_number_table(head: bytes) -> bool:
         return False
 
 
+_TSV_FILES = (VECTORS_TSV, METADATA_TSV, VECTORS_NPY, PROJECTOR_CONFIG)
+
+
 def _write_tsv_format(path: Path, table: VectorTable) -> list[Path]:
     write_vectors(path.parent, table.words, table.counts, table.matrix)
-    names = (VECTORS_TSV, METADATA_TSV, VECTORS_NPY, PROJECTOR_CONFIG)
-    return [path.with_name(name) for name in names]
+    return [path.with_name(name) for name in _TSV_FILES]
 
 
 def _write_numpy_format(path: Path, table: VectorTable) -> list[Path]:
@@ -283,7 +285,7 @@ def _write_numpy_format(path: Path, table: VectorTable) -> list[Path]:
 TSV_FORMAT = VectorFormat(
     name="tsv",
     file_name=VECTORS_TSV,
-    files="vectors.tsv, metadata.tsv, vectors.npy, projector_config.pbtxt",
+    files=", ".join(_TSV_FILES),
     other_programs='TensorBoard\'s projector; `pandas.read_csv(..., sep="\\t", header=None)`',
     write=plain_writer(_write_tsv_format),
     read=read_tsv,
