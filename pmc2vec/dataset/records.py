@@ -157,8 +157,8 @@ def _value_prefixes(sizes: tuple[int, ...]) -> tuple[bytes, ...]:
     features = [_feature(f.name, bytes(n)) for f, n in zip(RECORD_FEATURES, sizes, strict=True)]
     whole = _field(1, b"".join(features))
     outer = whole[: len(whole) - sum(map(len, features))]
-    first, *others = (data[: len(data) - n] for data, n in zip(features, sizes, strict=True))
-    return outer + first, *others
+    first, *later = (data[: len(data) - n] for data, n in zip(features, sizes, strict=True))
+    return outer + first, *later
 
 
 def encode_record(record: Record) -> bytes:

@@ -194,21 +194,21 @@ def _saved_module(table: VectorTable) -> Any:
         def embed(self, words: tf.Tensor) -> dict[str, tf.Tensor]:
             """Returns `vectors` [N, D] float32, zeros for unknown words, and `known` [N] bool."""
             ids = self.ids.lookup(words)
-            known = ids >= 0
+            in_vocabulary = ids >= 0
             rows = tf.gather(self.matrix, tf.maximum(ids, 0))
-            return {"vectors": tf.where(known[:, None], rows, 0.0), "known": known}
+            return {"vectors": tf.where(in_vocabulary[:, None], rows, 0.0), "known": in_vocabulary}
 
         @tf.function(input_signature=[words_spec, tf.TensorSpec([], tf.int32, name="topn")])
         def neighbours(self, words: tf.Tensor, topn: tf.Tensor) -> dict[str, tf.Tensor]:
             """Returns `neighbours` and `cosines`, [N, topn], nearest first, and `known` [N]."""
             ids = self.ids.lookup(words)
-            known = ids >= 0
+            in_vocabulary = ids >= 0
             cosines = _cosines_with_others(self.matrix, self.lengths, tf.maximum(ids, 0))
             best, places = tf.math.top_k(cosines, tf.clip_by_value(topn, 0, len(table.words) - 1))
             return {
-                "neighbours": tf.where(known[:, None], tf.gather(self.words, places), ""),
-                "cosines": tf.where(known[:, None], best, 0.0),
-                "known": known,
+                "neighbours": tf.where(in_vocabulary[:, None], tf.gather(self.words, places), ""),
+                "cosines": tf.where(in_vocabulary[:, None], best, 0.0),
+                "known": in_vocabulary,
             }
 
     return WordVectors()
