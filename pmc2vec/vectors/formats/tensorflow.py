@@ -5,6 +5,7 @@ Importing this module loads neither; the `write` functions do.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -102,7 +103,7 @@ def write_keras(
     Raises:
         UserError: TensorFlow is not installed, a word is not possible, or none has a vector.
     """
-    check_words(vocabulary, rf"{ASCII_SPACE}|^\[UNK\]$", path)
+    check_words(vocabulary, f"{ASCII_SPACE}|^{re.escape(UNKNOWN_WORD)}$", path)
     check_unique(vocabulary, path)
     rows, covered = embedding_table(table, vocabulary, random_unknown=random_unknown)
     if not covered:

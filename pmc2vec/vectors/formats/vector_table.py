@@ -149,14 +149,6 @@ def check_unique(words: Sequence[str], path: Path) -> None:
         earlier_words.add(word)
 
 
-def decode_utf8(path: Path, data: bytes) -> str:
-    """Returns the text of `data`; raises UserError where it is not UTF-8."""
-    try:
-        return data.decode()
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path}: not UTF-8 ({error}); convert it to UTF-8 first") from error
-
-
 def read_lines(path: Path) -> list[str]:
     """Returns the lines of a file.
 
@@ -167,10 +159,12 @@ def read_lines(path: Path) -> list[str]:
         UserError: there is no such file, it is empty, or not UTF-8.
     """
     try:
-        data = path.read_bytes()
+        text = path.read_bytes().decode()
     except FileNotFoundError as error:
         raise UserError(f"{path}: no such file; it belongs to the vectors beside it") from error
-    if not data:
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: not UTF-8 ({error}); convert it to UTF-8 first") from error
+    if not text:
         raise UserError(f"{path}: empty; export the vectors again")
-    text = decode_utf8(path, data).removeprefix("\ufeff").removesuffix("\n")
+    text = text.removeprefix("\ufeff").removesuffix("\n")
     return [line.removesuffix("\r") for line in text.split("\n")]
