@@ -16,16 +16,21 @@ import tyro
 
 from pmc2vec.cli.options import option, parse
 from pmc2vec.vectors import model_card
-from pmc2vec.vectors.formats.registry import FORMATS, export_vectors, read_vectors
+from pmc2vec.vectors.formats.registry import (
+    EXPORT_FORMATS,
+    FORMATS,
+    export_vectors,
+    read_vectors,
+)
 from pmc2vec.vectors.formats.vector_table import WriteOptions
 
 if TYPE_CHECKING:
     FormatName = str
 else:
-    FormatName = Literal[tuple(FORMATS)]
+    FormatName = Literal[EXPORT_FORMATS]
 
 _FORMAT_HELP = "One or several of " + ", ".join(
-    f"{name} ({entry.file_name})" for name, entry in FORMATS.items()
+    f"{name} ({FORMATS[name].file_name})" for name in EXPORT_FORMATS
 )
 
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from pmc2vec.errors import UserError
 from pmc2vec.vectors.formats import (
+    fasttext,
     gensim,
     parquet,
     safetensors,
@@ -33,7 +34,6 @@ from pmc2vec.vectors.formats.vector_table import (
 logger = getLogger(__name__)
 
 _HEAD_BYTES = 1 << 16  # Enough for a header and a row of 5,000 numbers.
-_FASTTEXT_MAGIC = (793712314).to_bytes(4, "little")  # FASTTEXT_FILEFORMAT_MAGIC_INT32
 
 FORMATS: Mapping[str, VectorFormat] = MappingProxyType(
     {
@@ -49,10 +49,14 @@ FORMATS: Mapping[str, VectorFormat] = MappingProxyType(
             safetensors.SAFETENSORS_FORMAT,
             tensorflow.KERAS_FORMAT,
             tensorflow.SAVED_MODEL_FORMAT,
+            fasttext.FASTTEXT_FORMAT,
         )
     }
 )
-"""By the value of `--format`."""
+"""By name."""
+
+EXPORT_FORMATS = tuple(name for name, entry in FORMATS.items() if entry.write is not None)
+"""Values of `--format`."""
 
 
 def read_vectors(path: Path) -> VectorTable:
@@ -69,11 +73,6 @@ def read_vectors(path: Path) -> VectorTable:
         raise UserError(f"{path}: no such file; {workdir_files.WHAT_TO_GIVE}")
     with open_decompressed(path) as file:
         head = file.read(_HEAD_BYTES)
-    if head.startswith(_FASTTEXT_MAGIC):
-        raise UserError(
-            f"{path}: a fastText model, which makes vectors of parts of words; give the .vec that "
-            "fastText writes beside it"
-        )
     reader = _reader(path, head)
     table = reader(path)
     # What training has written stays as it is, so that `inspect` refuses what is not finite.
@@ -90,6 +89,8 @@ def _reader(path: Path, head: bytes) -> Callable[[Path], VectorTable]:
     for entry in (*by_content, *by_suffix):
         if entry.read is not None and (entry.compressed or compression(path) is None):
             return entry.read
+    if by_content:
+        raise UserError(f"{path}: a compressed {by_content[0].name} file; decompress it first")
     return word2vec.read_text_vectors  # Its error says what was expected.
 
 
@@ -125,7 +126,7 @@ def export_vectors(
     Args:
         folder: where the files go; made where it is not there.
         table: words with their vectors.
-        names: of `FORMATS`; each is written once.
+        names: of `EXPORT_FORMATS`; each is written once.
         options: what only one format has.
 
     Raises:
@@ -134,6 +135,7 @@ def export_vectors(
     folder.mkdir(parents=True, exist_ok=True)
     for name in dict.fromkeys(names):
         vector_format = FORMATS[name]
+        assert vector_format.write is not None, name
         yield vector_format.write(folder / vector_format.file_name, table, options)
 
 
@@ -141,7 +143,7 @@ def markdown_table() -> str:
     """Returns the table of formats in docs/formats.md."""
     rows = [
         (
-            f"`{vector_format.name}`",
+            f"`{vector_format.name}`" if vector_format.write else "(read only)",
             vector_format.files,
             _readable(vector_format),
             vector_format.other_programs,

@@ -74,8 +74,8 @@ class VectorFormat:
         file_name: file that `write` is given, in the folder of the export.
         files: the files in full, Markdown.
         other_programs: how other programs read them, Markdown.
-        write: writes a table to a path named `file_name`; `plain_writer` makes it of a function
-            without options.
+        write: writes a table to a path named `file_name` (`plain_writer` makes it of a function
+            without options); None where we only read it.
         read: returns the table of a file; None where we cannot read it.
         recognises: whether `read` is for a file whose content, decompressed, begins so.
         suffixes: of files that `read` is for where no format recognises the content, so that its
@@ -87,7 +87,7 @@ class VectorFormat:
     file_name: str
     files: str
     other_programs: str
-    write: Callable[[Path, VectorTable, WriteOptions], FormatFiles]
+    write: Callable[[Path, VectorTable, WriteOptions], FormatFiles] | None = None
     read: Callable[[Path], VectorTable] | None = None
     recognises: Callable[[bytes], bool] = lambda _: False
     suffixes: tuple[str, ...] = ()
