@@ -1,11 +1,14 @@
 """trainer.model and trainer.optimizers: the banded arithmetic equals the pairs it stands for."""
 
+from typing import get_args
+
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from pmc2vec.dataset.records import PADDING, SENTENCE_START, Record, RecordShape
 from pmc2vec.dataset.skipgrams import explicit_pairs
+from pmc2vec.vectors.output_vectors import OutputVectors, combine_tables
 from trainer.distribution.single_device import XlaStepRunner
 from trainer.input_pipeline import Batch, BatchGroups
 from trainer.model import (
@@ -183,21 +186,36 @@ def test_the_first_tables_are_those_of_word2vec_and_depend_on_the_seed_alone():
     assert not np.array_equal(target, tables(2)[0])
 
 
-@pytest.mark.parametrize("tied", [False, True])
-def test_a_words_context_is_added_unless_there_is_one_table(monkeypatch, tied):
+@pytest.fixture
+def chunks_of_three_rows(monkeypatch):
     monkeypatch.setattr("pmc2vec.vectors.output_vectors._CHUNK_ROWS", 3)  # V is no multiple.
-    model = SkipGram(SHAPES[0], words=V, vector_size=D, seed=1, tied=tied)
-    own = model.target.numpy()
-    context = np.arange(V * D, dtype=np.float32).reshape(V, D)
-    if not tied:
-        model.context.assign(context)
-    assert np.array_equal(model.word_vectors("target"), own)
-    added = model.word_vectors("sum")
-    if tied:
-        assert np.array_equal(added, own)
-    else:
-        np.testing.assert_allclose(added, own - own.mean(0) + context, rtol=1e-5, atol=1e-6)
-    assert np.array_equal(model.target.numpy(), own)
+
+
+@pytest.mark.usefixtures("chunks_of_three_rows")
+@pytest.mark.parametrize("kind", get_args(OutputVectors))
+def test_the_word_vectors_are_those_of_both_tables_and_leave_them_as_they_are(kind):
+    model = SkipGram(SHAPES[0], words=V, vector_size=D, seed=1)
+    target, context = (table.numpy() for table in draw_tables())
+    model.target.assign(target)
+    model.context.assign(context)
+    expected = combine_tables(target.copy(), context, kind=kind)
+    assert expected.shape == (V, 2 * D if kind == "concatenate" else D)
+    assert np.array_equal(model.word_vectors(kind), expected)
+    assert np.array_equal(model.target.numpy(), target)
+    assert np.array_equal(model.context.numpy(), context)
+
+
+@pytest.mark.usefixtures("chunks_of_three_rows")
+def test_one_table_is_published_as_it_is_or_balanced():
+    model = SkipGram(SHAPES[0], words=V, vector_size=D, seed=1, tied=True)
+    table = draw_tables()[0].numpy()
+    model.target.assign(table)
+    for kind in ("sum", "target", "concatenate"):
+        assert np.array_equal(model.word_vectors(kind), table)
+    # A fifth of the same vector on top makes it longer and turns it nowhere.
+    balanced = combine_tables(table.copy(), table, kind="balanced")
+    np.testing.assert_allclose(model.word_vectors("balanced"), balanced, atol=1e-6)
+    assert np.array_equal(model.target.numpy(), table)
 
 
 @pytest.mark.parametrize("compiled", [False, True], ids=["eager", "xla"])

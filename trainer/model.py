@@ -130,17 +130,6 @@ class WordRows:
 WORD_ROWS = WordRows()
 
 
-class _TableRows:
-    """Rows of a variable as arrays, a slice at a time: all of it at once would be a copy."""
-
-    def __init__(self, table: tf.Variable) -> None:
-        self._table = table
-
-    def __getitem__(self, rows: slice) -> NDArray[np.float32]:
-        chunk: NDArray[np.float32] = self._table[rows].numpy()
-        return chunk
-
-
 class SkipGram(tf.Module):
     """The two tables of word2vec.
 
@@ -197,13 +186,14 @@ class SkipGram(tf.Module):
         """Returns the published word vectors, [V, D] float32, or [V, 2 D] for `concatenate`.
 
         Args:
-            kind: see `output_vectors.combine_tables`; tied tables publish the target vectors or
-                balance them.
+            kind: see `output_vectors.combine_tables`; a tied table has no contexts to add, so it is
+                published as it is, or balanced.
         """
         vectors = self.input_rows.compose(self.target.numpy())
         if self.tied and kind != "balanced":
             return vectors
-        context = np.zeros_like(vectors) if self.tied else _TableRows(self.context)
+        # A view of one zero, not a table of zeros. A variable is read in slices, not copied whole.
+        context = np.broadcast_to(np.float32(0), vectors.shape) if self.tied else self.context
         return combine_tables(vectors, context, kind=kind)
 
     def gradients(self, batch: Batch) -> TableGradients:
