@@ -18,6 +18,7 @@ from tests.datasets import topic_articles, write_dataset
 from trainer.devices import Worker
 from trainer.distribution.replicas import Replicas
 from trainer.input_pipeline import Batch, open_dataset, training_batches
+from trainer.model import SkipGram
 from trainer.optimizers import Adagrad
 from trainer.schedule import LearningRateSchedule
 
@@ -103,9 +104,13 @@ def in_one_process(dataset: Path) -> np.ndarray:
     """The vectors of one device that is given the batches of both workers, one after the other."""
     opened = open_dataset(str(dataset))
     replicas = Replicas(
-        tf.distribute.get_strategy(), Adagrad(), LearningRateSchedule(0.05, 0.05, STEPS),
-        opened.manifest.shape, words=len(opened.vocabulary), vector_size=8, seed=3,
-    )  # fmt: skip
+        tf.distribute.get_strategy(),
+        lambda: SkipGram(
+            opened.manifest.shape, words=len(opened.vocabulary), vector_size=8, seed=3
+        ),
+        Adagrad(),
+        LearningRateSchedule(0.05, 0.05, STEPS),
+    )
     first, epoch = 0, 0
     while first < STEPS:
         shares = [

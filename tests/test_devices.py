@@ -35,6 +35,7 @@ from trainer.devices import distribution_strategy
 load_tensorflow()
 import tensorflow as tf
 from trainer.input_pipeline import Batch, open_dataset, training_batches
+from trainer.model import SkipGram
 from trainer.optimizers import Adagrad, Sgd
 from trainer.distribution.single_device import split_between_devices
 from trainer.distribution.replicas import Replicas
@@ -45,8 +46,10 @@ mirrored = distribution_strategy(DEVICES)
 dataset = open_dataset(sys.argv[1])
 
 def make(optimizer, rate, one=mirrored, **options):
-    return Replicas(one, optimizer, LearningRateSchedule(rate, rate, 100), dataset.manifest.shape,
-                    words=len(dataset.vocabulary), vector_size=8, seed=1, **options)
+    return Replicas(one, new_model, optimizer, LearningRateSchedule(rate, rate, 100), **options)
+
+def new_model():
+    return SkipGram(dataset.manifest.shape, words=len(dataset.vocabulary), vector_size=8, seed=1)
 
 def batches():
     return training_batches(dataset, epoch=0, seed=1, records=8, grouped=True)

@@ -67,6 +67,7 @@ from pmc2vec.machine import load_tensorflow
 load_tensorflow()
 import tensorflow as tf
 from trainer.input_pipeline import open_dataset, training_batches
+from trainer.model import SkipGram
 from trainer.optimizers import Adagrad
 from trainer.distribution.replicas import Replicas
 from trainer.schedule import LearningRateSchedule
@@ -79,10 +80,11 @@ two = tf.distribute.MirroredStrategy(
     ["GPU:0", "GPU:1"], tf.distribute.ReductionToOneDevice())  # NCCL wants two chips.
 dataset = open_dataset(sys.argv[1])
 
+def new_model():
+    return SkipGram(dataset.manifest.shape, words=len(dataset.vocabulary), vector_size=8, seed=1)
+
 def trained(strategy, sync_every):
-    replicas = Replicas(strategy, Adagrad(), LearningRateSchedule(0.1, 0.1, 100),
-                        dataset.manifest.shape, words=len(dataset.vocabulary),
-                        vector_size=8, seed=1,
+    replicas = Replicas(strategy, new_model, Adagrad(), LearningRateSchedule(0.1, 0.1, 100),
                         sync_every=sync_every)
     groups = training_batches(dataset, epoch=0, seed=1, records=8, grouped=True)
     steps = dataset.steps(0, 8, 1)

@@ -11,8 +11,9 @@ from tests.datasets import topic_articles, write_dataset
 from trainer.config import TrainConfig
 from trainer.cpu_kernels import llvm_intrinsics
 from trainer.cpu_kernels.llvm_intrinsics import HAS_BFLOAT16
+from trainer.devices import SINGLE_WORKER
 from trainer.input_pipeline import open_dataset
-from trainer.loop import make_replicas
+from trainer.loop import make_replicas, make_schedule
 from trainer.objectives import gradient_function
 from trainer.schedule import EpochSchedule
 from trainer.task import train
@@ -28,13 +29,8 @@ def made(dataset, **options):
     options = {"epochs": 2, "vector_size": 8, "batch_size": 128, **options}
     config = TrainConfig(dataset=dataset.folder, workdir="run", **options)
     config = config.resolved(dataset.manifest.shape.length)
-    plan = EpochSchedule.for_dataset(
-        dataset,
-        epochs=config.epochs,
-        batch_size=config.batch_size,
-        max_steps=config.max_steps,
-    )
-    return make_replicas(config, dataset, tf.distribute.get_strategy(), plan)
+    schedule = make_schedule(config, dataset, SINGLE_WORKER)
+    return make_replicas(config, dataset, tf.distribute.get_strategy(), schedule)
 
 
 def test_adagrad_starts_in_proportion_to_what_is_planned(dataset):

@@ -324,6 +324,7 @@ from trainer.devices import distribution_strategy
 load_tensorflow()
 import tensorflow as tf
 from trainer.input_pipeline import open_dataset, training_batches, validation_batches
+from trainer.model import SkipGram
 from trainer.optimizers import Adagrad
 from trainer.distribution.replicas import Replicas
 from trainer.schedule import LearningRateSchedule
@@ -332,11 +333,13 @@ mirrored = distribution_strategy(2)
 assert isinstance(mirrored, tf.distribute.MirroredStrategy)
 assert len(tf.config.list_logical_devices("CPU")) == 2
 dataset = open_dataset(sys.argv[1])
+
+def new_model():
+    return SkipGram(dataset.manifest.shape, words=len(dataset.vocabulary), vector_size=8, seed=1)
+
 found = []
 for one in (tf.distribute.get_strategy(), mirrored):
-    replicas = Replicas(one, Adagrad(), LearningRateSchedule(0.05, 0.01, 100),
-                        dataset.manifest.shape, words=len(dataset.vocabulary),
-                        vector_size=8, seed=1)
+    replicas = Replicas(one, new_model, Adagrad(), LearningRateSchedule(0.05, 0.01, 100))
     how = {"records": 4, "grouped": True}
     batches = training_batches(dataset, epoch=0, seed=1, **how)
     trained = replicas.train(replicas.batch_groups(batches), first_step=0, steps=40)

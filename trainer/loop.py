@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -36,7 +37,7 @@ from trainer.dataset_reader import Dataset, check_unchanged, shard_read_error
 from trainer.devices import SINGLE_WORKER, Worker
 from trainer.distribution.replicas import Replicas
 from trainer.input_pipeline import BatchGroups, training_batches, validation_batches
-from trainer.model import WORD_ROWS
+from trainer.model import WORD_ROWS, InputRows, SkipGram
 from trainer.objectives import NEGATIVE_SAMPLING, SKIPGRAM, chance_loss, gradient_function
 from trainer.optimizers import Adagrad, Optimizer, Sgd, initial_accumulator_value
 from trainer.schedule import (
@@ -72,6 +73,14 @@ class Training:
         divergence: compares the loss with that of chance.
     """
 
+    # The batches of the next epoch, which are read while the last epoch is validated and saved.
+    _next_batches: BatchGroups | None = None
+
+    # Set by `reporting`.
+    _started_at: float
+    _progress: Progress
+    _tensorboard: TensorBoardLogger
+
     def __init__(
         self,
         config: TrainConfig,
@@ -97,18 +106,10 @@ class Training:
                 or cannot be read; a file of --evaluate or --init_from does not fit; early stopping
                 has no validation records.
         """
-        assert config.batch_size is not None
         assert config.checkpoint_dir is not None
         self.config, self.dataset, self.worker = config, dataset, worker
         self._stop, self._console = stop, console
-        self.schedule = EpochSchedule.for_dataset(
-            dataset,
-            epochs=config.epochs,
-            batch_size=config.batch_size,
-            workers=worker.count,
-            max_steps=config.max_steps,
-            max_words=config.max_words,
-        )
+        self.schedule = make_schedule(config, dataset, worker)
         self._word_pair_files = word_pair_files(config.evaluate)
         self._validation_steps = self._count_validation_steps()
         self.replicas = make_replicas(config, dataset, strategy, self.schedule, self._log_line)
@@ -128,11 +129,6 @@ class Training:
             config, self.schedule, negative=dataset.manifest.shape.negative
         )
         self._curve = TrainingCurve(every=config.log_every, step=self.position.step)
-        # The batches of the next epoch, which are read while the last epoch is validated and saved.
-        self._next_batches: BatchGroups | None = None
-        self._started_at: float
-        self._progress: Progress
-        self._tensorboard: TensorBoardLogger
 
     @contextlib.contextmanager
     def reporting(self) -> Iterator[None]:
@@ -458,7 +454,20 @@ def epoch_line(position: TrainingPosition, schedule: EpochSchedule, *, epochs: i
     return line
 
 
-# --- the model of the options ------------------------------------------------------------------
+# --- what the options ask for ------------------------------------------------------------------
+
+
+def make_schedule(config: TrainConfig, dataset: Dataset, worker: Worker) -> EpochSchedule:
+    """Returns the steps of a training with these options, resolved."""
+    assert config.batch_size is not None
+    return EpochSchedule.for_dataset(
+        dataset,
+        epochs=config.epochs,
+        batch_size=config.batch_size,
+        workers=worker.count,
+        max_steps=config.max_steps,
+        max_words=config.max_words,
+    )
 
 
 def make_replicas(
@@ -496,8 +505,18 @@ def make_replicas(
     native = config.native and input_rows.one_row_per_word and _native_fits(config, strategy)
     return Replicas(
         strategy,
+        partial(_make_model, config, dataset, input_rows),
         _make_optimizer(config, dataset, schedule),
         LearningRateSchedule(config.alpha, config.min_alpha, schedule.step_limit, config.warmup),
+        sync_every=config.sync_every,
+        native=native,
+        mixed_precision=native and _native_uses_bfloat16(config),
+        warn=warn,
+    )
+
+
+def _make_model(config: TrainConfig, dataset: Dataset, input_rows: InputRows) -> SkipGram:
+    return SkipGram(
         dataset.manifest.shape,
         words=len(dataset.vocabulary),
         vector_size=config.vector_size,
@@ -507,10 +526,6 @@ def make_replicas(
         ),
         input_rows=input_rows,
         tied=config.tie_embeddings,
-        sync_every=config.sync_every,
-        native=native,
-        mixed_precision=native and _native_uses_bfloat16(config),
-        warn=warn,
     )
 
 

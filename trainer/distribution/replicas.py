@@ -21,12 +21,10 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from pmc2vec.dataset.records import RecordShape
 from trainer.distribution.single_device import XlaStepRunner
 from trainer.distribution.synchronous import SynchronousStepRunner
 from trainer.input_pipeline import BatchGroups
-from trainer.model import WORD_ROWS, InputRows, SkipGram, gradients
-from trainer.objectives import GradientFunction
+from trainer.model import SkipGram
 from trainer.optimizers import Optimizer, Slots
 from trainer.schedule import LearningRateSchedule
 
@@ -71,16 +69,10 @@ class Replicas:
     def __init__(
         self,
         strategy: tf.distribute.Strategy,
+        new_model: Callable[[], SkipGram],
         optimizer: Optimizer,
         rate: LearningRateSchedule,
-        shape: RecordShape,
         *,
-        words: int,
-        vector_size: int,
-        seed: int,
-        gradient_function: GradientFunction = gradients,
-        input_rows: InputRows = WORD_ROWS,
-        tied: bool = False,
         sync_every: int | None = None,
         native: bool = False,
         mixed_precision: bool = False,
@@ -90,15 +82,9 @@ class Replicas:
 
         Args:
             strategy: the devices.
+            new_model: makes the model; called once, where variables get a copy on each device.
             optimizer: changes the tables.
             rate: the learning rate of each step.
-            shape: of the records.
-            words: V.
-            vector_size: D.
-            seed: of the first vectors.
-            gradient_function: computes loss and gradients of a batch.
-            input_rows: the rows of the target table that stand for each word.
-            tied: use one table for both.
             sync_every: steps between two averages of the tables; None to train synchronously.
             native: train by `cpu_kernels`. They know one device, `model.gradients` and one row for
                 each word only.
@@ -111,18 +97,10 @@ class Replicas:
         self._workers = getattr(strategy.extended, "_num_workers", 1)
         self._sync_every = None if self._single else sync_every
         with strategy.scope():
-            self.model = SkipGram(
-                shape,
-                words=words,
-                vector_size=vector_size,
-                seed=seed,
-                gradient_function=gradient_function,
-                input_rows=input_rows,
-                tied=tied,
-            )
+            self.model = new_model()
             self.slots: tuple[Slots, Slots] = (
                 optimizer.slots(self.model.target),
-                () if tied else optimizer.slots(self.model.context),
+                () if self.model.tied else optimizer.slots(self.model.context),
             )
         self.native = native
         self._runner = self._step_runner(mixed_precision=mixed_precision, warn=warn)
