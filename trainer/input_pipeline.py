@@ -123,14 +123,8 @@ def training_batches(
         redraw: draw windows and negatives anew in an epoch after the stored draws.
         grouped: return groups of batches.
     """
-    shards = dataset.shards(epoch)
-    by_shard = len(shards) >= worker.count
     rng = np.random.default_rng([seed, epoch])
-    own_shards = shards_of_worker(shards, worker) if by_shard and worker.count > 1 else shards
-    shuffled_shards = [own_shards[i] for i in rng.permutation(len(own_shards))]
-    serialized = _read_shards(dataset, shuffled_shards)
-    if not by_shard:
-        serialized = serialized.unbatch().shard(worker.count, worker.index).batch(READ_RECORDS)
+    serialized = _read_epoch(dataset, epoch, worker, rng)
     group_size = _group_size(records)
     first_group, skip_in_group = divmod(skip, group_size)
     shuffled = _shuffle(serialized, int(rng.integers(2**62)), records * group_size)
@@ -141,14 +135,8 @@ def training_batches(
     groups = _parse_groups(
         shuffled.skip(first_group), shape, records, first_group=first_group, draw=draw
     )
-
-    @_no_autograph
-    def skip_batches(number: Any, group: Batch) -> Batch:
-        """Returns a group; the first one without the batches to skip."""
-        return Batch(*(feature[tf.where(number == 0, skip_in_group, 0) :] for feature in group))
-
     if skip_in_group:
-        groups = groups.enumerate().map(skip_batches)
+        groups = groups.enumerate().map(partial(_skip_in_first_group, skip=skip_in_group))
     if worker.count > 1:
         count = dataset.steps(epoch, records, worker.count) - skip
         groups = _pad_with_batches(groups, count, group_size)
@@ -170,9 +158,9 @@ def validation_batches(
     `training_batches`.
     """
     serialized = _read_shards(dataset, dataset.manifest.select(VALIDATION)).unbatch()
-    own_records = serialized.take(limit * records * worker.count).shard(worker.count, worker.index)
+    serialized = serialized.take(limit * records * worker.count).shard(worker.count, worker.index)
     group_size = _group_size(records)
-    groups = _parse_groups(own_records.batch(records * group_size), dataset.manifest.shape, records)
+    groups = _parse_groups(serialized.batch(records * group_size), dataset.manifest.shape, records)
     if worker.count > 1:
         groups = _pad_with_batches(groups, limit, group_size)
     return groups if grouped else groups.unbatch()
@@ -286,15 +274,14 @@ def pair_dataset(
             f"num_ns {num_ns}: the records of {folder} hold {shape.block_negatives} negatives for "
             "a pair; ask for 1 to as many"
         )
-    batches = (
-        training_batches(dataset, epoch=epoch, seed=seed, records=_PAIR_RECORDS)
-        if split == TRAIN
-        else validation_batches(dataset, records=_PAIR_RECORDS, limit=2**31)
-    )
-
+    if split == TRAIN:
+        shards = dataset.shards(epoch)
+        batches = training_batches(dataset, epoch=epoch, seed=seed, records=_PAIR_RECORDS)
+    else:
+        shards = dataset.manifest.select(split)
+        batches = validation_batches(dataset, records=_PAIR_RECORDS, limit=2**31)
     expand = partial(_shuffled_pairs, shape=shape, pair_negatives=pair_negatives, seed=seed)
     pairs = batches.enumerate().map(expand, num_parallel_calls=available_cores())
-    shards = dataset.shards(epoch) if split == TRAIN else dataset.manifest.select(split)
     count = sum(shard.pairs for shard in shards) // batch_size
     full_batches = pairs.rebatch(batch_size, drop_remainder=True)
     return full_batches.apply(tf.data.experimental.assert_cardinality(count)).prefetch(
@@ -356,6 +343,20 @@ def _pairs(batch: Batch, shape: RecordShape, pair_negatives: int) -> tuple[Any, 
 
 
 # --- reading, shuffling, parsing, padding ------------------------------------------------------
+
+
+def _read_epoch(
+    dataset: Dataset, epoch: int, worker: Worker, rng: np.random.Generator
+) -> tf.data.Dataset:
+    """Returns a worker's records of an epoch, as `_read_shards`, its shards in random order."""
+    shards = dataset.shards(epoch)
+    by_shard = len(shards) >= worker.count
+    if by_shard and worker.count > 1:
+        shards = shards_of_worker(shards, worker)
+    serialized = _read_shards(dataset, [shards[i] for i in rng.permutation(len(shards))])
+    if by_shard:
+        return serialized
+    return serialized.unbatch().shard(worker.count, worker.index).batch(READ_RECORDS)
 
 
 def _read_shards(dataset: Dataset, shards: Sequence[Shard]) -> tf.data.Dataset:
@@ -429,17 +430,10 @@ def _parse_groups(
     def parse(number: Any, strings: Any) -> Batch:
         """Returns the batches of a group of records, the last one padded."""
         examples = tf.io.parse_example(strings, parse_spec)
-
-        def decode(feature: RecordFeature) -> Any:
-            """Returns a feature of all records, [n * B, width]."""
-            dtype = tf.as_dtype(feature.dtype)
-            rows = tf.io.decode_raw(examples[feature.name], dtype)
-            rows = tf.ensure_shape(rows, [None, feature.width(shape)])
-            missing = -tf.shape(rows)[0] % records
-            filler = tf.cast(feature.filler, dtype)
-            return tf.pad(rows, [[0, missing], [0, 0]], constant_values=filler)
-
-        features = {feature.name: decode(feature) for feature in read_features}
+        features = {
+            feature.name: _decode_feature(examples[feature.name], feature, shape, records)
+            for feature in read_features
+        }
         if draw is not None:
             features["windows"], features["negatives"] = draw(number, features["windows"])
         return Batch(
@@ -457,6 +451,30 @@ def _parse_groups(
     # The iterator reads its first batches at once, while the step is compiled.
     options.experimental_warm_start = True
     return groups.prefetch(2).with_options(options)
+
+
+def _decode_feature(
+    values: Any, feature: RecordFeature, shape: RecordShape, records: int
+) -> tf.Tensor:
+    """Returns a feature of all records, [n * B, width]; the last batch is padded.
+
+    Args:
+        values: a string for each record.
+        feature: the dtype, width and filler of the rows.
+        shape: of the records.
+        records: B, in a batch.
+    """
+    dtype = tf.as_dtype(feature.dtype)
+    rows = tf.ensure_shape(tf.io.decode_raw(values, dtype), [None, feature.width(shape)])
+    missing = -tf.shape(rows)[0] % records
+    filler = tf.cast(feature.filler, dtype)
+    return tf.pad(rows, [[0, missing], [0, 0]], constant_values=filler)
+
+
+@_no_autograph
+def _skip_in_first_group(number: Any, group: Batch, *, skip: int) -> Batch:
+    """Returns a group; the first one, number 0, without `skip` batches."""
+    return Batch(*(feature[tf.where(number == 0, skip, 0) :] for feature in group))
 
 
 def _pad_with_batches(groups: tf.data.Dataset, count: int, group_size: int) -> tf.data.Dataset:
