@@ -20,6 +20,7 @@ ROOT = Path(__file__).parent.parent
         (["--workdir", "run"], "dataset"),
         (["--dataset", "d"], "no --workdir is given, and AIP_MODEL_DIR is not set"),
         (["--dataset", "d", "--workdir", "r", "--epochs", "0"], "--epochs 0: must be at least 1"),
+        (["--dataset", "d", "--workdir", "r", "--seed", "-1"], "--seed -1: must be at least 0"),
         (["--dataset", "d", "--workdir", "r", "--alpha", "-1"], "--alpha -1.0: must be a number"),
         (
             ["--dataset", "d", "--workdir", "r", "--initial_accumulator_value", "0"],

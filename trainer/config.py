@@ -162,7 +162,7 @@ class TrainConfig:
     )
     """Initial value of Adagrad's accumulators."""
 
-    seed: int = option(1, hyperparameter=True)
+    seed: int = option(1, minimum=0, hyperparameter=True)
     """Random seed of the initial vectors and of the order of the records."""
 
     redraw: bool = option(True, rare=True, hyperparameter=True)
@@ -209,7 +209,7 @@ class TrainConfig:
     evaluate: tuple[Path, ...] = option((), may_change=True)
     """Files of word pairs with human scores, to compare with after each epoch."""
 
-    checkpoint_every: float = option(300.0, rare=True, may_change=True)
+    checkpoint_every: float = option(300.0, rare=True, minimum=0, may_change=True)
     """Seconds between two checkpoints; each epoch ends with one too."""
 
     keep_checkpoints: int = option(3, rare=True, minimum=1, may_change=True)
@@ -262,20 +262,15 @@ class TrainConfig:
         check_options(self)
         if self.init_from and same_place(str(self.init_from), str(self.workdir)):
             raise ValueError("--workdir must not be the training that --init_from names")
-        for name in ("seed", "checkpoint_every"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"--{name} {getattr(self, name)}: must not be negative")
-        start = self.initial_accumulator_value
-        if start is not None and not 0 < start < float("inf"):
-            raise ValueError(f"--initial_accumulator_value {start}: must be a number above 0")
+        parse_storage_options(self.storage_option)
+        (alpha, min_alpha), start = self.rates(), self.initial_accumulator_value
+        for name, value in (("alpha", alpha), ("initial_accumulator_value", start)):
+            if value is not None and value <= 0:
+                raise ValueError(f"--{name} {value}: must be a number above 0")
         if not 0 <= (self.warmup or 0) < 1:
             raise ValueError(f"--warmup {self.warmup}: must be from 0 to below 1, a share of all")
-        parse_storage_options(self.storage_option)
-        rates = self.rates()
-        if not 0 < rates[0] < float("inf"):
-            raise ValueError(f"--alpha {rates[0]}: must be a number above 0")
-        if not 0 <= rates[1] <= rates[0]:
-            raise ValueError(f"--min_alpha {rates[1]}: must be from 0 to --alpha {rates[0]}")
+        if not 0 <= min_alpha <= alpha:
+            raise ValueError(f"--min_alpha {min_alpha}: must be from 0 to --alpha {alpha}")
 
     def rates(self, targets: int | None = None) -> tuple[float, float]:
         """Returns the learning rate at the start and at the end.
