@@ -49,15 +49,15 @@ def write_bucket(folder: Path, articles: int) -> int:
     return size
 
 
-def serve(target: str, latency: float, endpoint: Any) -> None:
-    """Runs the proxy in a process of its own, and sends its URL."""
+def serve(target: str, latency: float, connection: Any) -> None:
+    """Runs the proxy in a process of its own: sends its URL, and ends when something comes."""
     with fault_proxy(target, latency=latency) as proxy:
-        endpoint.send(proxy.endpoint)
-        endpoint.recv()
+        connection.send(proxy.endpoint)
+        connection.recv()
 
 
-def seconds(*words: str) -> float:
-    """Returns how long a command of pmc2vec takes."""
+def run_seconds(*words: str) -> float:
+    """Returns the seconds that a command of pmc2vec takes."""
     started = time.perf_counter()
     command = [sys.executable, "-m", "pmc2vec", *words]
     subprocess.run(command, check=True, capture_output=True)
@@ -77,11 +77,12 @@ def main() -> None:
         inventory = folder / "inventory.csv"
         rows = (f"b,metadata/PMC{n}.1.json\n" for n in range(1, options.articles + 1))
         inventory.write_text("".join(rows))
-        ours, theirs = multiprocessing.Pipe()
+        connection, proxy_connection = multiprocessing.Pipe()
         endpoint = server.options["endpoint"]
-        proxy = multiprocessing.Process(target=serve, args=(endpoint, options.latency, theirs))
+        arguments = (endpoint, options.latency, proxy_connection)
+        proxy = multiprocessing.Process(target=serve, args=arguments)
         proxy.start()
-        storage = {**server.options, "endpoint": ours.recv()}
+        storage = {**server.options, "endpoint": connection.recv()}
         bucket = ["--input", "s3://bucket/pmc", "--inventory", str(inventory), "--storage_option",
                   *(f"{key}={value}" for key, value in storage.items())]  # fmt: skip
         corpus = ["--keywords", "melanoma", "--stop_after", "corpus"]
@@ -95,10 +96,10 @@ def main() -> None:
                                  "--slices", str(options.workers), *workers]),
             ("build, bucket", ["build", *bucket, "--output", built[1], *corpus, *workers]),
         ):  # fmt: skip
-            took = seconds(*words)
-            print(f"{title:<16} {took:6.1f} s {options.articles / took:8.0f} articles/s "
-                  f"{size / took:6.1f} MB/s of XML", flush=True)  # fmt: skip
-        ours.send(None)
+            seconds = run_seconds(*words)
+            print(f"{title:<16} {seconds:6.1f} s {options.articles / seconds:8.0f} articles/s "
+                  f"{size / seconds:6.1f} MB/s of XML", flush=True)  # fmt: skip
+        connection.send(None)
         proxy.join()
 
 

@@ -3,7 +3,8 @@
     python -m benchmarks.hostile_inputs
 
 Each input is read in a process of its own, as a worker of `pmc2vec build` reads it: to rows of the
-corpus. A row
+corpus. A row of the table is the input, its bytes, seconds of processor time, the largest resident
+memory in MB, and what the funnel says of it. The first row is an ordinary article, for comparison.
 """
 
 from __future__ import annotations
@@ -110,7 +111,7 @@ def read(path: str) -> None:
     output = OutputFolder(str(Path(path).parent), None)
     for _ in reader.read(item, output.heartbeat("none")):
         pass
-    said = ", ".join(
+    outcome = ", ".join(
         f"{name} {count}"
         for name, count in reader.summary.funnel.items()
         if ":" in name or name.endswith("_archive")
@@ -118,11 +119,11 @@ def read(path: str) -> None:
     # Not ru_maxrss, which begins with the memory of the process that started this one.
     status = Path("/proc/self/status").read_text()
     kilobytes = status.partition("VmHWM:")[2].split()[0]
-    print(kilobytes, said or "kept")
+    print(kilobytes, outcome or "kept")
 
 
-def measured(name: str, content: bytes) -> tuple[float, float, str]:
-    """Returns seconds of processor time, MB, and what is said, of a process that reads an input."""
+def measure(name: str, content: bytes) -> tuple[float, float, str]:
+    """Returns processor seconds, peak MB and the outcome of a process that reads an input."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, name)
         path.write_bytes(content)
@@ -133,10 +134,10 @@ def measured(name: str, content: bytes) -> tuple[float, float, str]:
         )
         os.close(end)
         with os.fdopen(output) as stream:
-            kilobytes, _, said = stream.read().strip().partition(" ")
+            kilobytes, _, outcome = stream.read().strip().partition(" ")
         _, _, usage = os.wait4(child, 0)
         seconds = usage.ru_utime + usage.ru_stime
-        return seconds, int(kilobytes) / 1000, said
+        return seconds, int(kilobytes) / 1000, outcome
 
 
 def main() -> None:
@@ -148,8 +149,8 @@ def main() -> None:
     print("| input | bytes | CPU seconds | MB | outcome |\n|---|---|---|---|---|")
     for title, (name, make) in INPUTS.items():
         content = make()
-        seconds, megabytes, said = measured(name, content)
-        print(f"| {title} | {len(content):,} | {seconds:.1f} | {megabytes:.0f} | {said} |",
+        seconds, megabytes, outcome = measure(name, content)
+        print(f"| {title} | {len(content):,} | {seconds:.1f} | {megabytes:.0f} | {outcome} |",
               flush=True)  # fmt: skip
 
 

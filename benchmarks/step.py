@@ -183,8 +183,8 @@ def input_rate(folder: str, epoch: int) -> float:
     return 1 / min(seconds)
 
 
-def main() -> None:
-    """Measures and prints the table."""
+def parse_options() -> argparse.Namespace:
+    """Returns the options of the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
@@ -193,7 +193,12 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--dataset", help="measure its input pipeline too")
-    options = parser.parse_args()
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Measures and prints the table."""
+    options = parse_options()
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # As `NativeStepRunner` sets it.
     tf.config.threading.set_intra_op_parallelism_threads(options.threads)
     on_gpu = bool(tf.config.list_logical_devices("GPU"))

@@ -186,7 +186,7 @@ def _scores(vectors: Path, files: Sequence[Path]) -> dict[str, WordPairScore]:
 
 
 def measure(options: argparse.Namespace, folder: Path, report: Report) -> Iterator[str]:
-    """Adds every run to the report, one after the other; yields what comes next."""
+    """Adds every run to the report, one after the other; yields the name of the next one."""
     report.tokens = write_sentences(options.dataset, folder / "sentences.txt")
     for seed in options.seeds:
         yield f"seed {seed}: build"
@@ -313,8 +313,8 @@ def main() -> None:
     console = Console(width=110)
     console.print(machine.describe_machine(), highlight=False, soft_wrap=True)
     with tempfile.TemporaryDirectory() as folder:
-        for what in measure(options, Path(folder), report):
-            print(what, file=sys.stderr, flush=True)
+        for run_name in measure(options, Path(folder), report):
+            print(run_name, file=sys.stderr, flush=True)
             write(report, options.json)  # In case that this is stopped.
     console.print(
         f"{report.tokens:,} tokens; {report.cores} cores; medians of {len(options.seeds)} seeds",
