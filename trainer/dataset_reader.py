@@ -1,7 +1,7 @@
 """A dataset folder, opened and checked against its manifest before anything is trained on.
 
-dataset = open_dataset("s3://bucket/dataset")
-dataset.steps(epoch=0, records=8)
+    dataset = open_dataset("s3://bucket/dataset")
+    dataset.steps(epoch=0, records=8)
 
 The shards of a dataset in an object store are copied to a local cache, where the digests of the
 manifest are checked, and TensorFlow reads the copies.

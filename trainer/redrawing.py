@@ -71,13 +71,13 @@ def redraw(
 def _packed_alias_table(dataset: Dataset) -> NDArray[np.uint64]:
     """Returns the noise distribution as `draw_negatives` reads it, [V] uint64.
 
-    The low 32 bits of a column are its `own` probability times 2 ** 32, the high ones its `other`
-    word: both come with one read of memory.
+    The low 32 bits of a column are its `keep` probability times 2 ** 32, the high ones its `alias`:
+    both come with one read of memory.
     """
     config, counts = dataset.manifest.config, dataset.vocabulary.counts
-    own, other = alias_table(noise_distribution(counts, config["noise"], config["ns_exponent"]))
-    fractions = np.minimum(own.astype(np.float64) * 2**32, 2**32 - 1).astype(np.uint64)
-    return np.asarray(fractions | other.astype(np.uint64) << np.uint64(32))
+    keep, alias = alias_table(noise_distribution(counts, config["noise"], config["ns_exponent"]))
+    fractions = np.minimum(keep.astype(np.float64) * 2**32, 2**32 - 1).astype(np.uint64)
+    return np.asarray(fractions | alias.astype(np.uint64) << np.uint64(32))
 
 
 def alias_table(
@@ -85,30 +85,30 @@ def alias_table(
 ) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
     """Returns an alias table: it draws a word with two reads, however many words there are.
 
-    Each word has a column of equal width. A draw picks a column and a height in it; below `own` it
-    is the column's word, above it the word `other` (Walker 1977; built as by Vose 1991).
+    Each word has a column of equal width. A draw picks a column and a height in it; below `keep` it
+    is the column's word, above it the word `alias` (Walker 1977; built as by Vose 1991).
 
-    >>> own, other = alias_table(np.array([0.5, 0.25, 0.25]))
-    >>> own.tolist(), other.tolist()
+    >>> keep, alias = alias_table(np.array([0.5, 0.25, 0.25]))
+    >>> keep.tolist(), alias.tolist()
     ([1.0, 0.75, 0.75], [0, 0, 0])
 
     Args:
         probabilities: [V] float64, with sum 1.
 
     Returns:
-        own: [V] float32, from 0 to 1.
-        other: [V] int32.
+        keep: [V] float32, from 0 to 1.
+        alias: [V] int32.
     """
     heights = (probabilities * len(probabilities)).tolist()
-    other = list(range(len(heights)))
+    alias = list(range(len(heights)))
     low = [word for word, height in enumerate(heights) if height < 1]
     high = [word for word, height in enumerate(heights) if height >= 1]
     while low and high:
         short, tall = low.pop(), high[-1]
-        other[short] = tall
+        alias[short] = tall
         heights[tall] -= 1 - heights[short]
         if heights[tall] < 1:
             low.append(high.pop())
     for word in low + high:  # These heights differ from 1 by rounding only.
         heights[word] = 1.0
-    return np.array(heights, np.float32), np.array(other, np.int32)
+    return np.array(heights, np.float32), np.array(alias, np.int32)

@@ -1,8 +1,10 @@
 """What happens at which step: the epochs, the learning rate, and how many steps a call does.
 
-schedule = EpochSchedule.for_dataset(dataset, epochs=5, batch_size=2048)
-rate = LearningRateSchedule(0.4, 0.05, steps=schedule.step_limit, warmup=0.1)
-rate.at(np.arange(100))  # [100] float32
+    schedule = EpochSchedule.for_dataset(dataset, epochs=5, batch_size=2048)
+    rate = LearningRateSchedule(0.4, 0.05, steps=schedule.step_limit, warmup=0.1)
+    rate.at(np.arange(100))  # [100] float32
+
+A schedule depends on the dataset and the options alone, so a continued training has the same one.
 """
 
 from __future__ import annotations

@@ -260,6 +260,7 @@ def new_scratch(shape: RecordShape, sizes: KernelSizes, cores: int) -> Scratch:
         return numbers if packing == 1 else numbers.view(np.uint32)
 
     def operand(rows: int, columns: int) -> Operand:
+        """Returns zeros for a matrix of so many numbers; unpacked, both forms are one array."""
         by_row = elements(rows, columns // packing)
         return Operand(by_row, by_row if packing == 1 else elements(rows // packing, columns))
 

@@ -1,9 +1,12 @@
 """LLVM instructions that no loop of Numba's becomes: register tiles, transposes, prefetches.
 
-Each intrinsic is called like a function from compiled code and emits its instructions there
-(https://numba.readthedocs.io/en/stable/extending/high-level.html#implementing-intrinsics). They
-are written for any width of registers: 16 float32 with AVX-512, 8 without. With AVX512-BF16 tiles
-multiply bfloat16 too.
+Each intrinsic is called like a function from compiled code and emits its instructions there. Numba
+calls what `intrinsic` decorates with the types of the arguments; it returns the types of the call,
+and the function `emit`, which Numba then calls with the values to write the instructions
+(https://numba.readthedocs.io/en/stable/extending/high-level.html#implementing-intrinsics).
+
+They are written for any width of registers: 16 float32 with AVX-512, 8 without. With AVX512-BF16
+tiles multiply bfloat16 too.
 """
 
 from __future__ import annotations

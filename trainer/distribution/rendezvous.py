@@ -135,9 +135,7 @@ def _meet_as_chief(addresses: Sequence[str], facts: Mapping[str, Any], wait: _Wa
                 for connection in connections.values():
                     _send(connection, {"missing": missing})
                 reported = missing
-            with contextlib.suppress(
-                OSError, ValueError, KeyError, TypeError
-            ):  # No worker of ours.
+            with contextlib.suppress(*_NO_WORKER):
                 connection = stack.enter_context(server.accept()[0])
                 connection.settimeout(_POLL_SECONDS)
                 message = _receive(connection, bytearray())
