@@ -28,7 +28,7 @@ def test_analogy_by_products_has_a_score_and_no_cosine(family, capsys):
     ("words", "complaint"),
     [
         (["a", "b"], "c"),
-        (["a", "b", "c", "--topn", "-1"], "--topn must be at least 1, not -1"),
+        (["a", "b", "c", "--topn", "-1"], "--topn -1: must be at least 1"),
     ],
 )
 def test_usage_errors_are_one_line_and_status_2(family, capsys, words, complaint):

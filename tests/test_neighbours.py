@@ -108,9 +108,9 @@ def test_min_count_leaves_out_rare_neighbours(family, capsys):
 @pytest.mark.parametrize(
     ("words", "complaint"),
     [
-        (["man", "--min_count", "-1"], "--min_count must not be negative"),
-        (["man", "--restrict_vocab", "0"], "--restrict_vocab must be at least 1"),
-        (["man", "--topn", "0"], "--topn must be at least 1, not 0"),
+        (["man", "--min_count", "-1"], "--min_count -1: must be at least 0"),
+        (["man", "--restrict_vocab", "0"], "--restrict_vocab 0: must be at least 1"),
+        (["man", "--topn", "0"], "--topn 0: must be at least 1"),
     ],
 )
 def test_usage_errors_are_one_line_and_status_2(family, capsys, words, complaint):

@@ -10,7 +10,13 @@ from typing import Literal
 import pytest
 import tyro
 
-from pmc2vec.cli.options import check_options, gist, option, options_that, parse
+from pmc2vec.cli.options import (
+    check_options,
+    option,
+    options_that,
+    parse,
+    summarize_complaint,
+)
 
 
 @dataclass(frozen=True)
@@ -221,7 +227,7 @@ def test_a_usage_error_is_as_plain_on_any_terminal(
 
 
 def test_gist_of_what_it_does_not_understand_is_its_text() -> None:
-    assert gist("Something else\nwent wrong.\n") == "something else went wrong"
+    assert summarize_complaint("Something else\nwent wrong.\n") == "something else went wrong"
 
 
 @dataclass(frozen=True)

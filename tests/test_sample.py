@@ -250,8 +250,8 @@ def test_output_that_is_a_file_is_refused(tmp_path):
     ],
 )
 def test_options_out_of_range_are_refused(tmp_path, options, complaint, capsys):
-    with pytest.raises(UserError, match=complaint):
-        sample(tiny(tmp_path / "sample", **options))
+    with pytest.raises(ValueError, match=complaint):
+        tiny(tmp_path / "sample", **options)
     words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
     with pytest.raises(SystemExit) as stop:
         main(["--output", str(tmp_path / "sample"), *words])

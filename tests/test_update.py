@@ -150,13 +150,13 @@ def test_what_cannot_be_asked_is_a_usage_error_before_anything_is_done(
 
 
 def test_two_updates_at_once_are_refused(tmp_path):
-    with Releases(tmp_path / "root").claimed():
+    with Releases(tmp_path / "root").lock():
         pass
     with (tmp_path / "root/.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         with (
             pytest.raises(UserError, match="another update is running here"),
-            Releases(tmp_path / "root").claimed(),
+            Releases(tmp_path / "root").lock(),
         ):
             pass
 
@@ -166,14 +166,14 @@ def test_a_folder_of_something_else_is_refused(tmp_path):
     (tmp_path / "root/thesis.txt").write_text("mine")
     with (
         pytest.raises(UserError, match="not empty and no root of releases"),
-        Releases(tmp_path / "root").claimed(),
+        Releases(tmp_path / "root").lock(),
     ):
         pass
 
 
 def test_only_whole_releases_have_a_number(tmp_path):
     releases = Releases(tmp_path)
-    with releases.claimed():
+    with releases.lock():
         assert releases.current() == 0
         for number in (1, 2, 3):
             releases.folder(number).mkdir()

@@ -113,7 +113,7 @@ class Progress:
         start: units done before the clock began.
         clock: returns seconds from any moment.
         on_update: called after each update, to show it.
-        done: units done, including `start`.
+        completed: units done, including `start`.
         fields: further values to show, from the last update.
     """
 
@@ -123,26 +123,26 @@ class Progress:
     start: int
     clock: Callable[[], float]
     on_update: Callable[[], None] = lambda: None
-    done: int = field(init=False)
+    completed: int = field(init=False)
     fields: dict[str, str | float] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.done = self.start
+        self.completed = self.start
         self._start_time = self.clock()
 
-    def update(self, done: int, total: int | None = None, **fields: str | float) -> None:
-        """Records what is done by now, and shows it if a line is due.
+    def update(self, completed: int, total: int | None = None, **fields: str | float) -> None:
+        """Records how much is done by now, and shows it if a line is due.
 
         Args:
-            done: units done, from the very start.
+            completed: units done, from the very start.
             total: units in all; None keeps the earlier value.
             **fields: shown too: a string as it is (`speed="61.2 MB/s"`), a number after its name
                 (`loss=2.31`).
         """
-        self.done = done
+        self.completed = completed
         self.total = self.total if total is None else total
         self.fields = fields
-        progress_metrics.set_stage(self.name, self.unit, self.done, self.total)
+        progress_metrics.set_stage(self.name, self.unit, self.completed, self.total)
         self.on_update()
 
     @property
@@ -155,7 +155,7 @@ class Progress:
         elapsed = self.elapsed
         numbers = {name: v for name, v in self.fields.items() if not isinstance(v, str)}
         return {
-            "done": self.done,
+            "done": self.completed,
             "total": self.total,
             "unit": self.unit,
             "per_second": round(self._rate(elapsed), 3),
@@ -167,7 +167,7 @@ class Progress:
         """Returns the line without the stage: what is done, how fast, and the time left."""
         elapsed = self.elapsed
         rate = self._rate(elapsed)
-        parts = [_done_of_total(self.done, self.total, self.unit)]
+        parts = [_completed_of_total(self.completed, self.total, self.unit)]
         if rate > 0:
             parts.append(f"{_three_digits(rate)} {self.unit}/s")
         parts += [
@@ -175,12 +175,12 @@ class Progress:
             for name, value in self.fields.items()
         ]
         parts.append(f"elapsed {clock_time(elapsed)}")
-        if rate > 0 and self.total is not None and self.done < self.total:
-            parts.append(f"left {clock_time((self.total - self.done) / rate)}")
+        if rate > 0 and self.total is not None and self.completed < self.total:
+            parts.append(f"left {clock_time((self.total - self.completed) / rate)}")
         return ", ".join(parts)
 
     def _rate(self, elapsed: float) -> float:
-        return (self.done - self.start) / elapsed if elapsed > 0 else 0.0
+        return (self.completed - self.start) / elapsed if elapsed > 0 else 0.0
 
 
 @contextmanager
@@ -255,8 +255,8 @@ class _StatusColumn(ProgressColumn):
 def _progress_bar(work: Progress, console: Console, clock: Callable[[], float]) -> Iterator[None]:
     columns = (TextColumn(work.name), BarColumn(bar_width=16), _StatusColumn(work))
     with RichProgress(*columns, console=console, get_time=clock) as bar:
-        task = bar.add_task(work.name, total=work.total, completed=work.done)
-        work.on_update = lambda: bar.update(task, completed=work.done, total=work.total)
+        task = bar.add_task(work.name, total=work.total, completed=work.completed)
+        work.on_update = lambda: bar.update(task, completed=work.completed, total=work.total)
         yield
 
 
@@ -269,12 +269,12 @@ def _show_line(work: Progress, console: Console) -> None:
         console.print(f"{work.name}: {work.status()}", soft_wrap=True, markup=False)
 
 
-def _done_of_total(done: int, total: int | None, unit: str) -> str:
+def _completed_of_total(completed: int, total: int | None, unit: str) -> str:
     if total is None:
-        return f"{done:,} {unit}"
+        return f"{completed:,} {unit}"
     if total <= 0:
-        return f"{done:,} of {total:,} {unit}"
-    return f"{done:,} of {total:,} {unit} ({int(100 * done / total)}%)"
+        return f"{completed:,} of {total:,} {unit}"
+    return f"{completed:,} of {total:,} {unit} ({int(100 * completed / total)}%)"
 
 
 def _three_digits(number: float) -> str:

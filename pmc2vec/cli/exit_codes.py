@@ -21,7 +21,7 @@ import select
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from types import FrameType
 
 from pmc2vec import machine
@@ -89,7 +89,7 @@ def run_program(program: Callable[[], int]) -> int:
 
 
 def _system_error(error: Exception) -> str | None:
-    """Returns what to tell of an error of the machine; None for a bug."""
+    """Returns the message about an error of the machine or its files; None for a bug."""
     if isinstance(error, MemoryError):
         return f"not enough memory ({error}); give smaller options, or more memory"
     if not isinstance(error, OSError) or error.errno not in _SYSTEM_ERRORS:
@@ -119,6 +119,16 @@ def _prepare_standard_streams() -> None:
 def log_outcome(message: str) -> None:
     """Logs how a program ends, where that is no failure; under --quiet too."""
     logger.info("%s", message, extra={"stage": "pmc2vec"})
+
+
+def log_errors(messages: Iterable[str]) -> int:
+    """Logs what failed in a program that had results too, after those; returns its exit code."""
+    sys.stdout.flush()  # Results come first where both go to one file.
+    code = 0
+    for message in messages:
+        logger.error("%s", message, extra={"stage": "pmc2vec"})
+        code = FAILED
+    return code
 
 
 def _log_failure(message: str) -> int:

@@ -63,8 +63,8 @@ class ProgressMetrics:
     Attributes:
         clock: returns seconds from any moment.
         stage: what is being done, such as `read` or `train`.
-        unit: what `done` and `total` count.
-        done: units of the stage that are done.
+        unit: what `completed` and `total` count.
+        completed: units of the stage that are done.
         total: units of the stage in all; None if unknown.
         values: by name in METRICS.
         watched: whether a server answers for them; they are then kept up to date under --quiet too.
@@ -74,7 +74,7 @@ class ProgressMetrics:
     clock: Callable[[], float] = time.monotonic
     stage: str = "start"
     unit: str = ""
-    done: int = 0
+    completed: int = 0
     total: int | None = None
     values: dict[str, float] = field(default_factory=dict)
     watched: bool = False
@@ -83,11 +83,12 @@ class ProgressMetrics:
     def __post_init__(self) -> None:
         self.last_change = self.clock()
 
-    def set_stage(self, stage: str, unit: str, done: int, total: int | None) -> None:
+    def set_stage(self, stage: str, unit: str, completed: int, total: int | None) -> None:
         """Records how far a stage is."""
-        if (stage, done) != (self.stage, self.done):
+        if (stage, completed) != (self.stage, self.completed):
             self.last_change = self.clock()
-        self.stage, self.unit, self.done, self.total = stage, unit, done, total
+        self.stage, self.unit = stage, unit
+        self.completed, self.total = completed, total
 
     def set(self, **values: float) -> None:
         """Records values by their names in METRICS."""
@@ -190,7 +191,7 @@ class MetricsCollector:
         about.add_metric([__version__], 1)
         yield about
         for name, units, text in (
-            ("done", metrics.done, "Units of the stage that are done."),
+            ("done", metrics.completed, "Units of the stage that are done."),
             ("total", metrics.total, "Units of the stage in all, where it is known."),
         ):
             family = GaugeMetricFamily(f"pmc2vec_stage_{name}", text, labels=["stage", "unit"])

@@ -42,7 +42,7 @@ import sys
 import textwrap
 import tomllib
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, redirect_stderr
+from contextlib import contextmanager, redirect_stderr, suppress
 from dataclasses import MISSING, dataclass, field, fields
 from itertools import pairwise
 from pathlib import Path
@@ -80,7 +80,8 @@ WIDTH = 100  # columns of --help, at most
 
 logger = logging.getLogger(__name__)
 
-# Of a complaint: rows so deep repeat an option's help, and sections so begun are no news.
+# Of a complaint: rows indented this far repeat an option's help; sections that begin with these
+# words say nothing about the error.
 _HELP_ROW = " " * 9
 _ASIDES = ("For full helptext", "Argument helptext")
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
@@ -153,7 +154,7 @@ def options_that(config_class: type[DataclassInstance], fact: str) -> tuple[str,
 
 
 def check_options(config: DataclassInstance) -> None:
-    """Checks every option by its type and its facts, for a config from whichever door it comes.
+    """Checks every option by its type and its facts, on a command line and in Python alike.
 
     A list becomes a tuple and a path the type of its field, so that a config made in Python equals
     the one that a command line makes.
@@ -279,19 +280,39 @@ def parse(
     if repeated := _repeated(words):
         refuse(prog, f"{repeated} is given twice; give it once, with all its values after it")
     help_all = any(word.replace("-", "_") == "__help_all" for word in words)
-    asks_for_help = help_all or not {"-h", "--help"}.isdisjoint(words)
+    if help_all or not {"-h", "--help"}.isdisjoint(words):
+        rare = () if help_all else options_that(config_class, "rare")
+        _print_help(config_class, prog, description, examples=examples, flags=flags, rare=rare)
     try:
-        words = ["--help"] if asks_for_help else _with_options_file(config_class, words)
+        words = _with_options_file(config_class, words)
+        config = _run_tyro(config_class, words, prog, description)
+        check_options(config)
     except ValueError as error:
         refuse(prog, str(error))
+    return config
+
+
+def _run_tyro(
+    config_class: type[Config],
+    words: Sequence[str],
+    prog: str,
+    description: str,
+    *,
+    hide_rare: bool = False,
+) -> Config:
+    """Returns the options in `words`.
+
+    Raises:
+        SystemExit: exit code 0 after `--help`; exit code 2 after tyro's complaint, in one line.
+    """
     complaint = io.StringIO()
     try:
         with (
-            _help_facts(config_class, hide_rare=asks_for_help and not help_all),
+            _help_facts(config_class, hide_rare=hide_rare),
             _columns_within(WIDTH),
             redirect_stderr(complaint),
         ):
-            config = tyro.cli(
+            return tyro.cli(
                 config_class,
                 prog=prog,
                 description=description,
@@ -299,19 +320,31 @@ def parse(
                 use_underscores=True,
                 registry=_registry,
             )
-            check_options(config)
-            return config
-    except ValueError as error:
-        refuse(prog, str(error))
     except SystemExit as stop:
         if stop.code:
-            refuse(prog, gist(complaint.getvalue()).replace(f"missing from {prog}", "missing"))
-        if examples and asks_for_help:
-            print("examples:", *(f"  {example}" for example in examples), sep="\n")
-            print("and any of:", ", ".join(flags) + ", --options_file FILE (options in TOML)")
-            if not help_all and (rare := options_that(config_class, "rare")):
-                print(f"{prog} --help_all shows all options, {len(rare)} more")
+            message = summarize_complaint(complaint.getvalue())
+            refuse(prog, message.replace(f"missing from {prog}", "missing"))
         raise
+
+
+def _print_help(
+    config_class: type[Config],
+    prog: str,
+    description: str,
+    *,
+    examples: Sequence[str],
+    flags: Sequence[str],
+    rare: Sequence[str],
+) -> NoReturn:
+    """Prints the help, without the options in `rare`, and ends the program."""
+    with suppress(SystemExit):
+        _run_tyro(config_class, ["--help"], prog, description, hide_rare=bool(rare))
+    if examples:
+        print("examples:", *(f"  {example}" for example in examples), sep="\n")
+        print("and any of:", ", ".join(flags) + ", --options_file FILE (options in TOML)")
+        if rare:
+            print(f"{prog} --help_all shows all options, {len(rare)} more")
+    raise SystemExit(0)
 
 
 def _with_options_file(config_class: type[DataclassInstance], words: Sequence[str]) -> list[str]:
@@ -397,10 +430,10 @@ def refuse(prog: str, message: str) -> NoReturn:
     raise SystemExit(USAGE_ERROR)
 
 
-def gist(box: str) -> str:
+def summarize_complaint(box: str) -> str:
     """Returns in one line what a complaint of tyro's says.
 
-        >>> print(gist('''
+        >>> print(summarize_complaint('''
         ... ╭─ Unrecognized options ─────────────────────╮
         ... │ Unrecognized options: --vector_sizes, 3    │
         ... │ ────────────────────────────────────────── │

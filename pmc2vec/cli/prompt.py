@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from itertools import islice, takewhile
 
 PROMPT = "words> "
-_OFFERED = 200  # completions
+_MAX_COMPLETIONS = 200
 
 
 class Completer:
@@ -20,9 +20,8 @@ class Completer:
 
     def __init__(self, words: Sequence[str]) -> None:
         self._words = words
-        self._sorted: list[str] | None = (
-            None  # Once Tab was pressed: a million words take a second.
-        )
+        # Sorted when Tab is first pressed: a million words take a second.
+        self._sorted: list[str] | None = None
         self._matches: list[str] = []
 
     def __call__(self, text: str, state: int) -> str | None:
@@ -36,7 +35,7 @@ class Completer:
         if self._sorted is None:
             self._sorted = sorted(self._words)
         rest = islice(self._sorted, bisect_left(self._sorted, text), None)
-        return list(islice(takewhile(lambda word: word.startswith(text), rest), _OFFERED))
+        return list(islice(takewhile(lambda word: word.startswith(text), rest), _MAX_COMPLETIONS))
 
 
 def prompt_lines(words: Sequence[str]) -> Iterator[str]:

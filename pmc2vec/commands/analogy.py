@@ -30,17 +30,12 @@ class AnalogyConfig:
     c: Positional[str] = option(metavar="C")
     """Word whose counterpart is asked for."""
 
-    topn: int = 10
+    topn: int = option(10, minimum=1)
     """Number of answers."""
 
     method: AnalogyMethod = "3cosadd"
     """3cosadd: the words nearest to B - A + C. 3cosmul: multiplies cosines, so that no single one
     decides."""
-
-    def __post_init__(self) -> None:
-        """Raises ValueError where no answer is asked for."""
-        if self.topn < 1:
-            raise ValueError(f"--topn must be at least 1, not {self.topn}")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -5,8 +5,8 @@
     pmc2vec completion fish | source           in ~/.config/fish/config.fish
 
 The script holds the options of this version, so that completing starts no Python. It is not tyro's
-own (`--tyro-print-completion`), which completes one program: ours are fifteen, and importing all of
-them under one parser would load Beam and TensorFlow.
+own (`--tyro-print-completion`), which completes one program: ours are one for each command, and
+importing all of them under one parser would load Beam and TensorFlow.
 """
 
 from __future__ import annotations

@@ -6,8 +6,8 @@ the defaults here.
 
 from __future__ import annotations
 
+import logging
 import math
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +17,7 @@ from typing import Any
 from tyro.conf import Positional
 
 from pmc2vec.cli.console import json_number, print_json, print_table, verbosity
+from pmc2vec.cli.exit_codes import log_errors
 from pmc2vec.cli.options import option, parse
 from pmc2vec.errors import UserError
 from pmc2vec.vectors.evaluation import (
@@ -29,6 +30,8 @@ from pmc2vec.vectors.evaluation import (
 )
 from pmc2vec.vectors.keyed_vectors import AnalogyMethod, Vectors
 
+logger = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True)
 class EvaluateConfig:
@@ -40,7 +43,7 @@ class EvaluateConfig:
     files: Positional[tuple[Path, ...]] = option(metavar="FILE ...")
     """Word pairs with scores, tab-separated; or analogies in Google's format."""
 
-    restrict_vocab: int | None = 300_000
+    restrict_vocab: int | None = option(300_000, minimum=1)
     """Use only this many words, the most frequent; none uses all."""
 
     case_insensitive: bool = True
@@ -60,8 +63,6 @@ class EvaluateConfig:
         """Raises ValueError where no file is given."""
         if not self.files:
             raise ValueError("no file of word pairs or analogies is given; name one or several")
-        if self.restrict_vocab is not None and self.restrict_vocab < 1:
-            raise ValueError(f"--restrict_vocab must be at least 1, not {self.restrict_vocab}")
 
 
 Sections = list[AnalogySection]
@@ -90,10 +91,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print_json({str(path): _score_as_json(score) for path, score in scores.items()})
     else:
         _print_scores(scores, config)
-    sys.stdout.flush()  # Before the errors, where both go to one file.
-    for error in errors.values():
-        print(f"pmc2vec: error: {error}", file=sys.stderr)
-    return 1 if errors else 0
+    return log_errors(map(str, errors.values()))
 
 
 def _unreadable_files(paths: Sequence[Path]) -> dict[Path, UserError]:
@@ -208,12 +206,14 @@ def _score_as_json(score: WordPairScore | Sections) -> dict[str, Any]:
 
 
 def _suggest_phrases(pairs: dict[Path, WordPairScore], config: EvaluateConfig) -> None:
-    """Prints on stderr where entries of several words were left out, and which option uses them."""
+    """Logs where entries of several words were left out, and which option uses them."""
     for path, score in pairs.items():
         several = sum(" " in a or " " in b for a, b, _ in read_pairs(path))
         if several and score.covered < score.total and not config.phrases:
-            print(
-                f"pmc2vec evaluate: {path}: {several} pairs have an entry of several words; "
+            logger.info(
+                "%s: %d pairs have an entry of several words; "
                 "--phrases takes the mean of their vectors",
-                file=sys.stderr,
+                path,
+                several,
+                extra={"stage": "pmc2vec evaluate"},
             )

@@ -72,15 +72,15 @@ class FetchConfig:
     """Only the articles in this file: PMC123, PMC123.2 or 123, one a line."""
     query: str | None = None
     """Only the articles that this query of PMC's search finds, as 'melanoma[title]'."""
-    limit: int | None = option(None, default_text="no limit")
+    limit: int | None = option(None, default_text="no limit", minimum=1)
     """At most this many articles: a sample, the same every time."""
     share_of_articles: float = option(1.0, rare=True)
     """Share of the articles: a sample, the same every time."""
     inventory: tuple[str, ...] = option((), rare=True)
     """S3 inventories (manifest.json or .csv) of the bucket, in place of its newest one."""
-    archive_megabytes: int = option(256, rare=True)
+    archive_megabytes: int = option(256, rare=True, minimum=1)
     """Size of an archive."""
-    requests_in_flight: int = option(64, rare=True)
+    requests_in_flight: int = option(64, rare=True, minimum=1)
     """Articles that are requested at once."""
     max_requests_per_second: float | None = option(None, rare=True, default_text="no limit")
     """Requests that are started in a second, at most."""
@@ -91,8 +91,7 @@ class FetchConfig:
 
     def __post_init__(self) -> None:
         """Raises ValueError for options that cannot mean anything."""
-        if min(self.archive_megabytes, self.requests_in_flight, self.limit or 1) < 1:
-            raise ValueError("--archive_megabytes, --requests_in_flight and --limit: at least 1")
+        options.check_options(self)
         if self.query and self.pmcids:
             raise ValueError("--query and --pmcids both name articles; give one of them")
         if not 0 < self.share_of_articles <= 1 or (self.max_requests_per_second or 1) <= 0:
@@ -109,7 +108,7 @@ class FetchResult:
     Attributes:
         counts: versions of the bucket (`listed`), and those left out by reason.
         fetched: articles that were downloaded now.
-        rejected: articles that could not be; see rejected.jsonl.
+        rejected: articles that could not be downloaded; see rejected.jsonl.
         bytes: of XML that were downloaded now.
     """
 
@@ -140,43 +139,44 @@ def fetch(config: FetchConfig, *, quiet: bool = True) -> FetchResult:
         ids = wanted_articles(config.pmcids, config.query)
         selected, counts, missing = article_versions.select_versions(
             versions, ids, share=config.share_of_articles, limit=config.limit,
-            known=_known_versions(archives.rows),
+            known=_filelist_versions(archives.rows),
         )  # fmt: skip
         article_versions.warn_of_missing(root, missing)
         result = FetchResult(counts)
         rejected = stack.enter_context(Path(output, REJECTED_NAME).open("w", encoding="utf-8"))
-        shown = stack.enter_context(progress("fetch", "articles", total=selected.num_rows)) \
-            if not quiet else None  # fmt: skip
-        contents = read_article_versions(
+        work = None if quiet else stack.enter_context(
+            progress("fetch", "articles", total=selected.num_rows)
+        )  # fmt: skip
+        articles = read_article_versions(
             root, list(article_versions.as_versions(selected)), unwanted=lambda _: None,
             max_bytes=1 << 30, in_flight=config.requests_in_flight,
             per_second=config.max_requests_per_second,
         )  # fmt: skip
         with closing(archives):
-            for number, made in enumerate(contents, 1):
-                _add(made, archives, rejected, result)
-                if shown is not None:
-                    speed = f"{result.bytes / max(shown.elapsed, 1e-9) / _MEGA:.0f} MB/s"
-                    shown.update(number, size=f"{result.bytes / _MEGA:,.0f} MB of XML", speed=speed)
+            for number, article in enumerate(articles, 1):
+                _add(article, archives, rejected, result)
+                if work is not None:
+                    speed = f"{result.bytes / max(work.elapsed, 1e-9) / _MEGA:.0f} MB/s"
+                    work.update(number, size=f"{result.bytes / _MEGA:,.0f} MB of XML", speed=speed)
             archives.finish()
     return result
 
 
-def _add(made: ReadVersion, archives: _Archives, rejected: Any, result: FetchResult) -> None:
+def _add(article: ReadVersion, archives: _Archives, rejected: Any, result: FetchResult) -> None:
     from beam_pipelines.inputs.documents import Document
 
-    if isinstance(made.content, Document):
-        archives.add(made)
+    if isinstance(article.content, Document):
+        archives.add(article)
         result.fetched += 1
-        result.bytes += len(made.content.data)
-    elif made.content is not None:
-        row = {"member": made.content.member, "reason": made.content.reason,
-               "detail": made.content.detail}  # fmt: skip
+        result.bytes += len(article.content.data)
+    elif article.content is not None:
+        row = {"member": article.content.member, "reason": article.content.reason,
+               "detail": article.content.detail}  # fmt: skip
         rejected.write(json.dumps(row, ensure_ascii=False) + "\n")
         result.rejected += 1
 
 
-def _known_versions(rows: Sequence[dict[str, str]]) -> pa.Table:
+def _filelist_versions(rows: Sequence[dict[str, str]]) -> pa.Table:
     """Returns the versions that filelists name, as in VERSIONS_SCHEMA."""
     import pyarrow as pa
 
@@ -238,23 +238,21 @@ class _Archives:
         lines = filelist.read().splitlines(keepends=True)
         rows = list(_parse_rows(line.decode("utf-8", "replace") for line in lines
                                 if line.endswith(b"\n")))  # fmt: skip
-        # What was written of a stream before its last byte was does not count.
-        whole = [
-            row for row in rows if (row.get("End") or "").isdigit() and int(row["End"]) <= size
-        ]
-        self.rows += whole
-        kept = lines[: len(whole) + 1] if whole else []
-        filelist.truncate(sum(map(len, kept)))
-        tar.truncate(int(whole[-1]["End"]) if whole else 0)
+        # A row counts if the archive has its whole gzip stream; what comes after is cut off.
+        whole_rows = [row for row in rows if row["End"].isdigit() and int(row["End"]) <= size]
+        self.rows += whole_rows
+        whole_lines = lines[: len(whole_rows) + 1] if whole_rows else []
+        filelist.truncate(sum(map(len, whole_lines)))
+        tar.truncate(int(whole_rows[-1]["End"]) if whole_rows else 0)
         for file in (tar, filelist):
             file.seek(0, os.SEEK_END)
-        if not whole:
+        if not whole_rows:
             filelist.write(_csv_line(FILELIST_HEADER))
         return tar, filelist
 
-    def add(self, made: ReadVersion) -> None:
+    def add(self, article: ReadVersion) -> None:
         """Adds an article."""
-        self._articles.append(made)
+        self._articles.append(article)
         if len(self._articles) == _STREAM_ARTICLES:
             self._end_stream()
         while len(self._streams) > _STREAMS_AHEAD:
@@ -263,7 +261,7 @@ class _Archives:
     def _end_stream(self) -> None:
         articles, self._articles = self._articles, []
         if articles:
-            self._streams.append((articles, self._pool.submit(_compressed, articles)))
+            self._streams.append((articles, self._pool.submit(_compress_articles, articles)))
 
     def _write_stream(self) -> None:
         """Writes the oldest stream, and then its lines of the filelist."""
@@ -273,7 +271,9 @@ class _Archives:
             self._tar.flush()
             os.fsync(self._tar.fileno())
             end = self._tar.tell()
-            self._filelist.write(b"".join(_csv_line(_filelist_row(one, end)) for one in articles))
+            self._filelist.write(
+                b"".join(_csv_line(_filelist_row(article, end)) for article in articles)
+            )
             self._filelist.flush()
             os.fsync(self._filelist.fileno())
         except OSError as error:
@@ -311,31 +311,32 @@ class _Archives:
         self._filelist.close()
 
 
-def _compressed(articles: Sequence[ReadVersion]) -> bytes:
+def _compress_articles(articles: Sequence[ReadVersion]) -> bytes:
     """Returns articles as the members of a tar, without its end, in one gzip stream."""
     tar = io.BytesIO()
-    for made in articles:
-        data = made.content.data  # type: ignore[union-attr]  # Documents alone are added.
-        info = tarfile.TarInfo(_member(made))
-        info.size, info.mtime = len(data), int(made.modified.timestamp()) if made.modified else 0
+    for article in articles:
+        data = article.content.data  # type: ignore[union-attr]  # Documents alone are added.
+        info = tarfile.TarInfo(_member_name(article))
+        info.size = len(data)
+        info.mtime = int(article.modified.timestamp()) if article.modified else 0
         tar.write(info.tobuf(tarfile.USTAR_FORMAT) + data + bytes(-len(data) % tarfile.BLOCKSIZE))
     return gzip.compress(tar.getbuffer(), _GZIP_LEVEL, mtime=0)
 
 
-def _member(made: ReadVersion) -> str:
-    return f"{made.version.name}/{made.version.name}.xml"
+def _member_name(article: ReadVersion) -> str:
+    return f"{article.version.name}/{article.version.name}.xml"
 
 
-def _filelist_row(made: ReadVersion, end: int) -> tuple[Any, ...]:
+def _filelist_row(article: ReadVersion, end: int) -> tuple[Any, ...]:
     from beam_pipelines.stages.companion_files import MARKS
 
-    date = made.modified.strftime("%Y-%m-%d %H:%M:%S") if made.modified else ""
-    marks = made.facts.marks.split(",")
-    number = made.version.name.rpartition(".")[2]
+    date = article.modified.strftime("%Y-%m-%d %H:%M:%S") if article.modified else ""
+    marks = article.facts.marks.split(",")
+    number = article.version.name.rpartition(".")[2]
     return (
-        _member(made), "", made.version.pmcid, date, "", made.facts.licence,
+        _member_name(article), "", article.version.pmcid, date, "", article.facts.licence,
         *("yes" if mark in marks else "no" for mark in MARKS),
-        number, made.facts.md5, made.version.digest, end,
+        number, article.facts.md5, article.version.digest, end,
     )  # fmt: skip
 
 
@@ -345,13 +346,13 @@ def _csv_line(row: Sequence[Any]) -> bytes:
     return text.getvalue().encode()
 
 
-def _read_rows(path: Path) -> Iterator[dict[str, str]]:
+def _read_rows(path: Path) -> list[dict[str, str]]:
     try:
         with path.open(encoding="utf-8", newline="") as file:
             rows = list(csv.DictReader(file))
             if rows and not {"AccessionID", "Version", "Digest"} <= rows[0].keys():
                 raise UserError(f"{path}: no filelist of pmc2vec fetch; choose another --output")
-            return iter(rows)
+            return rows
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"{path}: cannot be read ({error})") from error
 
@@ -391,7 +392,7 @@ def _command(config: FetchConfig) -> int:
     print(f"{config.output}: {result.fetched:,} articles fetched, {size:,.1f} MB of XML; "
           f"{known:,} were there")  # fmt: skip
     if result.rejected:
-        print(f"{result.rejected:,} could not be: see {config.output / REJECTED_NAME}")
+        print(f"{result.rejected:,} could not be downloaded; see {config.output / REJECTED_NAME}")
     return 0
 
 

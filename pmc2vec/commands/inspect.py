@@ -1,7 +1,7 @@
 """`pmc2vec inspect`: what a dataset or a workdir holds, checked, for a person or as JSON.
 
-The facts come from `inspection`; here they become tables. What is
-unfinished or damaged ends with one line on stderr and exit code 1.
+The facts come from `inspection`; here they become tables. What is unfinished or damaged ends with
+one line on stderr and exit code 1.
 """
 
 from __future__ import annotations
@@ -185,8 +185,8 @@ def _splits(splits: Sequence[Mapping[str, Any]]) -> Table:
     table = _table(*columns, "bytes per pair")
     for split in splits:
         numbers = (f"{split[name]:,}" for name in columns[1:])
-        each = split["bytes_per_pair"]
-        table.add_row(Text(split["split"]), *numbers, "" if each is None else f"{each:.2f}")
+        pair = split["bytes_per_pair"]
+        table.add_row(Text(split["split"]), *numbers, "" if pair is None else f"{pair:.2f}")
     return table
 
 

@@ -9,6 +9,7 @@ vectors and, written last, provenance.json are there; it is read without TensorF
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import re
 from collections.abc import Iterator
@@ -49,6 +50,8 @@ _STATE = "checkpoint"
 _NEWEST = re.compile(r'^model_checkpoint_path: "(.+)"$', re.MULTILINE)
 
 AGAIN = "build the dataset again"
+
+_CORPUS_FACTS = ("code_version", "parts", "funnel", "licences", "config", "inputs")
 
 SHOWN_WORDS = 10
 SHOWN_TOKENS = 40
@@ -101,11 +104,7 @@ def corpus_facts(folder: Path) -> dict[str, Any]:
         return {
             "kind": "corpus",
             "folder": str(folder),
-            **{
-                name: corpus_manifest[name]
-                for name in ("code_version", "parts", "funnel", "licences")
-            },
-            **{name: corpus_manifest[name] for name in ("config", "inputs")},
+            **{name: corpus_manifest[name] for name in _CORPUS_FACTS},
         }
     except (OSError, ValueError, KeyError) as error:
         raise UserError(f"{path}: not what a build writes ({error!r}); {AGAIN}") from error
@@ -146,10 +145,10 @@ def split_facts(manifest: Manifest) -> list[dict[str, Any]]:
                 name: sum(getattr(shard, name) for shard in shards)
                 for name in ("records", "targets", "pairs", "words", "bytes")
             }
-            each = round(sums["bytes"] / sums["pairs"], 3) if sums["pairs"] else None
+            bytes_per_pair = round(sums["bytes"] / sums["pairs"], 3) if sums["pairs"] else None
             rows.append(
                 {"split": split, "draw": draw, "shards": len(shards), **sums}
-                | {"bytes_per_pair": each}
+                | {"bytes_per_pair": bytes_per_pair}
             )
     return rows
 
@@ -186,12 +185,11 @@ def check_sizes(folder: Path, manifest: Manifest) -> None:
 def check_records(folder: Path, manifest: Manifest) -> None:
     """Raises UserError at the first shard whose records are not what the manifest says."""
     total = sum(shard.records for shard in manifest.shards)
-    done = 0
-    with progress("inspect", "records", total=total) as shown:
+    number = itertools.count(1)
+    with progress("inspect", "records", total=total) as work:
         for shard in manifest.shards:
             for _ in checked_records(folder / shard.name, shard, manifest):
-                done += 1
-                shown.update(done, shard=shard.name)
+                work.update(next(number), shard=shard.name)
 
 
 def checked_records(path: Path, shard: Shard, manifest: Manifest) -> Iterator[Record]:
@@ -365,7 +363,7 @@ def vectors_facts(folder: Path, *, deep: bool) -> dict[str, Any] | None:
         with path.open("rb") as file:
             size = file.readline().count(b"\t") + 1
         extra = {}
-    return {"words": len(words), "vector_size": size, "most_frequent": words[:10], **extra}
+    return {"words": len(words), "vector_size": size, "most_frequent": words[:SHOWN_WORDS], **extra}
 
 
 def _check_copy(path: Path, vectors: Vectors) -> None:

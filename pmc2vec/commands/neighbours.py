@@ -17,6 +17,7 @@ from typing import Any
 from tyro.conf import Positional
 
 from pmc2vec.cli.console import print_json, print_table, verbosity
+from pmc2vec.cli.exit_codes import log_errors
 from pmc2vec.cli.options import option, parse
 from pmc2vec.cli.prompt import prompt_lines
 from pmc2vec.vectors.keyed_vectors import Neighbours, UnknownWordError, Vectors
@@ -38,23 +39,14 @@ class NeighboursConfig:
     )
     """Words, or sums such as "king - man + woman" and "king - 1.7*man"."""
 
-    topn: int = 10
+    topn: int = option(10, minimum=1)
     """Number of neighbours for each word."""
 
-    min_count: int = 0
+    min_count: int = option(0, minimum=0)
     """Leave out neighbours that occur less often in the corpus."""
 
-    restrict_vocab: int | None = option(None, default_text="all words")
+    restrict_vocab: int | None = option(None, default_text="all words", minimum=1)
     """Look only among this many words, the most frequent."""
-
-    def __post_init__(self) -> None:
-        """Raises ValueError where there is nothing to list."""
-        if self.topn < 1:
-            raise ValueError(f"--topn must be at least 1, not {self.topn}")
-        if self.restrict_vocab is not None and self.restrict_vocab < 1:
-            raise ValueError(f"--restrict_vocab must be at least 1, not {self.restrict_vocab}")
-        if self.min_count < 0:
-            raise ValueError(f"--min_count must not be negative, but is {self.min_count}")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -75,9 +67,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     vectors = Vectors.load(config.vectors)
     if config.words:
         return _answer_words(vectors, config)
-    if sys.stdin.isatty():
-        return _answer_prompt(vectors, prompt_lines(vectors.words), config)
-    return _answer_lines(vectors, sys.stdin, config)
+    prompted = sys.stdin.isatty()
+    lines = prompt_lines(vectors.words) if prompted else sys.stdin
+    return _answer_lines(vectors, lines, config, prompted=prompted)
 
 
 def query_terms(query: str, vectors: Vectors) -> list[tuple[str, float]]:
@@ -139,25 +131,29 @@ def _neighbours(vectors: Vectors, query: str, config: NeighboursConfig) -> Neigh
 
 def _answer_words(vectors: Vectors, config: NeighboursConfig) -> int:
     """Answers the words of the command line in one table; returns 1 where a word was unknown."""
-    answers, problems = {}, []
+    answers, errors = {}, []
     for query in config.words:
         try:
             answers[query] = _neighbours(vectors, query, config)
         except UnknownWordError as error:
-            problems.append(str(error))
+            errors.append(str(error))
     if verbosity.json:
         print_json({query: neighbours_as_json(vectors, near) for query, near in answers.items()})
     elif answers:
         rows = [row for query, near in answers.items() for row in _table_rows(vectors, query, near)]
         print_table(HEADER, rows, grouped=True)
-    sys.stdout.flush()  # Before the errors, where both go to one file.
-    for problem in problems:
-        print(f"pmc2vec: error: {problem}", file=sys.stderr)
-    return 1 if problems else 0
+    return log_errors(errors)
 
 
-def _answer_lines(vectors: Vectors, lines: Iterable[str], config: NeighboursConfig) -> int:
-    """Answers each line of a pipe; returns 1 where a word was unknown, after all the others."""
+def _answer_lines(
+    vectors: Vectors, lines: Iterable[str], config: NeighboursConfig, *, prompted: bool
+) -> int:
+    """Answers each line, and returns the exit code.
+
+    An unknown word in a pipe makes the exit code 1, after all the others are answered; one that is
+    typed at a prompt does not. JSON is one object for all lines of a pipe, and one for each that is
+    typed.
+    """
     answers, header_printed, exit_code = {}, False, 0
     for query in (line.removeprefix("\ufeff").strip() for line in lines):
         if not query:
@@ -165,38 +161,20 @@ def _answer_lines(vectors: Vectors, lines: Iterable[str], config: NeighboursConf
         try:
             near = _neighbours(vectors, query, config)
         except UnknownWordError as error:
-            print(f"pmc2vec: error: {error}", file=sys.stderr)
-            exit_code = 1
+            exit_code = log_errors([str(error)])
             continue
-        if verbosity.json:
-            answers[query] = neighbours_as_json(vectors, near)
-        else:
-            table = _table_rows(vectors, query, near)
-            print_table(HEADER, table, grouped=True, titled=not header_printed)
+        if not verbosity.json:
+            rows = _table_rows(vectors, query, near)
+            print_table(HEADER, rows, grouped=True, titled=not header_printed)
             header_printed = True
-        sys.stdout.flush()
-    if verbosity.json:
-        print_json(answers)  # One object for all the lines.
-    return exit_code
-
-
-def _answer_prompt(vectors: Vectors, lines: Iterable[str], config: NeighboursConfig) -> int:
-    """Answers each line that is typed; an unknown word is not a failure of the program."""
-    header_printed = False
-    for query in lines:
-        try:
-            near = _neighbours(vectors, query, config)
-        except UnknownWordError as error:
-            print(f"pmc2vec: error: {error}", file=sys.stderr)
-            continue
-        if verbosity.json:
+        elif prompted:
             print_json({query: neighbours_as_json(vectors, near)})
         else:
-            table = _table_rows(vectors, query, near)
-            print_table(HEADER, table, grouped=True, titled=not header_printed)
-            header_printed = True
+            answers[query] = neighbours_as_json(vectors, near)
         sys.stdout.flush()
-    return 0
+    if verbosity.json and not prompted:
+        print_json(answers)
+    return 0 if prompted else exit_code
 
 
 def _table_rows(vectors: Vectors, query: str, near: Neighbours) -> list[tuple[str, ...]]:

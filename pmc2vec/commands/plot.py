@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tyro.conf import Positional
 
-from pmc2vec.cli.options import option, parse
+from pmc2vec.cli.options import check_options, option, parse
 from pmc2vec.storage.local_files import atomic_local_file
 from pmc2vec.vectors.keyed_vectors import Vectors
 from pmc2vec.vectors.optional_packages import import_optional
@@ -43,7 +43,7 @@ class PlotConfig:
     output: Path = Path("words.png")
     """Picture to write: .png or .svg."""
 
-    neighbours: int = 0
+    neighbours: int = option(0, minimum=0)
     """Neighbours of each word to show too, in grey."""
 
     method: ProjectionMethod = "pca"
@@ -51,10 +51,9 @@ class PlotConfig:
 
     def __post_init__(self) -> None:
         """Raises ValueError where there is nothing to draw, or no such picture."""
+        check_options(self)
         if not self.words or len(set(self.words)) + self.neighbours < 3:
             raise ValueError("a picture needs three words or more; name them or add --neighbours")
-        if self.neighbours < 0:
-            raise ValueError(f"--neighbours must not be negative, but is {self.neighbours}")
         if self.output.suffix not in SUFFIXES:
             raise ValueError(f"--output {self.output}: name a picture, .png or .svg")
 

@@ -94,19 +94,18 @@ class SampleConfig:
     seed: int = 1
     """Random seed of the articles; the ground truth does not depend on it."""
 
-    def problem(self) -> str | None:
-        """Returns what is wrong with the options, or None."""
+    def __post_init__(self) -> None:
+        """Raises ValueError for options out of range."""
         if self.articles < 1 or self.words_per_article < 1:
-            return "--articles and --words_per_article must be at least 1"
+            raise ValueError("--articles and --words_per_article must be at least 1")
         if not 1 <= self.archives <= _MILLION // 1000:
-            return f"--archives must be between 1 and 1000, not {self.archives}"
+            raise ValueError(f"--archives must be between 1 and 1000, not {self.archives}")
         if self.articles > self.archives * _PER_ARCHIVE:
             least = -(-self.articles // _PER_ARCHIVE)
-            return f"{self.articles:,} articles need --archives {least} or more"
+            raise ValueError(f"{self.articles:,} articles need --archives {least} or more")
         for name, share in (("off_subject", self.off_subject), ("broken", self.broken)):
             if not 0 <= share <= 1:
-                return f"--{name} must be between 0 and 1, not {share}"
-        return None
+                raise ValueError(f"--{name} must be between 0 and 1, not {share}")
 
 
 def sample(config: SampleConfig, *, on_article: Callable[[int], None] | None = None) -> GroundTruth:
@@ -117,11 +116,8 @@ def sample(config: SampleConfig, *, on_article: Callable[[int], None] | None = N
         on_article: called with the number of articles written so far.
 
     Raises:
-        UserError: an option is out of range; the folder holds what no earlier run made, or cannot
-            be written.
+        UserError: the folder holds what no earlier run made, or cannot be written.
     """
-    if problem := config.problem():
-        raise UserError(problem)
     stems = [archive_stem(index) for index in range(config.archives)]
     archives = tuple(stem + ARCHIVE for stem in stems)
     kinds: Counter[str] = Counter()
@@ -130,7 +126,9 @@ def sample(config: SampleConfig, *, on_article: Callable[[int], None] | None = N
         _claim(config.output, archives)
         writer = SentenceWriter()
         for index, stem in enumerate(stems):
-            for article in _written(archive_articles(config, index, writer), config.output / stem):
+            for article in _write_archive(
+                archive_articles(config, index, writer), config.output / stem
+            ):
                 kinds[article.kind] += 1
                 if article.kind in BREAKAGES:
                     broken.append(BrokenArticle(archives[index], article.member, article.kind))
@@ -177,7 +175,7 @@ def _breakage(share: float, index: int, place: int) -> str | None:
     return BREAKAGES[(after + index) % len(BREAKAGES)] if after > before else None
 
 
-def _written(articles: Iterator[SyntheticArticle], stem: Path) -> Iterator[SyntheticArticle]:
+def _write_archive(articles: Iterator[SyntheticArticle], stem: Path) -> Iterator[SyntheticArticle]:
     """Yields the articles while it writes them into an archive and its filelist."""
     archive, filelist = (stem.with_name(stem.name + end) for end in (ARCHIVE, FILELIST))
     with ExitStack() as stack:
@@ -279,8 +277,6 @@ def main(argv: Sequence[str] | None = None) -> int:
             "pmc2vec sample --output large --articles 200000 --archives 12",
         ),
     )
-    if problem := config.problem():
-        options.refuse("pmc2vec sample", problem)
     return exit_codes.run_program(lambda: _program(config))
 
 

@@ -30,16 +30,13 @@ class TensorboardConfig:
     workdir: Path
     """A workdir of `pmc2vec train`, or a folder of several."""
 
-    port: int | None = options.option(None, default_text="6006, or the next free port")
+    port: int | None = options.option(
+        None, default_text="6006, or the next free port", minimum=0, maximum=65535
+    )
     """Port to listen on; 0 for any free port."""
 
     host: str = "localhost"
     """Address to listen on; 0.0.0.0 lets every machine that reaches this one connect."""
-
-    def __post_init__(self) -> None:
-        """Raises ValueError where there is no such port."""
-        if self.port is not None and not 0 <= self.port < 1 << 16:
-            raise ValueError(f"--port {self.port}: must be from 0 to 65535")
 
 
 def log_folder(workdir: Path) -> str:

@@ -61,17 +61,16 @@ class UpdateConfig:
     """Archives, files, folders and globs. Only files that no release has read are read."""
     root: Path
     """Local folder of the releases; ROOT/current is a link to the newest."""
-    keep: int = 3
+    keep: int = option(3, minimum=1)
     """Newest releases to keep."""
-    metrics_port: int | None = option(None, rare=True)
+    metrics_port: int | None = option(None, rare=True, minimum=0, maximum=65535)
     """Port for Prometheus: http://HOST:PORT/metrics; /healthz tells whether there is progress."""
     log_format: LogFormat = option("text", rare=True)
     """Format of the lines on stderr."""
 
     def __post_init__(self) -> None:
         """Raises ValueError for options that cannot mean anything."""
-        if self.keep < 1:
-            raise ValueError(f"--keep {self.keep}: must be at least 1")
+        options.check_options(self)
         if not self.input:
             raise ValueError("--input is empty")
         if ":/" in str(self.root):
@@ -82,7 +81,7 @@ class UpdateConfig:
 
 @dataclass(frozen=True)
 class Release:
-    """A release: its number, dataset and training.
+    """A release: its folder, dataset and training.
 
     Attributes:
         folder: where it is.
@@ -118,7 +117,7 @@ def update(
     from beam_pipelines.stages.increments import NothingNewError
 
     releases = Releases(config.root)
-    with serve_metrics(config.metrics_port), releases.claimed():
+    with serve_metrics(config.metrics_port), releases.lock():
         last = releases.current()
         releases.remove_before(last - config.keep + 1)  # Where an update was killed before it.
         build = replace(build, input=config.input, log_format=config.log_format)
@@ -143,7 +142,7 @@ def _make_release(
     quiet: bool,
 ) -> Release:
     """Builds and trains a release, or goes on with it; the one before it is published."""
-    from trainer.task import train as trained
+    from trainer import task
 
     folder = releases.folder(number)
     build = replace(build, output=str(folder / DATASET))
@@ -152,12 +151,11 @@ def _make_release(
         before = releases.folder(number - 1)
         build = replace(build, since=str(before / DATASET))
         train = replace(train, init_from=before)
-    return Release(
-        folder, _built(build, beam_flags, quiet=quiet), trained(train, stop=stop_request())
-    )
+    manifest = _build_dataset(build, beam_flags, quiet=quiet)
+    return Release(folder, manifest, task.train(train, stop=stop_request()))
 
 
-def _built(config: BuildConfig, beam_flags: Sequence[str], *, quiet: bool) -> Manifest:
+def _build_dataset(config: BuildConfig, beam_flags: Sequence[str], *, quiet: bool) -> Manifest:
     """Builds the dataset; one that is finished is taken as it is, whatever came in since then."""
     from beam_pipelines.build import OtherInputError, build
     from beam_pipelines.stages.increments import NothingNewError
@@ -192,7 +190,7 @@ class Releases:
         return self.root / FOLDER / f"{number:04d}"
 
     @contextlib.contextmanager
-    def claimed(self) -> Iterator[None]:
+    def lock(self) -> Iterator[None]:
         """Makes the folder and holds it against a second update while the work inside runs.
 
         Raises:
