@@ -326,6 +326,8 @@ def test_evaluation_is_a_row_for_each_file_of_pairs(run, tmp_path, capsys):
         f"pmc2vec evaluate: {good}: 1 pairs have an entry of several words; "
         "--phrases takes the mean of their vectors\n"
     )
+    assert main([str(good), "--vectors", run, "--quiet"]) == 0
+    assert capsys.readouterr().err == ""
     assert main([str(none), "--vectors", run, "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == {
         str(none): {

@@ -69,7 +69,7 @@ def test_pca_puts_what_is_alike_together():
     [
         (["melanoma", "insulin"], "needs three words or more"),
         ([*WORDS, "--output", "words.jpg"], "name a picture, .png or .svg"),
-        ([*WORDS, "--neighbours", "-1"], "--neighbours must not be negative"),
+        ([*WORDS, "--neighbours", "-1"], "--neighbours -1: must be at least 0"),
     ],
 )
 def test_usage_errors_are_one_line_and_status_2(run, capsys, words, complaint):
