@@ -112,8 +112,8 @@ def check(target: str, run: Run, health: Sequence[str], data: Path) -> None:
         pool = "from apache_beam.runners.worker import worker_pool_main"
         run(["python", "-c", pool], entrypoint=False)
     elif target == "full":
-        shown = run(["demo", "--output", "/data/demo"])
-        print("\n".join(shown.splitlines()[-12:]))
+        printed = run(["demo", "--output", "/data/demo"])
+        print("\n".join(printed.splitlines()[-12:]))
     elif (data / "dataset").exists():
         words = ["--dataset", "/data/dataset", "--workdir", f"/data/{target}", "--epochs", "1"]
         expect("trained " in run(["train", *words]), f"{target}: train")

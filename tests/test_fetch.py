@@ -43,14 +43,14 @@ def test_archives_have_the_bulk_layout_and_make_the_shards_of_the_bucket(copy, t
     assert rows["PMC4"]["Retracted"] == "yes"
     assert rows[TWICE]["Version"] == "2"
     assert (rows["PMC7"]["License"], len(rows["PMC7"]["MD5"])) == ("CC BY-NC", 32)
-    made = {}
+    shards = {}
     for name, source in (("copy", copy), ("bulk", tmp_path / "bulk")):
         config = BuildConfig(
             input=(str(source),), output=str(tmp_path / name / "d"), licences=("CC BY",), **OPTIONS
         )
         build(config, ALONE)
-        made[name] = dataset(tmp_path / name / "d")
-    assert made["bulk"] == made["copy"]
+        shards[name] = dataset(tmp_path / name / "d")
+    assert shards["bulk"] == shards["copy"]
 
 
 def test_only_what_is_new_or_newer_is_fetched(tmp_path):
@@ -87,11 +87,11 @@ def test_what_was_killed_goes_on_from_its_last_whole_stream(
     assert len(contents(tmp_path / "whole")) > 5
     add, added = fetch_module._Archives.add, []
 
-    def add_some(self, made):
+    def add_some(self, version):
         if len(added) == articles:
             raise KeyboardInterrupt
-        added.append(made.version.name)
-        add(self, made)
+        added.append(version.version.name)
+        add(self, version)
 
     monkeypatch.setattr(fetch_module._Archives, "add", add_some)
     with pytest.raises(KeyboardInterrupt):
@@ -124,14 +124,15 @@ def test_a_folder_of_others_is_refused(copy, tmp_path):
 def test_the_command_says_what_it_did(copy, tmp_path):
     (copy / "PMC5.1/PMC5.1.xml").rename(tmp_path / "away")
     try:
-        done = subprocess.run(
+        run = subprocess.run(
             [sys.executable, "-m", "pmc2vec", "fetch", "--input", str(copy), "--limit", "70",
              "--output", str(tmp_path / "bulk")],
             cwd=ROOT, capture_output=True, text=True, check=False,
         )  # fmt: skip
     finally:
         (tmp_path / "away").rename(copy / "PMC5.1/PMC5.1.xml")
-    assert done.returncode == 0, done.stderr
-    assert "69 articles fetched" in done.stdout
+    assert run.returncode == 0, run.stderr
+    assert "69 articles fetched" in run.stdout
+    assert f"1 could not be downloaded; see {tmp_path}/bulk/rejected.jsonl\n" in run.stdout
     (row,) = (tmp_path / "bulk/rejected.jsonl").read_text().splitlines()
     assert json.loads(row)["reason"] == "missing"

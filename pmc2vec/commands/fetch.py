@@ -50,6 +50,7 @@ REJECTED_NAME = "rejected.jsonl"
 _STREAM_ARTICLES = 64
 _GZIP_LEVEL = 4
 _STREAMS_AHEAD = 8
+_MAX_XML_BYTES = 1 << 30  # Each of `--requests_in_flight` articles is held in memory.
 _MEGA = 1e6
 
 FILELIST_HEADER = (
@@ -149,7 +150,7 @@ def fetch(config: FetchConfig, *, quiet: bool = True) -> FetchResult:
         )  # fmt: skip
         articles = read_article_versions(
             root, list(article_versions.as_versions(selected)), unwanted=lambda _: None,
-            max_bytes=1 << 30, in_flight=config.requests_in_flight,
+            max_bytes=_MAX_XML_BYTES, in_flight=config.requests_in_flight,
             per_second=config.max_requests_per_second,
         )  # fmt: skip
         with closing(archives):
@@ -388,9 +389,9 @@ def _command(config: FetchConfig) -> int:
     if verbosity.json:
         print(json.dumps(vars(result)))
         return 0
-    size, known = result.bytes / _MEGA, result.counts.get("known", 0)
+    size, present = result.bytes / _MEGA, result.counts.get("known", 0)
     print(f"{config.output}: {result.fetched:,} articles fetched, {size:,.1f} MB of XML; "
-          f"{known:,} were there")  # fmt: skip
+          f"{present:,} were there")  # fmt: skip
     if result.rejected:
         print(f"{result.rejected:,} could not be downloaded; see {config.output / REJECTED_NAME}")
     return 0

@@ -191,13 +191,13 @@ def _splits(splits: Sequence[Mapping[str, Any]]) -> Table:
 
 
 def _example(example: Mapping[str, Any]) -> Iterable[Table | Text]:
-    shown = "".join(
+    lines = "".join(
         ("\n  " if token["starts"] or not at else " ") + f"{token['word']}:{token['window']}"
         for at, token in enumerate(example["tokens"])
     )
     yield Text(
         f"the first record of {example['shard']} begins, a sentence on a line and each token with "
-        f"its window:{shown}\n\nand its first pairs are:"
+        f"its window:{lines}\n\nand its first pairs are:"
     )
     table = _table("target", "context", "negatives of its block")
     for pair in example["pairs"]:

@@ -281,8 +281,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _program(config: SampleConfig) -> int:
-    with progress("sample", "articles", total=config.articles) as shown:
-        truth = sample(config, on_article=shown.update)
+    with progress("sample", "articles", total=config.articles) as work:
+        truth = sample(config, on_article=work.update)
     ResultConsole(highlight=False).print(_summary(truth, config.output))
     return 0
 
