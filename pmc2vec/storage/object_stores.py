@@ -4,35 +4,23 @@
 
 Everything goes through obstore (the Rust crate object_store). Requests are anonymous where no
 credentials are configured, so that a public bucket needs no set-up and no program waits for the
-metadata address of a cloud that it does not run in. Credentials are found in the standard places:
-
-    s3   AWS_ACCESS_KEY_ID and the other AWS_* variables, the profile AWS_PROFILE of ~/.aws
-    gs   GOOGLE_APPLICATION_CREDENTIALS, gcloud's default login, the machine's account on Google's
-         machines; STORAGE_EMULATOR_HOST
-    az   the AZURE_* variables
-
-or in options (`use_storage_options`): any key of obstore's configuration, such as `endpoint`,
-`region` or `access_key_id`; with the prefix `aws_`, `google_` or `azure_` it is for that kind of
-store alone. `anonymous` (true or false) overrides the search for credentials, `max_retries` and
-`retry_timeout` (seconds) the budget of retries, `read_timeout` (seconds) how long a connection may
-be silent.
-
-The bucket of PubMed Central is read without credentials and in its own region, whatever the
-variables and the profile say; options count.
+metadata address of a cloud that it does not run in. Credentials are found in the standard places
+(see `store_credentials`) or in options (`use_storage_options`): any key of obstore's configuration,
+such as `endpoint`, `region` or `access_key_id`; with the prefix `aws_`, `google_` or `azure_` it is
+for that kind of store alone. `anonymous` (true or false) overrides the search for credentials,
+`max_retries` and `retry_timeout` (seconds) the budget of retries, `read_timeout` (seconds) how long
+a connection may be silent.
 """
 
 from __future__ import annotations
 
-import configparser
 import io
-import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
-from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, Any
 from urllib.parse import unquote
 
 import obstore
@@ -40,9 +28,7 @@ from obstore.exceptions import BaseError
 from obstore.store import AzureStore, GCSStore, HTTPStore, S3Store
 
 from pmc2vec.errors import UserError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
+from pmc2vec.storage.store_credentials import environment_defaults
 
 # The prefix of the options that are for one kind of store alone.
 _OPTION_PREFIXES = {"s3": "aws_", "gs": "google_", "az": "azure_", "http": "http_"}
@@ -57,9 +43,6 @@ _RANGE_BYTES = 256 << 10
 _STREAM_BYTES = 1 << 20
 
 _OWN_OPTIONS = ("anonymous", "max_retries", "retry_timeout", "read_timeout")
-
-_PUBLIC_BUCKETS = {"s3://pmc-oa-opendata": {"region": "us-east-1"}}
-"""Buckets that everybody may read, and what there is to know of them."""
 
 
 @dataclass(frozen=True)
@@ -106,7 +89,7 @@ def locate(url: str) -> ObjectLocation:
     Raises:
         UserError: its scheme is none of ours, or it names no bucket.
     """
-    scheme, _, rest = url.partition("://")
+    scheme, _, address = url.partition("://")
     scheme = scheme.lower()
     kind = _ALIASES.get(scheme, scheme)
     if kind not in _OPTION_PREFIXES:
@@ -114,16 +97,16 @@ def locate(url: str) -> ObjectLocation:
             f"{url}: no support for {scheme}://; give a local path or a URL with one of "
             + ", ".join(SCHEMES[:-1])
         )
-    names = [name for name in rest.split("/") if name not in ("", ".")]
+    names = [name for name in address.split("/") if name not in ("", ".")]
     depth = 2 if kind == "az" else 1
     if len(names) < depth:
-        missing_part = {"az": "an account and a container", "http": "a host"}.get(kind, "a bucket")
-        raise UserError(f"{url}: names no {missing_part.removeprefix('a ').removeprefix('an ')}")
+        part = {"az": "account and a container", "http": "host"}.get(kind, "bucket")
+        raise UserError(f"{url}: names no {part}")
     if ".." in names:
         raise UserError(f"{url}: a key in an object store has no '..'; write it out")
-    shown = scheme if kind == "http" else kind
+    root_scheme = scheme if kind == "http" else kind
     root, key = "/".join(names[:depth]), "/".join(names[depth:])
-    return ObjectLocation(kind, f"{shown}://{root}", unquote(key) if kind == "http" else key)
+    return ObjectLocation(kind, f"{root_scheme}://{root}", unquote(key) if kind == "http" else key)
 
 
 # --- options -----------------------------------------------------------------------------------
@@ -181,19 +164,13 @@ def store_without_retries(location: ObjectLocation) -> Any:
 # Cleared with the options. Variables count as they are when a store is first used.
 @lru_cache(maxsize=64)
 def _cached_store(scheme: str, root: str, *, retries: bool) -> Any:
-    option_values = _options
-    anonymous = option_values.get("anonymous", "").lower()
+    anonymous = _options.get("anonymous", "").lower()
     if anonymous not in ("", "true", "false"):
         raise UserError(f"--storage_option anonymous={anonymous}: must be true or false")
-    config: Any = _config(scheme, option_values)
+    config: Any = _config(scheme)
     names = root.partition("://")[2].split("/")
     if scheme != "http":
-        if root in _PUBLIC_BUCKETS:
-            defaults: dict[str, Any] = {**_s3_endpoint(), **_PUBLIC_BUCKETS[root]}
-            defaults["has_credentials"] = "access_key_id" in config
-        else:
-            defaults = {"s3": _s3_defaults, "gs": _gs_defaults, "az": _az_defaults}[scheme](config)
-        has_credentials = defaults.pop("has_credentials")
+        defaults, has_credentials = environment_defaults(scheme, root, config)
         config = {**defaults, **config}
         if anonymous == "true" or (anonymous == "" and not has_credentials):
             config.setdefault("skip_signature", "true")
@@ -222,13 +199,13 @@ def _cached_store(scheme: str, root: str, *, retries: bool) -> Any:
         raise UserError(f"{root}: {error_reason(error)}; see --storage_option") from error
 
 
-def _config(scheme: str, option_values: Mapping[str, str]) -> dict[str, Any]:
+def _config(scheme: str) -> dict[str, Any]:
     """Returns the options that are for a kind of store, without the prefix for it."""
     prefix = _OPTION_PREFIXES[scheme]
-    others = tuple(other for other in _OPTION_PREFIXES.values() if other != prefix)
+    other_prefixes = tuple({*_OPTION_PREFIXES.values()} - {prefix})
     config = {}
-    for key, value in option_values.items():
-        if key not in _OWN_OPTIONS and not key.startswith(others):
+    for key, value in _options.items():
+        if key not in _OWN_OPTIONS and not key.startswith(other_prefixes):
             name = key.removeprefix(prefix)
             config["endpoint" if name == "endpoint_url" else name] = value
     return config
@@ -280,113 +257,6 @@ def _retry_config(*, retries: bool) -> Any:
     }
 
 
-def _s3_defaults(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns what the variables and the profile of AWS say beyond what obstore reads itself.
-
-    obstore reads the variables, but not the files of a profile.
-    """
-    env = os.environ
-    profile = _aws_profile()
-    defaults: dict[str, Any] = {}
-    has_keys = "AWS_ACCESS_KEY_ID" in env or "access_key_id" in config
-    if not has_keys and "aws_access_key_id" in profile:
-        for key in ("access_key_id", "secret_access_key", "session_token"):
-            if value := profile.get(f"aws_{key}"):
-                defaults[key] = value
-    if not {"AWS_REGION", "AWS_DEFAULT_REGION"} & env.keys() and "region" in profile:
-        defaults["region"] = profile["region"]
-    if endpoint := profile.get("endpoint_url"):
-        defaults["endpoint"] = endpoint
-    defaults |= _s3_endpoint()
-    others = ("AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
-              "AWS_CONTAINER_CREDENTIALS_FULL_URI")  # fmt: skip
-    defaults["has_credentials"] = (
-        has_keys or "access_key_id" in defaults or any(name in env for name in others)
-    )
-    return defaults
-
-
-def _s3_endpoint() -> dict[str, str]:
-    """Returns the endpoint that the variables give; empty where they give none."""
-    names = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
-    endpoint = next(filter(None, map(os.environ.get, names)), None)
-    return {"endpoint": endpoint} if endpoint else {}
-
-
-def _aws_profile() -> dict[str, str]:
-    """Returns the settings of the AWS profile, from both files; empty where there is none.
-
-    Raises:
-        UserError: AWS_PROFILE names a profile that is not there or has no keys.
-    """
-    env = os.environ
-    name = env.get("AWS_PROFILE") or env.get("AWS_DEFAULT_PROFILE") or "default"
-    settings: dict[str, str] = {}
-    files = {
-        env.get("AWS_CONFIG_FILE", "~/.aws/config"): f"profile {name}",
-        env.get("AWS_SHARED_CREDENTIALS_FILE", "~/.aws/credentials"): name,
-    }
-    for file, section in files.items():
-        parser = configparser.RawConfigParser()
-        try:
-            parser.read(Path(file).expanduser(), encoding="utf-8")
-        except (configparser.Error, UnicodeDecodeError, RuntimeError) as error:
-            raise UserError(f"{file}: not a file of AWS profiles ({error})") from error
-        for heading in {section, name}:
-            if parser.has_section(heading):
-                settings |= dict(parser.items(heading))
-    if "AWS_PROFILE" in env and "AWS_ACCESS_KEY_ID" not in env:
-        if not settings:
-            raise UserError(f"AWS_PROFILE: no profile {name!r} in ~/.aws/config or credentials")
-        other_logins = {"sso_session", "sso_start_url", "role_arn", "credential_process"}
-        if "aws_access_key_id" not in settings and other_logins & settings.keys():
-            raise UserError(
-                f"AWS_PROFILE: the profile {name!r} has no access key of its own; run "
-                f'eval "$(aws configure export-credentials --profile {name} --format env)" first'
-            )
-    return settings
-
-
-def _gs_defaults(config: Mapping[str, Any]) -> dict[str, Any]:
-    env = os.environ
-    defaults: dict[str, Any] = {}
-    if host := env.get("STORAGE_EMULATOR_HOST"):
-        defaults["base_url"] = host if "://" in host else f"http://{host}"
-        return {**defaults, "has_credentials": False}
-    keys = ("application_credentials", "service_account", "service_account_key", "bearer_token")
-    login = Path("~/.config/gcloud/application_default_credentials.json").expanduser()
-    defaults["has_credentials"] = (
-        any(key in config for key in keys)
-        or any(f"GOOGLE_{name.upper()}" in env for name in (*keys, "service_account_path"))
-        or login.is_file()
-        or _on_google_machine()
-    )
-    return defaults
-
-
-def _on_google_machine() -> bool:
-    """Returns whether the machine is one of Google's, whose metadata address has its account.
-
-    The file is what google-auth looks at too; it says so without a request that may hang elsewhere.
-    """
-    try:
-        return Path("/sys/class/dmi/id/product_name").read_text().startswith("Google")
-    except OSError:
-        return False
-
-
-def _az_defaults(config: Mapping[str, Any]) -> dict[str, Any]:
-    keys = ("account_key", "sas_key", "token", "client_id", "msi_endpoint", "use_emulator",
-            "federated_token_file", "use_azure_cli")  # fmt: skip
-    names = ("AZURE_STORAGE_ACCOUNT_KEY", "AZURE_STORAGE_ACCESS_KEY", "AZURE_STORAGE_SAS_KEY",
-             "AZURE_STORAGE_SAS_TOKEN", "AZURE_STORAGE_TOKEN", "AZURE_CLIENT_ID",
-             "AZURE_STORAGE_CLIENT_ID", "AZURE_STORAGE_USE_EMULATOR", "AZURE_MSI_ENDPOINT",
-             "AZURE_IDENTITY_ENDPOINT", "AZURE_FEDERATED_TOKEN_FILE",
-             "AZURE_USE_AZURE_CLI")  # fmt: skip
-    has_credentials = any(key in config for key in keys) or any(n in os.environ for n in names)
-    return {"has_credentials": has_credentials}
-
-
 # --- objects -----------------------------------------------------------------------------------
 
 
@@ -397,14 +267,14 @@ def error_reason(error: Exception) -> str:
 
 
 @contextmanager
-def _errors(url: str, what: str) -> Iterator[None]:
+def _errors(url: str, action: str) -> Iterator[None]:
     """Turns obstore's errors into a UserError that names the URL; FileNotFoundError passes."""
     try:
         yield
     except FileNotFoundError:
         raise
     except (BaseError, ValueError, OSError) as error:
-        raise UserError(f"{url}: cannot be {what} ({error_reason(error)})") from error
+        raise UserError(f"{url}: cannot be {action} ({error_reason(error)})") from error
 
 
 def object_metadata(url: str) -> FileMetadata | None:
