@@ -139,7 +139,7 @@ def _jittered_pause(budget: RetryBudget, attempt: int) -> float:
 class _Window:
     """Which results may be brought: a bounded number of bytes, but always the oldest.
 
-    All methods but `taken` run in the event loop.
+    All methods run in the event loop.
     """
 
     def __init__(self) -> None:
@@ -158,11 +158,11 @@ class _Window:
         """Counts the bytes of a result that waits to be taken."""
         self._sizes[index] = size
 
-    async def take(self, index: int) -> None:
-        """Forgets a result that was taken."""
+    async def take(self) -> None:
+        """Forgets the oldest result, which was taken."""
         async with self._changed:
-            self._sizes.pop(index, None)
-            self._oldest = index + 1
+            self._sizes.pop(self._oldest, None)
+            self._oldest += 1
             self._changed.notify_all()
 
 
@@ -183,36 +183,33 @@ def read_in_order(
         per_second: requests that start in a second, at most.
         size_of: returns the bytes of a result, for the bound of what waits.
     """
+    requests, free_slots, window = Requests(per_second), asyncio.Semaphore(in_flight), _Window()
+    pending: deque[Future[Result]] = deque()
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, name="concurrent reads", daemon=True)
     thread.start()
 
-    async def set_up() -> tuple[Requests, asyncio.Semaphore, _Window]:
-        return Requests(per_second), asyncio.Semaphore(in_flight), _Window()
-
-    requests, running, window = asyncio.run_coroutine_threadsafe(set_up(), loop).result()
-
     async def run(index: int, item: Item) -> Result:
-        async with running:
+        """Reads one item when it may."""
+        async with free_slots:
             await window.wait(index)
             result = await read(item, requests)
             window.add(index, size_of(result))
             return result
 
-    pending: deque[Future[Result]] = deque()
-    position = 0
+    def oldest() -> Iterator[Result]:
+        """Yields the oldest result and makes room for others when the caller is done with it."""
+        yield pending.popleft().result()
+        asyncio.run_coroutine_threadsafe(window.take(), loop)
+
     try:
         for index, item in enumerate(items):
             pending.append(asyncio.run_coroutine_threadsafe(run(index, item), loop))
             # Twice as many: one that is slow does not hold up those behind it at once.
             if len(pending) >= 2 * in_flight:
-                yield pending.popleft().result()
-                asyncio.run_coroutine_threadsafe(window.take(position), loop)
-                position += 1
+                yield from oldest()
         while pending:
-            yield pending.popleft().result()
-            asyncio.run_coroutine_threadsafe(window.take(position), loop)
-            position += 1
+            yield from oldest()
     finally:
         asyncio.run_coroutine_threadsafe(_cancel_all(), loop).result()
         loop.call_soon_threadsafe(loop.stop)
