@@ -156,9 +156,10 @@ def test_a_url_that_means_nothing_is_one_line(url, told):
     [
         ("[z-a]", ["[z-a]"]), ("[^a]", ["^", "a"]), ("[!a]", ["^", "b", "[", "\\"]), ("[]", ["[]"]),
         ("[[]", ["["]), ("[a", ["[a"]), ("\\", ["\\"]),
+        ("[a/b]", ["[a/b]"]), ("[]]", ["]"]),
     ],
 )  # fmt: skip
 def test_a_pattern_that_means_nothing_is_literal(pattern, names):
     regex = re.compile(files.glob_regex(pattern))
-    every = ("[z-a]", "^", "a", "b", "[]", "[", "[a", "\\")
+    every = ("[z-a]", "^", "a", "b", "[]", "[", "[a", "\\", "[a/b]", "]")
     assert [name for name in every if regex.fullmatch(name)] == names

@@ -9,7 +9,6 @@ count where there is no text either, if their first bytes say that they can be r
 
 from __future__ import annotations
 
-import fnmatch
 import logging
 import os
 import re
@@ -24,17 +23,18 @@ from beam_pipelines.inputs.pubmed_server import SERVER_NAME, SERVER_URL, server_
 from beam_pipelines.inputs.sources import COMPANION_SUFFIXES, recognise, source_of, stem
 from pmc2vec.errors import UserError
 from pmc2vec.storage.files import (
+    glob_regex,
     is_remote,
     join,
     list_files,
     local_path,
     match_files,
     open_binary,
+    split_pattern,
 )
 from pmc2vec.storage.local_files import walk_folder
 
 _logger = logging.getLogger(__name__)
-_WILDCARD = re.compile(r"(\*\*/?|[*?]|\[[^]/]+\])")
 
 
 def input_files(patterns: Sequence[str], pubmed_url: str = SERVER_URL) -> tuple[InputFile, ...]:
@@ -171,25 +171,13 @@ def _matching_paths(pattern: str) -> list[str]:
 
     `glob.glob` is not used: with `**` it follows links to folders round and round.
     """
-    *parts, last = pattern.split("/")
-    folder: list[str] = []
-    while parts:
-        if _WILDCARD.search(parts[0]) and not Path("/".join([*folder, parts[0]])).is_dir():
-            break
-        folder.append(parts.pop(0))
-    wildcards = "/".join([*parts, last])
-    regex = re.compile("".join(map(_regex_of, _WILDCARD.split(wildcards))), re.DOTALL)
-    start = "/".join(folder) or ("/" if folder else "")
-    if not Path(start).is_dir():
+    folder, inside = split_pattern(pattern)
+    if not inside or not Path(folder).is_dir():
         return []
-    below = _walk(start or ".", None if "**" in wildcards else len(parts) + 1)
-    return sorted(join(start, name) for name, _ in below if regex.fullmatch(name))
-
-
-def _regex_of(piece: str) -> str:
-    if len(piece) > 2 and piece[0] == "[":
-        return fnmatch.translate(piece)[4:-3]  # Without the `(?s:` and `)\\Z` around it.
-    return {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}.get(piece, re.escape(piece))
+    # `**/` matches no folder too, which it does not in a bucket.
+    regex = re.compile("(?:.*/)?".join(map(glob_regex, inside.split("**/"))), re.DOTALL)
+    below = _walk(folder or ".", None if "**" in inside else inside.count("/") + 1)
+    return sorted(join(folder, name) for name, _ in below if regex.fullmatch(name))
 
 
 def _walk(folder: str, depth: int | None) -> Iterator[tuple[str, os.DirEntry[str]]]:

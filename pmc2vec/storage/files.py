@@ -47,6 +47,8 @@ _CHUNK_BYTES = 1 << 20
 
 # A scheme has two letters or more, which a drive letter has not.
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
+_WILDCARDS = {"**": ".*", "*": "[^/]*", "?": "[^/]"}
+_GLOB_PART = re.compile(r"\*\*|\[([^/][^]/]*)\]|.", re.DOTALL)
 
 
 # --- paths -------------------------------------------------------------------------------------
@@ -75,15 +77,15 @@ def local_path(path: str) -> Path:
     return Path(unquote(path.removeprefix("file://")) if path.startswith("file://") else path)
 
 
-def same_place(one: str, other: str) -> bool:
+def same_place(path: str, other: str) -> bool:
     """Returns whether two paths name one file or folder, however they are spelled.
 
     >>> same_place("d", "./d/"), same_place("s3://b/d", "s3a://b//d/"), same_place("d", "s3://b/d")
     (True, True, False)
     """
-    if is_remote(one) or is_remote(other):
-        return is_remote(one) and is_remote(other) and locate(one).url == locate(other).url
-    first, second = local_path(one), local_path(other)
+    if is_remote(path) or is_remote(other):
+        return is_remote(path) and is_remote(other) and locate(path).url == locate(other).url
+    first, second = local_path(path), local_path(other)
     if first.resolve() == second.resolve():
         return True
     # Two names of one folder without a link: a bind mount, or a disk that ignores case.
@@ -299,7 +301,7 @@ def match_files(pattern: str) -> list[tuple[str, int]]:
     metadata = None if is_folder(pattern) else file_metadata(pattern)
     if metadata is not None:
         return [(pattern, metadata.size)]
-    folder, inside = _split_pattern(pattern)
+    folder, inside = split_pattern(pattern)
     if not inside:
         return []
     is_match = re.compile(glob_regex(inside), re.DOTALL).fullmatch
@@ -310,8 +312,12 @@ def match_files(pattern: str) -> list[tuple[str, int]]:
     )
 
 
-def _split_pattern(pattern: str) -> tuple[str, str]:
-    """Returns the literal folder in which a pattern begins, with its `/`, and the rest."""
+def split_pattern(pattern: str) -> tuple[str, str]:
+    """Returns the literal folder in which a pattern begins, with its `/`, and what is inside it.
+
+    >>> split_pattern("bulk/2026/*/a?.xml"), split_pattern("*.xml"), split_pattern("bulk/a.xml")
+    (('bulk/2026/', '*/a?.xml'), ('', '*.xml'), ('bulk/a.xml', ''))
+    """
     begin = 0  # Of a name in the pattern.
     for end in (match.start() for match in re.finditer("/|$", pattern)):
         is_glob = re.search(r"[*?\[]", pattern[begin:end])
@@ -327,21 +333,10 @@ def glob_regex(pattern: str) -> str:
     >>> glob_regex("a*/[!b]?"), glob_regex("**/b"), glob_regex("a[b") == re.escape("a[b")
     ('a[^/]*/[^b][^/]', '.*/b', True)
     """
-    out, at = [], 0
-    while at < len(pattern):
-        char = pattern[at]
-        closing = pattern.find("]", at + 2) if char == "[" else -1
-        if pattern.startswith("**", at):
-            out.append(".*")
-            at += 2
-            continue
-        if closing > 0:
-            out.append(_character_class(pattern[at + 1 : closing]))
-            at = closing + 1
-            continue
-        out.append({"*": "[^/]*", "?": "[^/]"}.get(char) or re.escape(char))
-        at += 1
-    return "".join(out)
+    return "".join(
+        _character_class(part[1]) if part[1] else _WILDCARDS.get(part[0]) or re.escape(part[0])
+        for part in _GLOB_PART.finditer(pattern)
+    )
 
 
 def _character_class(content: str) -> str:
