@@ -22,6 +22,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import islice
 from pathlib import Path
 from typing import cast
 
@@ -70,9 +71,15 @@ _KEY = (
     r"^(?:metadata/)?PMC(?P<id>[0-9]{1,9})\.(?P<version>[0-9]{1,5})"
     r"(?:/PMC(?P<id2>[0-9]+)\.(?P<version2>[0-9]+))?\.(?P<suffix>xml|json)$"
 )
+# A key as a number: the id, the version (five digits), and whether it is that of the metadata.
+_VERSION_BITS = 17
+_VERSION_MASK = (1 << _VERSION_BITS) - 1
+_KEYS_SCHEMA = pa.schema([(name, pa.int64()) for name in ("key", "size", "digest")])
 _ID_IN_LIST = re.compile(r"(?:PMC)?(\d{1,9})(?:\.(\d{1,5}))?", re.IGNORECASE)
 _CSV_COLUMNS = ("bucket", "key", "lastmodifieddate", "etag")
 _BLOCK_BYTES = 8 << 20
+_LISTED_KEYS = 1 << 16  # Of a listing, in one table.
+_LAYOUT_KEYS = 100  # Looked at to tell whether a folder has the layout of the bucket.
 _SHOWN_IDS = 10
 
 _logger = logging.getLogger(__name__)
@@ -150,11 +157,7 @@ def _has_metadata(root: str) -> bool:
         paths: Iterable[str] = (path for path, _ in list_objects(folder))
     else:
         paths = (path.name for path in local_path(folder).iterdir())
-    return any(article_version(p) and p.endswith(".json") for p in _first(paths))
-
-
-def _first(paths: Iterable[str]) -> Iterator[str]:
-    yield from (path for path, _ in zip(paths, range(100), strict=False))
+    return any(article_version(p) and p.endswith(".json") for p in islice(paths, _LAYOUT_KEYS))
 
 
 def newest_inventory(root: str) -> str | None:
@@ -194,36 +197,32 @@ def _merge(batches: Iterable[pa.Table]) -> pa.Table:
         batches: as in _KEYS_SCHEMA. Columns of numbers alone are kept, since there may be many.
     """
     table = pa.concat_tables([_KEYS_SCHEMA.empty_table(), *batches])
-    place = table["place"].to_numpy()
-    table = table.drop_columns(["place"])
-    order = np.argsort(place, kind="stable")
-    place = place[order]
-    last = np.append(place[1:] != place[:-1], True)[: len(place)]
-    place, order = place[last], order[last]
-    begins = np.append(True, (place[1:] >> 1) != (place[:-1] >> 1))[: len(place)]
-    ends = np.append(begins[1:], True)[: len(place)]
+    keys = table["key"].to_numpy()
+    table = table.drop_columns(["key"])
+    order = np.argsort(keys, kind="stable")
+    keys = keys[order]
+    is_latest = np.append(keys[1:] != keys[:-1], True)[: len(keys)]
+    keys, order = keys[is_latest], order[is_latest]
+    begins = np.append(True, (keys[1:] >> 1) != (keys[:-1] >> 1))[: len(keys)]
+    ends = np.append(begins[1:], True)[: len(keys)]
     # Of a version's two rows the XML comes first.
-    first, ends = order[begins], order[ends]
+    first_rows, last_rows = order[begins], order[ends]
     del order
-    place = place[begins]
-    sizes = np.where(place & 1, 0, table["size"].to_numpy()[first])
-    digests = table["digest"].to_numpy()[ends]
-    del table, first, ends
+    keys = keys[begins]
+    # The size of the JSON is not that of the article.
+    sizes = np.where(keys & 1, 0, table["size"].to_numpy()[first_rows])
+    digests = table["digest"].to_numpy()[last_rows]
+    del table, first_rows, last_rows
     pa.default_memory_pool().release_unused()
     return pa.table(
         {
-            "pmcid": (place >> _ID_BITS).astype(np.int32),
-            "version": (place >> 1 & _VERSION_MASK).astype(np.int32),
+            "pmcid": (keys >> 1 + _VERSION_BITS).astype(np.int32),
+            "version": (keys >> 1 & _VERSION_MASK).astype(np.int32),
             "size": sizes,
             "digest": digests,
         },
         VERSIONS_SCHEMA,
     )
-
-
-# A key as a number: the id, the version (five digits), and whether it is that of the metadata.
-_ID_BITS, _VERSION_MASK = 18, (1 << 17) - 1
-_KEYS_SCHEMA = pa.schema([(name, pa.int64()) for name in ("place", "size", "digest")])
 
 
 def _keys_table(
@@ -237,7 +236,7 @@ def _keys_table(
     parts, sizes, etags = (pc.filter(column, is_ours) for column in (parts, sizes, etags))
     field = {name: pc.struct_field(parts, name) for name in ("id", "version", "id2", "version2")}
     # The folder and the file of an XML name the same version.
-    same = pc.and_(
+    is_consistent = pc.and_(
         pc.or_(pc.equal(field["id2"], ""), pc.equal(field["id2"], field["id"])),
         pc.or_(pc.equal(field["version2"], ""), pc.equal(field["version2"], field["version"])),
     )
@@ -247,11 +246,9 @@ def _keys_table(
         "0x0",
     )  # fmt: skip
     is_metadata = pc.equal(pc.struct_field(parts, "suffix"), "json").cast(pa.int64())
-    place = (
-        _numbers(field["id"]) << _ID_BITS | _numbers(field["version"]) << 1 | _numbers(is_metadata)
-    )
-    columns = (place, _numbers(sizes), _numbers(digests))
-    return pa.table(dict(zip(_KEYS_SCHEMA.names, columns, strict=True))).filter(same)
+    version_keys = _numbers(field["id"]) << _VERSION_BITS | _numbers(field["version"])
+    columns = (version_keys << 1 | _numbers(is_metadata), _numbers(sizes), _numbers(digests))
+    return pa.table(dict(zip(_KEYS_SCHEMA.names, columns, strict=True))).filter(is_consistent)
 
 
 def _numbers(column: pa.ChunkedArray | pa.Array) -> np.ndarray:
@@ -301,7 +298,7 @@ def _read_csv(path: str, columns: Sequence[str]) -> Iterator[pa.Table]:
             is_gzip = file.read(2) == b"\x1f\x8b"
             file.seek(0)
             stream = pa.PythonFile(file, mode="r")
-            found = 0
+            rows = 0
             reader = pa.csv.open_csv(
                 pa.CompressedInputStream(stream, "gzip") if is_gzip else stream,
                 read_options=pa.csv.ReadOptions(
@@ -321,12 +318,12 @@ def _read_csv(path: str, columns: Sequence[str]) -> Iterator[pa.Table]:
                 ), pa.scalar("0"))  # fmt: skip
                 # Keys are URL-encoded in inventories; those of articles have nothing to encode.
                 table = _keys_table(cells["key"], sizes, pc.coalesce(cells.get("etag", empty), ""))
-                found += table.num_rows
+                rows += table.num_rows
                 yield table
     except (pa.ArrowException, OSError, EOFError) as error:
         reason = str(error).partition("\n")[0]
         raise UserError(f"--inventory {path}: cannot be read ({reason})") from error
-    if not found:
+    if not rows:
         raise UserError(
             f"--inventory {path}: lists no article version "
             "(PMC1.1/PMC1.1.xml or metadata/PMC1.1.json)"
@@ -342,27 +339,17 @@ def _list_bucket(root: str) -> Iterator[pa.Table]:
     One request brings a thousand keys: of the folders that would be several versions' worth, of
     `metadata/` it is a thousand versions.
     """
-    found = 0
+    prefix = root.rstrip("/") + "/"
     for folder in (join(root, "metadata"), root):
-        names: list[str] = []
-        sizes: list[int] = []
-        etags: list[str] = []
-        for path, size, etag in _files_below(folder):
-            name = path.removeprefix(root.rstrip("/") + "/")
-            names.append(name)
-            # The size of the JSON is not that of the article.
-            sizes.append(0 if name.endswith(".json") else size)
-            etags.append(etag)
-            if len(names) == 1 << 16:
-                table = _keys_table(pa.array(names), pa.array(sizes), pa.array(etags))
-                found += table.num_rows
-                yield table
-                names, sizes, etags = [], [], []
-        if names:
-            table = _keys_table(pa.array(names), pa.array(sizes), pa.array(etags))
-            found += table.num_rows
+        rows = 0
+        files = _files_below(folder)
+        while listed := list(islice(files, _LISTED_KEYS)):
+            paths, sizes, etags = zip(*listed, strict=True)
+            keys = [path.removeprefix(prefix) for path in paths]
+            table = _keys_table(pa.array(keys), pa.array(sizes), pa.array(etags))
+            rows += table.num_rows
             yield table
-        if found:
+        if rows:
             return
 
 
@@ -479,11 +466,10 @@ def _in_list(
 ) -> tuple[np.ndarray, list[str]]:
     """Returns which rows a list of ids asks for, and what it asks for that is not there."""
     pmcids = versions["pmcid"].to_numpy().astype(np.int64)
-    exact = pmcids << 17 | versions["version"].to_numpy()
+    keys, listed_keys = _version_keys(versions), ids << _VERSION_BITS | numbers
     any_version = numbers == 0
-    wanted_keys = ids[~any_version] << 17 | numbers[~any_version]
-    keep = np.isin(pmcids, ids[any_version]) | np.isin(exact, wanted_keys)
-    is_missing = np.where(any_version, ~np.isin(ids, pmcids), ~np.isin(ids << 17 | numbers, exact))
+    keep = np.isin(pmcids, ids[any_version]) | np.isin(keys, listed_keys[~any_version])
+    is_missing = np.where(any_version, ~np.isin(ids, pmcids), ~np.isin(listed_keys, keys))
     return keep, [
         f"PMC{pmcid}.{number}" if number else f"PMC{pmcid}"
         for pmcid, number in zip(ids[is_missing], numbers[is_missing], strict=True)
@@ -491,24 +477,23 @@ def _in_list(
 
 
 def _is_known(versions: pa.Table, known: pa.Table) -> np.ndarray:
-    """Returns which versions are known, with the same digest where both have one."""
+    """Returns [n] bool: which versions are known, with the same digest where both have one."""
+    keys, known_keys = _version_keys(versions), _version_keys(known)
+    if not len(known_keys):
+        return np.zeros(len(keys), np.bool_)
+    order = np.argsort(known_keys, kind="stable")
+    # The last row of a version counts: it is that of the later dataset.
+    positions = np.searchsorted(known_keys, keys, side="right", sorter=order) - 1
+    rows = order[np.maximum(positions, 0)]
+    digests, known_digests = versions["digest"].to_numpy(), known["digest"].to_numpy()[rows]
+    is_same = (known_digests == digests) | (known_digests == 0) | (digests == 0)
+    return cast(np.ndarray, (known_keys[rows] == keys) & is_same)
 
-    def places(table: pa.Table) -> np.ndarray:
-        pmcids = table["pmcid"].to_numpy().astype(np.int64)
-        return cast(np.ndarray, pmcids << 17 | table["version"].to_numpy())
 
-    order = np.argsort(places(known), kind="stable")
-    known_places = places(known)[order]
-    version_keys = places(versions)
-    # The last row of a place counts: it is that of the later dataset.
-    at = np.searchsorted(known_places, version_keys, side="right") - 1
-    is_there = (at >= 0) & (
-        known_places[np.maximum(at, 0)] == version_keys if len(order) else False
-    )
-    digests = known["digest"].to_numpy()[order][at] if len(order) else np.zeros(len(version_keys))
-    own_digests = versions["digest"].to_numpy()
-    same = (digests == own_digests) | (digests == 0) | (own_digests == 0)
-    return cast(np.ndarray, is_there & same)
+def _version_keys(table: pa.Table) -> np.ndarray:
+    """Returns [n] int64: the id and the version of each row as one number."""
+    pmcids = table["pmcid"].to_numpy().astype(np.int64)
+    return cast(np.ndarray, pmcids << _VERSION_BITS | table["version"].to_numpy())
 
 
 # --- the file ------------------------------------------------------------------------------------
