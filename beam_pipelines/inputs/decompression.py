@@ -39,17 +39,18 @@ class InputStream:
     def __init__(self, file: BinaryIO) -> None:
         self.file = file
         self._chunks = decompressed(file)
-        self._ahead = b""
+        # Of a chunk nothing is cut off: headers of 512 bytes would copy it once for each.
+        self._chunk, self._position = b"", 0
         self._damage: Exception | None = None
 
     def peek(self, size: int) -> bytes:
         """Returns the next bytes without passing over them; fewer at the end or before damage."""
         try:
-            while len(self._ahead) < size and (chunk := next(self._chunks, b"")):
-                self._ahead += chunk
+            while len(self._chunk) - self._position < size and (chunk := next(self._chunks, b"")):
+                self._chunk, self._position = self._chunk[self._position :] + chunk, 0
         except (EOFError, DamagedStreamError) as error:
             self._damage = error
-        return self._ahead[:size]
+        return self._chunk[self._position : self._position + size]
 
     def read(self, size: int) -> bytes:
         """Returns up to `size` of the next bytes, none at the end.
@@ -58,14 +59,15 @@ class InputStream:
             EOFError: the compressed stream ends too early.
             DamagedStreamError: it is damaged.
         """
-        while not self._ahead:
+        while self._position >= len(self._chunk):
             if self._damage:
                 raise self._damage
             chunk = next(self._chunks, None)
             if chunk is None:
                 return b""
-            self._ahead = chunk
-        data, self._ahead = self._ahead[:size], self._ahead[size:]
+            self._chunk, self._position = chunk, 0
+        data = self._chunk[self._position : self._position + size]
+        self._position += len(data)
         return data
 
 

@@ -63,6 +63,12 @@ SOURCES: tuple[Source, ...] = (
 COMPANION_SUFFIXES = (".csv", ".csv.gz", ".json", ".md5", ".pdf", ".filelist.txt")
 """What stands beside articles and may be matched with them by a glob."""
 
+_SUFFIXES = sorted(
+    {*COMPANION_SUFFIXES, *(suffix for source in SOURCES for suffix in source.suffixes)},
+    key=len,
+    reverse=True,
+)
+
 _ARTICLE_VERSION = re.compile(r"(PMC\d+)(?:\.(\d+))?(?=[./]|$)")
 
 
@@ -92,8 +98,7 @@ def stem(path: str) -> str:
     >>> stem("bulk/a.incr.tar.gz"), stem("PMC1.1/PMC1.1.xml"), stem("text8")
     ('bulk/a.incr', 'PMC1.1/PMC1.1', 'text8')
     """
-    suffixes = [s for source in SOURCES for s in source.suffixes] + list(COMPANION_SUFFIXES)
-    suffix = max((s for s in suffixes if path.lower().endswith(s)), key=len, default="")
+    suffix = next(filter(path.lower().endswith, _SUFFIXES), "")  # The longest, as `.csv.gz`.
     return path[: len(path) - len(suffix)]
 
 
