@@ -188,9 +188,9 @@ class XmlFiles:
             if len(data) <= limit or b"<" not in data[:1024]:
                 yield _bounded(name, data, limit)
                 return
-            head = (data[at : at + CHUNK_BYTES] for at in range(0, len(data), CHUNK_BYTES))
-            rest = iter(lambda: stream.read(CHUNK_BYTES), b"")
-            articles = articles_in_set(itertools.chain(head, rest), limit)
+            first_chunks = (data[at : at + CHUNK_BYTES] for at in range(0, len(data), CHUNK_BYTES))
+            later_chunks = iter(lambda: stream.read(CHUNK_BYTES), b"")
+            articles = articles_in_set(itertools.chain(first_chunks, later_chunks), limit)
             for number, article in enumerate(articles):
                 content = _bounded(f"{name}#{number}", article, limit)
                 if isinstance(content, Document):

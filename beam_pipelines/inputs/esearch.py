@@ -78,9 +78,9 @@ def search_articles(query: str, *, pause: Callable[[float], None] = time.sleep) 
         if not page:
             break
         ids += page
-    if len(ids) < total or not total:
-        if not total:
-            raise UserError(f"--query {query}: finds no article of the bucket{_hint(result)}")
+    if not total:
+        raise UserError(f"--query {query}: finds no article of the bucket{_hint(result)}")
+    if len(ids) < total:
         raise UserError(f"--query {query}: {len(ids):,} of {total:,} ids came; try again")
     return np.array(ids, np.int64)
 
@@ -123,7 +123,7 @@ def _parse(text: str) -> tuple[Mapping[str, Any] | None, str]:
         return None, error
     try:
         result = json.loads(text)["esearchresult"]
-        if not result["count"].isdigit() or not all(one.isdigit() for one in result["idlist"]):
+        if not result["count"].isdigit() or not all(map(str.isdigit, result["idlist"])):
             raise ValueError
     except (ValueError, KeyError, TypeError, AttributeError):
         return None, f"no answer of esearch ({' '.join(text.split())[:80]})"

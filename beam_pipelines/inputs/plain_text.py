@@ -118,10 +118,10 @@ def _decoded(stream: InputStream, name: str) -> Iterator[str]:
         except UnicodeDecodeError as error:
             data = begun + data
             is_ascii = is_ascii and data[: error.start].isascii()
-            around = data[max(0, error.start - 2048) : error.start + (1 << 16)]
-            encoding = _guessed_encoding(around) if is_ascii else "utf-8"
-            what = f"not UTF-8; read as {encoding}" if is_ascii else "UTF-8 with wrong bytes"
-            _logger.warning("%s: %s", name, what)
+            sample = data[max(0, error.start - 2048) : error.start + (1 << 16)]
+            encoding = _guessed_encoding(sample) if is_ascii else "utf-8"
+            problem = f"not UTF-8; read as {encoding}" if is_ascii else "UTF-8 with wrong bytes"
+            _logger.warning("%s: %s", name, problem)
             decoder = codecs.getincrementaldecoder(encoding)("replace")
             text = decoder.decode(data, is_last)
         is_ascii = is_ascii and text.isascii()
@@ -149,16 +149,16 @@ def _guessed_encoding(sample: bytes) -> str:
 
 def _lines(pieces: Iterable[str]) -> Iterator[str]:
     """Yields lines without their ends, none longer than LINE_CHARACTERS."""
-    rest = ""
+    last_line = ""  # Of what was read, without its end.
     for piece in pieces:
-        *lines, rest = (rest + piece).split("\n")
+        *lines, last_line = (last_line + piece).split("\n")
         for line in lines:
             yield from _cut(line)
-        if len(rest) > LINE_CHARACTERS:
-            *cut, rest = _cut(rest)
-            yield from cut
-    if rest:
-        yield from _cut(rest)
+        if len(last_line) > LINE_CHARACTERS:
+            *line_pieces, last_line = _cut(last_line)
+            yield from line_pieces
+    if last_line:
+        yield from _cut(last_line)
 
 
 def _cut(line: str) -> Iterator[str]:

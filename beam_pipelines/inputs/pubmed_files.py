@@ -10,6 +10,8 @@ the encoding and namespaces. So a citation that is broken, or cut off, spoils no
     ...     b"</PubmedArticle></PubmedArticleSet>"))
     >>> [citation.member for citation in PubMedFiles().documents(stream, "a.xml", ReadOptions())]
     ['a.xml#pmid:7']
+
+NLM puts an `.md5` beside each of its files, and `with_checksum` compares them.
 """
 
 from __future__ import annotations
@@ -25,7 +27,6 @@ from beam_pipelines.inputs.documents import Citation, Damage, Deletions, ReadOpt
 from pmc2vec.storage.files import read_text
 
 _NUMBERED_NAME = re.compile(r"pubmed\d\dn\d{4,}(?:_\d+)?\.xml(?:\.gz)?", re.IGNORECASE)
-
 _MD5 = re.compile(r"\b[0-9a-fA-F]{32}\b")
 
 _HEAD_BYTES = 1 << 14
@@ -188,7 +189,8 @@ class _Cutter:
                 del self._buffer[:end]
                 yield ("deletion" if kind.startswith(b"Delete") else "citation"), data
 
-    def _more(self) -> bool:
+    def _read_more(self) -> bool:
+        """Appends to the buffer; False at the end of the stream."""
         data = self._stream.read(CHUNK_BYTES)
         self._buffer += data
         return bool(data)
@@ -203,7 +205,7 @@ class _Cutter:
         while (match := _TAG_OR_COMMENT.search(self._buffer)) is None:
             # What is left may be the first half of a tag.
             self._drop(max(len(self._buffer) - _LONGEST_TAG, 0))
-            if not self._more():
+            if not self._read_more():
                 self._drop(len(self._buffer))
                 return None
         return match
@@ -212,16 +214,16 @@ class _Cutter:
         """Passes over a comment or character data up to its end, or to that of the stream."""
         while (at := self._buffer.find(end)) < 0:
             del self._buffer[: max(len(self._buffer) - len(end), 0)]
-            if not self._more():
+            if not self._read_more():
                 at = len(self._buffer)
                 break
         del self._buffer[: at + len(end)]
 
-    def _find(self, what: bytes, start: int) -> int:
-        """Returns where something is in the buffer, which grows up to a citation's size; or -1."""
-        while (at := self._buffer.find(what, start)) < 0:
-            start = max(len(self._buffer) - len(what), start)
-            if len(self._buffer) > self._max_bytes or not self._more():
+    def _find(self, mark: bytes, start: int) -> int:
+        """Returns where a mark is in the buffer, which grows up to a citation's size; or -1."""
+        while (at := self._buffer.find(mark, start)) < 0:
+            start = max(len(self._buffer) - len(mark), start)
+            if len(self._buffer) > self._max_bytes or not self._read_more():
                 return -1
         return at
 

@@ -24,7 +24,7 @@ MAX_CHAINED_HEADERS = 64
 _CHUNK_BYTES = 1 << 18
 _LAST_TIME = 253_402_300_799  # The last second of the year 9999: `datetime` goes no further.
 _REGULAR, _LONG_NAME, _PAX, _SPARSE = b"07\0", b"L", b"x", b"S"
-_OTHER_HEADERS = b"gKNVX"
+_EXTENDED_HEADERS = b"LxgKNVX"
 _WITHOUT_CONTENT = b"123456"
 """Links, devices, folders and FIFOs: nothing follows their header, whatever its size says."""
 
@@ -88,8 +88,13 @@ class _Blocks:
 
 @dataclass
 class _Extended:
-    """What extended headers say of the member after them; empty or None where they do not."""
+    """What extended headers say of the member after them; empty or None where they do not.
 
+    Attributes:
+        headers: how many there were.
+    """
+
+    headers: int = 0
     name: str = ""
     size: int | None = None
     modified: float | None = None
@@ -122,7 +127,7 @@ def members(
         TarError: a header is damaged.
     """
     blocks = _Blocks(read)
-    extended, chained = _Extended(), 0
+    extended = _Extended()
     while True:
         at, header = blocks.offset, blocks.take(BLOCK_BYTES)
         if len(header) < BLOCK_BYTES:
@@ -132,20 +137,12 @@ def members(
         _check(header, at)
         kind = header[156:157]
         size = _number(header[124:136], at) if extended.size is None else extended.size
-        if kind in (_LONG_NAME, _PAX) or kind in _OTHER_HEADERS:
-            chained += 1
-            if size > MAX_HEADER_BYTES or chained > MAX_CHAINED_HEADERS:
-                what = f"of {size:,} bytes" if size > MAX_HEADER_BYTES else "after many others"
-                raise TarError(f"an extended header {what} at byte {at:,}")
-            content = blocks.content(size)
-            if kind == _LONG_NAME:
-                extended.name = _text(content)
-            elif kind == _PAX:
-                _read_pax(content, extended, at)
+        if kind in _EXTENDED_HEADERS:
+            _read_extended(kind, size, blocks, extended, at)
             continue
         name = extended.name or _name(header)
         modified = _time(header[136:148]) if extended.modified is None else extended.modified
-        extended, chained = _Extended(), 0
+        extended = _Extended()
         is_file = kind in _REGULAR or kind == _SPARSE
         if kind == _SPARSE:
             _skip_sparse_map(header, blocks)
@@ -201,6 +198,20 @@ def _name(header: bytes) -> str:
     return f"{prefix}/{name}" if prefix else name
 
 
+def _read_extended(kind: bytes, size: int, blocks: _Blocks, extended: _Extended, at: int) -> None:
+    """Reads an extended header of `size` bytes, whose own header was at byte `at`."""
+    extended.headers += 1
+    if size > MAX_HEADER_BYTES:
+        raise TarError(f"an extended header of {size:,} bytes at byte {at:,}")
+    if extended.headers > MAX_CHAINED_HEADERS:
+        raise TarError(f"an extended header after many others at byte {at:,}")
+    content = blocks.content(size)
+    if kind == _LONG_NAME:
+        extended.name = _text(content)
+    elif kind == _PAX:
+        _read_pax(content, extended, at)
+
+
 def _read_pax(content: bytes, extended: _Extended, at: int) -> None:
     """Adds what a pax header says, in records such as `19 path=PMC123.xml`."""
     start = 0
@@ -232,9 +243,9 @@ def _pax_time(value: bytes) -> float:
 
 def _skip_sparse_map(header: bytes, blocks: _Blocks) -> None:
     """Passes over the blocks of a map of holes that does not fit into the header."""
-    more = header[482]
-    while more:
+    is_continued = header[482]
+    while is_continued:
         at, block = blocks.offset, blocks.take(BLOCK_BYTES)
         if len(block) < BLOCK_BYTES:
             raise EOFError(f"ends at byte {at:,} in the map of a sparse file")
-        more = block[504]
+        is_continued = block[504]

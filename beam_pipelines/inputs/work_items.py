@@ -27,7 +27,7 @@ from typing import TypeVar
 from beam_pipelines.inputs.article_versions import ITEM_VERSIONS
 from beam_pipelines.inputs.sources import is_archive, source_of
 
-Content = TypeVar("Content")
+DocumentT = TypeVar("DocumentT")
 
 RUN_DOCUMENTS = 64
 RANGE_BYTES = 1 << 20
@@ -56,8 +56,8 @@ class ByteRange:
         return size * index // self.count
 
     def select(
-        self, documents: Iterable[Content], position: Callable[[], int], size: int
-    ) -> Iterator[Content | None]:
+        self, documents: Iterable[DocumentT], position: Callable[[], int], size: int
+    ) -> Iterator[DocumentT | None]:
         """Yields the documents of this range, in order, and None between two runs.
 
         Args:
