@@ -22,7 +22,12 @@ from lxml import etree
 
 from beam_pipelines.jats.licences import read_licence
 from beam_pipelines.jats.markup import RULES, Rule, text_blocks
-from beam_pipelines.jats.xml_parser import RejectedError, parse_xml
+from beam_pipelines.jats.xml_parser import (
+    RejectedError,
+    element_text,
+    is_within_article,
+    parse_xml,
+)
 
 __all__ = [
     "DEFAULT_SECTIONS",
@@ -34,6 +39,7 @@ __all__ = [
     "SectionName",
     "find_articles",
     "is_retracted_title",
+    "normalized_pmcid",
     "raw_section_text",
     "read_article",
     "read_articles",
@@ -155,7 +161,7 @@ def find_articles(data: bytes, member: str) -> list[ArticleElement]:
     nodes = [root] if _local_name(root) == "article" else root.iter("{*}article")
     # An article within another is part of its text; JATS has none, and text that each of 250
     # ancestors held would be read as often.
-    articles = [node for node in nodes if _is_jats(node) and not _is_within_article(node)]
+    articles = [node for node in nodes if _is_jats(node) and not is_within_article(node)]
     if not articles:
         raise RejectedError("not_jats", f"root element {root.tag}, no article with front matter")
     name = member.rsplit("/", 1)[-1]
@@ -191,10 +197,6 @@ def _is_jats(node: Any) -> bool:
     return any(node.find(path) is not None for path in paths)
 
 
-def _is_within_article(node: Any) -> bool:
-    return next(node.iterancestors("{*}article"), None) is not None
-
-
 def _local_name(node: Any) -> str:
     return str(node.tag).rpartition("}")[2]
 
@@ -207,9 +209,8 @@ def read_article(
     meta = node.find(_ARTICLE_META)
     if meta is None:
         meta = node.makeelement("article-meta")
-    ids = {i.get("pub-id-type", ""): _text(i) for i in meta.iterfind("{*}article-id")}
-    number = _ARTICLE_NUMBER.match(ids.get("pmcid") or ids.get("pmc") or ids.get("pmcaid") or "")
-    pmcid = f"PMC{number[1]}" if number else ""
+    ids = {i.get("pub-id-type", ""): element_text(i) for i in meta.iterfind("{*}article-id")}
+    pmcid = normalized_pmcid(ids.get("pmcid") or ids.get("pmc") or ids.get("pmcaid") or "")
     pmid, doi = ids.get("pmid", ""), ids.get("doi", "")
     titles = _read_sections(node, ("title",), reference_ids)
     title = " ".join(block for section in titles for block in section.blocks)
@@ -220,7 +221,7 @@ def read_article(
         pmid=pmid,
         doi=doi,
         title=title,
-        journal=_text(node.find("{*}front/{*}journal-meta//{*}journal-title")),
+        journal=element_text(node.find("{*}front/{*}journal-meta//{*}journal-title")),
         year=_publication_year(meta),
         licence=read_licence(meta.find("{*}permissions")),
         article_type=node.get("article-type", ""),
@@ -232,13 +233,15 @@ def read_article(
     )
 
 
-def _text(node: Any) -> str:
-    return "" if node is None else " ".join("".join(node.itertext()).split())
+def normalized_pmcid(text: str) -> str:
+    """Returns `PMC123` for `PMC123`, `pmc123` and `123`, and an empty string for other text."""
+    number = _ARTICLE_NUMBER.match(text)
+    return f"PMC{number[1]}" if number else ""
 
 
 def _publication_year(meta: Any) -> str:
     """Returns the earliest year: of the electronic or the printed edition."""
-    years = map(_text, meta.iterfind("{*}pub-date/{*}year"))
+    years = map(element_text, meta.iterfind("{*}pub-date/{*}year"))
     return min((year for year in years if len(year) == 4 and year.isdecimal()), default="")
 
 
@@ -328,7 +331,7 @@ def _is_float(caption: Any, place: Any) -> bool:
     for ancestor in caption.iterancestors():
         if ancestor is place:
             return False
-        name = ancestor.tag.rpartition("}")[2]
+        name = _local_name(ancestor)
         if name == "caption":
             return False
         if RULES.get(name) is Rule.OUT:

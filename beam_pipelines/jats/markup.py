@@ -91,7 +91,6 @@ _TEXT_REFERENCE_TYPES = frozenset(
 _TAXON_PARTS = frozenset("family genus order species subgenus subspecies taxon-name-part".split())
 """`content-type` of a `named-content` that is one word of a taxon's name."""
 
-
 _ENDS_IN_TEN = re.compile(r"(?<![0-9.,])10\Z")
 _POWER_OF_TEN = re.compile("[-+\u2212\u2013]?[0-9]{1,3}")
 _HYPHENS = frozenset("-\u2010\u2011\u2013")

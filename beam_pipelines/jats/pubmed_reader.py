@@ -24,9 +24,15 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from beam_pipelines.jats.article_reader import Article, Section, SectionName, is_retracted_title
+from beam_pipelines.jats.article_reader import (
+    Article,
+    Section,
+    SectionName,
+    is_retracted_title,
+    normalized_pmcid,
+)
 from beam_pipelines.jats.markup import text_blocks
-from beam_pipelines.jats.xml_parser import RejectedError, parse_xml
+from beam_pipelines.jats.xml_parser import RejectedError, element_text, parse_xml
 
 SOURCE = "pubmed"
 """`Article.source` of a citation."""
@@ -53,7 +59,6 @@ _UNREAD_LISTS = (
     (b"<History>", b"</History>"),
 )
 _YEAR = re.compile(r"(?:1[5-9]|20)\d\d")
-_PMCID = re.compile(r"(?:PMC)?(\d+)", re.IGNORECASE)
 # Lines that publishers put at the end of an abstract. They are short: an abstract that speaks of
 # copyright in its midst keeps what follows.
 _COPYRIGHT = re.compile(
@@ -95,26 +100,23 @@ def read_citation(
     if node is None:
         raise RejectedError("not_pubmed", f"no MedlineCitation or BookDocument in {root.tag}")
     number = node.find("{*}PMID")
-    pmid = _text(number)
+    pmid = element_text(number)
     if not (pmid.isascii() and pmid.isdecimal()):
         raise RejectedError("no_pmid", f"PMID {pmid!r}" if pmid else "no PMID")
     article = node.find("{*}Article")
     if article is None:  # A book or its chapter, or nothing but a PMID.
         article = node
-    ids = {i.get("IdType", ""): _text(i) for i in _article_ids(node)}
-    locations = article.iterfind("{*}ELocationID")
-    doi = ids.get("doi") or next((_text(i) for i in locations if i.get("EIdType") == "doi"), "")
-    pmcid = _PMCID.match(ids.get("pmc", ""))
-    types = [_text(each) for each in article.iterfind(".//{*}PublicationType")]
+    ids = {i.get("IdType", ""): element_text(i) for i in _article_ids(node)}
+    types = [element_text(each) for each in article.iterfind(".//{*}PublicationType")]
     title = _title(article)
     return Article(
         article_id=f"pmid:{pmid}",
-        pmcid=f"PMC{pmcid[1]}" if pmcid else "",
+        pmcid=normalized_pmcid(ids.get("pmc", "")),
         pmid=pmid,
-        doi=doi,
+        doi=ids.get("doi") or _location_doi(article),
         title=title,
-        journal=_text(article.find("{*}Journal/{*}Title"))
-        or _text(node.find("{*}Book/{*}BookTitle")),
+        journal=element_text(article.find("{*}Journal/{*}Title"))
+        or element_text(node.find("{*}Book/{*}BookTitle")),
         year=_publication_year(article),
         licence="",
         article_type=TYPE_SEPARATOR.join(types),
@@ -139,10 +141,6 @@ def _without_lists(data: bytes) -> bytes:
     return data
 
 
-def _text(node: Any) -> str:
-    return "" if node is None else " ".join("".join(node.itertext()).split())
-
-
 def _article_ids(node: Any) -> Iterator[Any]:
     """Yields the ids of the citation itself; its references have such lists too."""
     yield from node.iterfind("{*}ArticleIdList/{*}ArticleId")  # of a book
@@ -150,10 +148,15 @@ def _article_ids(node: Any) -> Iterator[Any]:
         yield from around.iterfind("{*}PubmedData/{*}ArticleIdList/{*}ArticleId")
 
 
+def _location_doi(article: Any) -> str:
+    locations = article.iterfind("{*}ELocationID")
+    return next((element_text(each) for each in locations if each.get("EIdType") == "doi"), "")
+
+
 def _publication_year(article: Any) -> str:
     """Returns the earliest year: of the electronic or the printed edition."""
     paths = ("{*}Journal/{*}JournalIssue/{*}PubDate", "{*}ArticleDate", "{*}Book/{*}PubDate")
-    dates = (_text(date.find("{*}Year")) or _text(date.find("{*}MedlineDate"))
+    dates = (element_text(date.find("{*}Year")) or element_text(date.find("{*}MedlineDate"))
              for path in paths for date in article.iterfind(path))  # fmt: skip
     # MedlineDate is text: `1998 Dec-1999 Jan`, `Spring 2001`.
     years = (match[0] for match in map(_YEAR.search, dates) if match)
@@ -161,7 +164,7 @@ def _publication_year(article: Any) -> str:
 
 
 def _language(node: Any) -> str:
-    code = _text(node).lower()
+    code = element_text(node).lower()
     return _LANGUAGES.get(code, code[:2])
 
 
@@ -184,13 +187,10 @@ def _sections(
             blocks = [title]
         elif name == "abstract":
             blocks = _abstract(article.find("{*}Abstract"))
-            abstract_nodes = [
-                *article.iterfind("{*}OtherAbstract"),
-                *node.iterfind("{*}OtherAbstract"),
-            ]
             if other_abstracts:
                 # A book's chapter is both `node` and `article`.
-                blocks += [b for other in dict.fromkeys(abstract_nodes) for b in _abstract(other)]
+                nodes = (each for n in (article, node) for each in n.iterfind("{*}OtherAbstract"))
+                blocks += [b for each in dict.fromkeys(nodes) for b in _abstract(each)]
         elif name == "keywords":
             blocks = [b for k in node.iterfind("{*}KeywordList/{*}Keyword") for b in text_blocks(k)]
         if blocks:

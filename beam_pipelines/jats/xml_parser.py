@@ -94,6 +94,16 @@ def parse_xml(data: bytes) -> Any:
         raise _rejection(data, error) from error
 
 
+def element_text(node: Any) -> str:
+    """Returns all text inside an element, single-spaced; empty for None."""
+    return "" if node is None else " ".join("".join(node.itertext()).split())
+
+
+def is_within_article(node: Any) -> bool:
+    """Tells whether an element is inside an `<article>`, in any namespace."""
+    return next(node.iterancestors("{*}article"), None) is not None
+
+
 def articles_in_set(chunks: Iterable[bytes], max_bytes: int) -> Iterator[bytes]:
     """Yields each `<article>` of a document that holds many, as a document of its own.
 
@@ -114,7 +124,7 @@ def articles_in_set(chunks: Iterable[bytes], max_bytes: int) -> Iterator[bytes]:
             markup += chunk.count(b"<") + chunk.count(b"=")
             parser.feed(chunk)
             for _, article in parser.read_events():
-                if next(article.iterancestors("{*}article"), None) is not None:
+                if is_within_article(article):
                     continue
                 yield etree.tostring(article, encoding="utf-8", with_tail=False)
                 _remove_from_set(article)
@@ -166,6 +176,7 @@ def _replace_named_entities(data: bytes) -> bytes:
     defined = _PREDEFINED_ENTITIES.union(_INTERNAL_ENTITY.findall(text))
 
     def replacement(match: re.Match[str]) -> str:
+        """Returns what stands for an entity, or what is to be left alone as it is."""
         name = match[1]  # None in a comment and in character data
         if name is None or name in defined:
             return match[0]

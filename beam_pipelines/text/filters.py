@@ -24,6 +24,7 @@ from functools import lru_cache
 from typing import Literal
 
 from beam_pipelines.jats.article_reader import Article, SectionName
+from beam_pipelines.jats.pubmed_reader import TYPE_SEPARATOR
 from beam_pipelines.text.tokenizers import normalize_text
 
 Require = Literal["any", "all"]
@@ -101,7 +102,7 @@ class ArticleFilter:
     def _accepts_type(self, types: str) -> bool:
         wanted_types = {name.casefold() for name in self.article_types}
         # A citation has several, as in `Journal Article; Review`.
-        return not wanted_types.isdisjoint(types.casefold().split("; "))
+        return not wanted_types.isdisjoint(types.casefold().split(TYPE_SEPARATOR))
 
     def _accepts_year(self, year: str) -> bool:
         if self.min_year is None and self.max_year is None:
@@ -154,8 +155,7 @@ def may_mention(raw_text: bytes, keywords: Collection[str], require: Require = "
 
     The rules of `markup` leave text out and put spaces in, but never bring two letters together
     (except where they leave out tags that are text): what is not in the raw text is not in the
-    article. Characters that `normalize_text` removes, or
-    turns into letters, are replaced first.
+    article. Characters that `normalize_text` removes, or turns into letters, are replaced first.
 
         >>> texts = "maize", "Cancers", "can\u00adcer", "c ancer"
         >>> [may_mention(text.encode(), ["cancer"]) for text in texts]
@@ -166,6 +166,8 @@ def may_mention(raw_text: bytes, keywords: Collection[str], require: Require = "
         keywords: as in `ArticleFilter`, in any case, as parts of words or more.
         require: whether any or all of them must occur.
     """
+    if b"</" in raw_text:
+        return True
     runs_of_keywords = _ascii_runs(tuple(keywords))
     runs = frozenset().union(*runs_of_keywords)
     lowered = raw_text.lower()
@@ -174,10 +176,8 @@ def may_mention(raw_text: bytes, keywords: Collection[str], require: Require = "
         for character, letters in _normalized_characters(raw_text, b"".join(missing)):
             lowered = lowered.replace(character, letters)
         missing = {run for run in missing if run not in lowered}
-    enough = all if require == "all" else any
-    if b"</" in raw_text:
-        return True
-    return not runs_of_keywords or enough(missing.isdisjoint(runs) for runs in runs_of_keywords)
+    mentions = (missing.isdisjoint(runs) for runs in runs_of_keywords)
+    return not keywords or (all(mentions) if require == "all" else any(mentions))
 
 
 @lru_cache(maxsize=16)

@@ -69,7 +69,7 @@ def make_tokenizer(
         raise ValueError(f"links can be {', '.join(get_args(LinkHandling))}, not {links!r}")
     tokenize = partial(_TOKENIZERS[kind], lowercase=lowercase)
     if kind == "biomedical":
-        tokenize = partial(tokenize_sentences, lowercase=lowercase, links=links)
+        tokenize = partial(tokenize, links=links)
     if numbers == "keep":
         return tokenize
     if numbers == "drop":
