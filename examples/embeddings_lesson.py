@@ -102,7 +102,7 @@ def lesson(config: LessonConfig) -> dict[str, float]:
     noise = vectors.words[:200]
     train, test = texts_of(topics, config.texts, noise), texts_of(topics, 40, noise)
     export(["--workdir", str(config.run), "--format", "keras"])
-    found = {}
+    accuracies = {}
     for name in ("random", "frozen", "fine-tuned"):
         keras.utils.set_random_seed(1)
         bag = keras.models.load_model(config.run / "embedding.keras")
@@ -110,15 +110,15 @@ def lesson(config: LessonConfig) -> dict[str, float]:
             table = bag.layers[-1]
             table.set_weights([keras.random.normal(table.embeddings.shape, stddev=0.05)])
         model = classifier(bag, len(topics), trainable=name == "random")
-        found[name] = accuracy(model, train, test, epochs=config.epochs)
+        accuracies[name] = accuracy(model, train, test, epochs=config.epochs)
         if name == "fine-tuned":  # When the dense layer is good already, and with small steps.
             bag.trainable = True
-            found[name] = accuracy(model, train, test, epochs=5, rate=0.001)
-    return found
+            accuracies[name] = accuracy(model, train, test, epochs=5, rate=0.001)
+    return accuracies
 
 
 def analogies(truth: GroundTruth, vectors: Vectors) -> list[tuple[str, str, str, str, str]]:
-    """Returns planted analogies with the answer of the vectors: a, b, c, right, found."""
+    """Returns planted analogies, with the vectors' answer: (a, b, c, right answer, answer)."""
     return [
         (a, b, c, d, vectors.analogy(a, b, c, topn=1)[0][0])
         for a, b, c, d in truth.analogies

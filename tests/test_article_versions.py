@@ -112,7 +112,8 @@ def test_the_newest_inventory_is_found_and_else_the_folder_is_listed(tmp_path):
         (tmp_path / path).parent.mkdir(exist_ok=True)
         (tmp_path / path).write_text("{}")
     assert bucket_root([f"{tmp_path}/"], []) == str(tmp_path)
-    assert [row[:2] for row in rows(list_versions(str(tmp_path), []))] == [(3, 1), (3, 2)]
+    # The size of a JSON is not that of its article.
+    assert rows(list_versions(str(tmp_path), [])) == [(3, 1, 0, 0), (3, 2, 0, 0)]
     reports = tmp_path / article_versions.INVENTORIES
     reports.mkdir(parents=True)
     (reports / "data.csv").write_text("b,metadata/PMC4.1.json\n")

@@ -1,8 +1,9 @@
 """Article versions in a bucket: what is downloaded, in what order, and what trouble changes."""
 
+import asyncio
 import hashlib
 import json
-import threading
+import time
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -186,15 +187,13 @@ def test_a_selection_needs_a_bucket(tmp_path):
 
 
 def test_results_are_in_order_and_bounded(monkeypatch):
-    running, most = 0, 0
-    late = threading.Event()
+    running, most, started = 0, 0, []
 
     async def read(item, requests):
         nonlocal running, most
+        started.append(item)
         running += 1
         most = max(most, running)
-        import asyncio
-
         await asyncio.sleep(0.02 if item % 5 == 0 else 0)
         running -= 1
         return item
@@ -203,7 +202,10 @@ def test_results_are_in_order_and_bounded(monkeypatch):
     assert 1 < most <= 4
     monkeypatch.setattr("pmc2vec.storage.concurrent_reads.MAX_WAITING_BYTES", 1)
     assert list(read_in_order(read, range(9), in_flight=4, size_of=lambda _: 5)) == list(range(9))
-    taken = read_in_order(read, range(10**9), in_flight=4)
-    assert next(taken) == 0
-    taken.close()
-    late.set()
+    started.clear()
+    results = read_in_order(read, range(10**9), in_flight=4, size_of=lambda _: 5)
+    assert next(results) == 0
+    time.sleep(0.1)
+    # Four ran when no result waited; the next one runs when those before it have been taken.
+    assert started == [0, 1, 2, 3]
+    results.close()
