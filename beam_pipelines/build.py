@@ -60,7 +60,7 @@ from beam_pipelines.transforms import (
 )
 from pmc2vec import __version__
 from pmc2vec.cli import exit_codes, options
-from pmc2vec.cli.console import verbosity
+from pmc2vec.cli.console import stderr_console, verbosity
 from pmc2vec.cli.metrics import serve_metrics
 from pmc2vec.dataset.manifest import CORPUS_NAME, MANIFEST_NAME, Manifest, parse_manifest
 from pmc2vec.dataset.records import SPLITS
@@ -212,7 +212,7 @@ def _run(config: BuildConfig, beam_flags: Sequence[str], *, quiet: bool) -> Outp
         _prepare_folder(config, output, inputs)
         goal = CORPUS_NAME if config.stop_after else MANIFEST_NAME
         if files.read_text(output.path(goal)) is None:
-            inputs = _select_versions(config, output, inputs)
+            inputs = _select_versions(config, output, inputs, quiet=quiet)
             with BuildDisplay(
                 output,
                 inputs.files,
@@ -310,7 +310,9 @@ def _build_input(config: BuildConfig, output: OutputFolder) -> BuildInput:
     return BuildInput(inputs)
 
 
-def _select_versions(config: BuildConfig, output: OutputFolder, inputs: BuildInput) -> BuildInput:
+def _select_versions(
+    config: BuildConfig, output: OutputFolder, inputs: BuildInput, *, quiet: bool = True
+) -> BuildInput:
     """Selects the versions of a bucket, unless this build has done so already.
 
     A build that was killed goes on with what it has selected, whatever came into the bucket since.
@@ -325,7 +327,9 @@ def _select_versions(config: BuildConfig, output: OutputFolder, inputs: BuildInp
     if files.exists(path):
         selection = article_versions.read_selection(path)
     else:
-        versions = article_versions.list_versions(root, config.inventory)
+        versions = article_versions.list_versions(
+            root, config.inventory, on=None if quiet else stderr_console()
+        )
         ids = wanted_articles(config.pmcids, config.query)
         versions, counts, missing = article_versions.select_versions(
             versions,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -28,6 +29,8 @@ from pmc2vec.errors import UserError
 from pmc2vec.storage.files import list_files
 
 _MEGA = 1e6
+_PAUSE = 0.25
+"""Seconds between two looks at the heartbeats, at least."""
 _UNREAD = f"{NOT_DOWNLOADED}:"
 _FIGURES = {
     "read": "articles_read", "kept": "articles_kept", "bytes": "input_bytes",
@@ -112,10 +115,14 @@ class BuildDisplay:
 
     def _follow(self, show: Callable[[], None], *, until: tuple[str, ...]) -> None:
         """Shows again and again until a later stage has begun or all is done."""
-        while not self._stop.wait(0.25):
+        pause = _PAUSE
+        while not self._stop.wait(pause):
             if any(map(self._begun, until)):
                 break
+            began = time.monotonic()
             show()
+            # A look at thousands of heartbeats must not take a processor from the work.
+            pause = max(_PAUSE, 20 * (time.monotonic() - began))
         show()
 
     def _begun(self, prefix: str) -> bool:
@@ -141,7 +148,8 @@ class BuildDisplay:
         shown: dict[str, Any] = {"articles": f"{totals['read']:,} articles"}
         shown["kept"] = f"{totals['kept']:,} kept"
         if totals["xml_bytes"]:  # plain text has none
-            shown["speed"] = f"{totals['xml_bytes'] / elapsed / _MEGA:.0f} MB/s of XML"
+            shown["xml"] = f"{totals['xml_bytes'] / _MEGA:,.0f} MB of XML"
+            shown["speed"] = f"{totals['xml_bytes'] / elapsed / _MEGA:.0f} MB/s"
         reading.update(totals["versions"] or round(totals["bytes"] / _MEGA), **shown)
 
 

@@ -1,9 +1,11 @@
 import gzip
+import io
 import json
 
 import numpy as np
 import pyarrow as pa
 import pytest
+from rich.console import Console
 
 from beam_pipelines.inputs import article_versions
 from beam_pipelines.inputs.article_versions import (
@@ -58,6 +60,13 @@ def test_a_report_of_several_files_with_keys_of_all_kinds(tmp_path):
         (10, 1, 8, 0x0FFFFFFFFFFFFF1),
         (10, 2, 7, 0x100000000000000),
     ]
+
+
+def test_the_keys_of_all_files_are_counted(tmp_path):
+    manifest = inventory(tmp_path, ROWS, METADATA_ROWS)
+    on = Console(file=io.StringIO(), width=99)
+    list_versions(str(tmp_path), [manifest], on=on)
+    assert on.file.getvalue().startswith("list: 10 of 10 keys (100%), ")
 
 
 def test_keys_of_metadata_alone_name_the_versions(tmp_path):

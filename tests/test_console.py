@@ -51,6 +51,17 @@ def test_the_time_between_lines_can_be_set() -> None:
     assert len(written(on)) == 3
 
 
+@pytest.mark.parametrize("first", [0, 9_000], ids=["slow start", "finished before"])
+def test_the_time_left_goes_by_the_second_half_of_the_time(first: int) -> None:
+    clock, on = Clock(), plain()
+    with progress("read", "articles", every=60, total=100_000, on=on, clock=clock) as work:
+        for second in range(60):
+            clock.now += 1
+            work.update(first + 100 * max(second - 19, 0))
+    left = (100_000 - first - 4_000) // 100
+    assert written(on)[0].endswith(f"left {clock_time(left)}")
+
+
 def test_nothing_is_promised_without_a_total() -> None:
     clock, on = Clock(), plain()
     with progress("build", "articles", on=on, clock=clock) as work:

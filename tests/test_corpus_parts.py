@@ -10,7 +10,7 @@ from beam_pipelines.jats.article_reader import read_articles
 from beam_pipelines.stages import corpus_files, duplicates
 from beam_pipelines.stages.corpus_files import Part, finished_parts, sum_summaries
 from beam_pipelines.stages.corpus_parts import Reading, finish_part, read_part, with_licence_beside
-from beam_pipelines.stages.output_folder import OutputFolder
+from beam_pipelines.stages.output_folder import OutputFolder, sum_heartbeats
 from beam_pipelines.text.filters import ArticleFilter
 from tests.bulk import article, write_archive
 
@@ -38,6 +38,17 @@ def written(tmp_path, data=None, reading=READING):
         duplicates.write_left_out(partition, names, output=output)
     part = finish_part(item, output=output, reading=reading)
     return part, sum_summaries([part], output)
+
+
+def test_a_part_that_was_finished_before_counts_as_read(tmp_path):
+    _, summary = written(tmp_path)
+    (tmp_path / "corpus-00000").unlink()
+    written(tmp_path)
+    archive = tmp_path / "a.tar.gz"
+    heartbeat = sum_heartbeats(tmp_path, "corpus-")
+    assert heartbeat["bytes"] == archive.stat().st_size
+    assert heartbeat["read"] == summary.funnel["read"]
+    assert "xml_bytes" not in heartbeat  # None was read now: no speed comes of it.
 
 
 def test_a_part_is_the_kept_articles_in_archive_order(tmp_path):

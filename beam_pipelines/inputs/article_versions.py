@@ -23,7 +23,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import islice
-from pathlib import Path
 from typing import cast
 
 import numpy as np
@@ -31,12 +30,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet as pq
+from rich.console import Console
 
 from beam_pipelines.inputs.sources import article_version
+from pmc2vec.cli.console import Progress, progress
 from pmc2vec.errors import UserError
 from pmc2vec.storage.files import (
     atomic_file,
     exists,
+    file_metadata,
     is_folder,
     is_remote,
     join,
@@ -67,9 +69,10 @@ KNOWN = "known"
 VERSIONS_SCHEMA = pa.schema(
     [("pmcid", pa.int32()), ("version", pa.int32()), ("size", pa.int64()), ("digest", pa.int64())]
 )
+# Four groups: RE2 takes twice as long with a fifth, because its one-pass matcher has room for four.
 _KEY = (
     r"^(?:metadata/)?PMC(?P<id>[0-9]{1,9})\.(?P<version>[0-9]{1,5})"
-    r"(?:/PMC(?P<id2>[0-9]+)\.(?P<version2>[0-9]+))?\.(?P<suffix>xml|json)$"
+    r"(?:/PMC(?P<id2>[0-9]+)\.(?P<version2>[0-9]+))?\.(?:xml|json)$"
 )
 # A key as a number: the id, the version (five digits), and whether it is that of the metadata.
 _VERSION_BITS = 17
@@ -167,21 +170,27 @@ def newest_inventory(root: str) -> str | None:
     return max(manifests, default=None)  # Their folders are named by their time.
 
 
-def list_versions(root: str, inventories: Sequence[str]) -> pa.Table:
+def list_versions(root: str, inventories: Sequence[str], *, on: Console | None = None) -> pa.Table:
     """Returns the versions of a bucket, as in VERSIONS_SCHEMA, by id and version, each once.
 
     Args:
         root: of the bucket, or of a copy of it.
         inventories: that list its keys; without any, the newest that is in the bucket, or the
             bucket's listing.
+        on: where the progress is shown; nowhere without it.
 
     Raises:
         UserError: there are none, or the list cannot be read.
     """
     if not inventories and (newest := newest_inventory(root)):
         inventories = (newest,)
-    batches = (batch for path in inventories for batch in _read_inventory(path, root))
-    versions = _merge(batches if inventories else _list_bucket(root))
+    with progress("list", "keys", on=on or Console(quiet=True)) as listing:
+        tables = (
+            _read_inventories(inventories, root, listing)
+            if inventories
+            else _list_bucket(root, listing)
+        )
+        versions = _merge(tables)
     if not versions.num_rows:
         raise UserError(f"--input {root}: lists no article version (PMC1.1/PMC1.1.xml)")
     return versions
@@ -231,9 +240,14 @@ def _keys_table(
     etags: pa.ChunkedArray | pa.Array,
 ) -> pa.Table:
     """Returns the rows of those keys that are the XML or the metadata of an article version."""
+    is_metadata = pc.ends_with(keys, ".json")
+    may_be_ours = pc.or_(is_metadata, pc.ends_with(keys, ".xml"))
+    columns = (pc.filter(column, may_be_ours) for column in (keys, is_metadata, sizes, etags))
+    keys, is_metadata, sizes, etags = columns
     parts = pc.extract_regex(keys, _KEY)
     is_ours = pc.is_valid(parts)
-    parts, sizes, etags = (pc.filter(column, is_ours) for column in (parts, sizes, etags))
+    columns = (pc.filter(column, is_ours) for column in (parts, is_metadata, sizes, etags))
+    parts, is_metadata, sizes, etags = columns
     field = {name: pc.struct_field(parts, name) for name in ("id", "version", "id2", "version2")}
     # The folder and the file of an XML name the same version.
     is_consistent = pc.and_(
@@ -245,10 +259,15 @@ def _keys_table(
         hexadecimal, pc.binary_join_element_wise("0x", pc.utf8_slice_codeunits(etags, 0, 15), ""),
         "0x0",
     )  # fmt: skip
-    is_metadata = pc.equal(pc.struct_field(parts, "suffix"), "json").cast(pa.int64())
     version_keys = _numbers(field["id"]) << _VERSION_BITS | _numbers(field["version"])
-    columns = (version_keys << 1 | _numbers(is_metadata), _numbers(sizes), _numbers(digests))
-    return pa.table(dict(zip(_KEYS_SCHEMA.names, columns, strict=True))).filter(is_consistent)
+    return pa.table(
+        {
+            "key": version_keys << 1 | _numbers(is_metadata),
+            "size": _numbers(sizes),
+            "digest": _numbers(digests),
+        },
+        _KEYS_SCHEMA,
+    ).filter(is_consistent)
 
 
 def _numbers(column: pa.ChunkedArray | pa.Array) -> np.ndarray:
@@ -258,11 +277,31 @@ def _numbers(column: pa.ChunkedArray | pa.Array) -> np.ndarray:
 # --- inventories ---------------------------------------------------------------------------------
 
 
-def _read_inventory(path: str, root: str) -> Iterator[pa.Table]:
-    """Yields the keys of an inventory: a CSV file, or a manifest.json that names several."""
+def _read_inventories(
+    inventories: Sequence[str], root: str, listing: Progress
+) -> Iterator[pa.Table]:
+    """Yields the keys of all inventories, file by file."""
+    files = [file for path in inventories for file in _inventory_files(path, root)]
+    sizes = [metadata.size if (metadata := file_metadata(path)) else 0 for path, _ in files]
+    rows = bytes_before = 0
+    for (path, columns), size in zip(files, sizes, strict=True):
+        for table, file_rows, position in _read_csv(path, columns):
+            # How many keys there are is guessed from the bytes that those so far have taken.
+            share = (bytes_before + position) / max(sum(sizes), 1)
+            total = round((rows + file_rows) / share) if 0 < share <= 1 else None
+            listing.update(rows + file_rows, total)
+            yield table
+        rows, bytes_before = rows + file_rows, bytes_before + size
+    listing.update(rows, rows)
+
+
+def _inventory_files(path: str, root: str) -> list[tuple[str, Sequence[str]]]:
+    """Returns (path, names of the columns) of the CSV files that an inventory consists of.
+
+    It is such a file itself, or a manifest.json that names several.
+    """
     if not path.endswith(".json"):
-        yield from _read_csv(path, _CSV_COLUMNS)
-        return
+        return [(path, _CSV_COLUMNS)]
     text = read_text(path)
     if text is None:
         raise UserError(f"--inventory {path}: is not there")
@@ -278,27 +317,34 @@ def _read_inventory(path: str, root: str) -> Iterator[pa.Table]:
             f"--inventory {path}: lists {file_format} with the columns {', '.join(columns)}; "
             "only CSV inventories with bucket and key are read"
         )
-    for key in keys:
-        yield from _read_csv(_data_file(path, key, root), columns)
+    return [(_data_file(path, key, root), columns) for key in keys]
 
 
 def _data_file(manifest: str, key: str, root: str) -> str:
-    """Returns where a data file is: at its key, or beside a manifest that was copied."""
+    """Returns where a data file is: at its key, or near a manifest that was copied.
+
+    A report of S3 has its files in `data/`, beside the folder of each day that holds a manifest.
+    """
     if not is_remote(manifest):
-        beside = Path(local_path(manifest).parent, key.rpartition("/")[2])
-        if beside.is_file():
-            return str(beside)
+        folder = local_path(manifest).parent
+        for near in (folder, folder / "data", folder.parent / "data"):
+            path = near / key.rpartition("/")[2]
+            if path.is_file():
+                return str(path)
     return join(root, key)
 
 
-def _read_csv(path: str, columns: Sequence[str]) -> Iterator[pa.Table]:
-    """Yields the article versions of one file of an inventory, block by block."""
+def _read_csv(path: str, columns: Sequence[str]) -> Iterator[tuple[pa.Table, int, int]]:
+    """Yields the article versions of one file of an inventory, block by block.
+
+    Beside them it yields the rows and the bytes of the file up to there.
+    """
     try:
         with open_binary(path) as file:
             is_gzip = file.read(2) == b"\x1f\x8b"
             file.seek(0)
             stream = pa.PythonFile(file, mode="r")
-            rows = 0
+            rows = listed = 0
             reader = pa.csv.open_csv(
                 pa.CompressedInputStream(stream, "gzip") if is_gzip else stream,
                 read_options=pa.csv.ReadOptions(
@@ -311,15 +357,9 @@ def _read_csv(path: str, columns: Sequence[str]) -> Iterator[pa.Table]:
             for batch in reader:
                 if batch.num_columns < 2:
                     raise pa.ArrowInvalid("rows are not bucket, key, ...")
-                cells = dict(zip(columns, batch.columns, strict=False))
-                empty = pa.array([""] * batch.num_rows, pa.string())
-                sizes = pc.coalesce(pc.if_else(
-                    pc.equal(cells.get("size", empty), ""), "0", cells.get("size", empty)
-                ), pa.scalar("0"))  # fmt: skip
-                # Keys are URL-encoded in inventories; those of articles have nothing to encode.
-                table = _keys_table(cells["key"], sizes, pc.coalesce(cells.get("etag", empty), ""))
-                rows += table.num_rows
-                yield table
+                table = _rows_table(dict(zip(columns, batch.columns, strict=False)))
+                rows, listed = rows + table.num_rows, listed + batch.num_rows
+                yield table, listed, file.tell()
     except (pa.ArrowException, OSError, EOFError) as error:
         reason = str(error).partition("\n")[0]
         raise UserError(f"--inventory {path}: cannot be read ({reason})") from error
@@ -330,10 +370,20 @@ def _read_csv(path: str, columns: Sequence[str]) -> Iterator[pa.Table]:
         )
 
 
+def _rows_table(cells: Mapping[str, pa.Array]) -> pa.Table:
+    """Returns the article versions among the rows of an inventory, given by column."""
+    # Keys are URL-encoded in inventories; those of articles have nothing to encode.
+    keys = cells["key"]
+    empty = pa.array([""] * len(keys), pa.string())
+    sizes = cells.get("size", empty)
+    sizes = pc.coalesce(pc.if_else(pc.equal(sizes, ""), "0", sizes), pa.scalar("0"))
+    return _keys_table(keys, sizes, pc.coalesce(cells.get("etag", empty), ""))
+
+
 # --- listings ------------------------------------------------------------------------------------
 
 
-def _list_bucket(root: str) -> Iterator[pa.Table]:
+def _list_bucket(root: str, listing: Progress) -> Iterator[pa.Table]:
     """Yields the keys of `metadata/`, one for each version; without any, those of all folders.
 
     One request brings a thousand keys: of the folders that would be several versions' worth, of
@@ -348,6 +398,7 @@ def _list_bucket(root: str) -> Iterator[pa.Table]:
             keys = [path.removeprefix(prefix) for path in paths]
             table = _keys_table(pa.array(keys), pa.array(sizes), pa.array(etags))
             rows += table.num_rows
+            listing.update(rows)
             yield table
         if rows:
             return

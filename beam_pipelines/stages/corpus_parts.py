@@ -158,15 +158,24 @@ def read_part(item: WorkItem, *, output: OutputFolder, reading: Reading) -> str:
 
     A part that is there is left alone.
     """
-    _read_once(item, output=output, reading=reading)
+    finished = _finished_before(item, output=output, reading=reading)
+    if finished is None:
+        _read_and_write(item, output=output, reading=reading)
+    else:
+        numbers = {name: finished.funnel[name] for name in ("read", "kept")}
+        numbers["versions" if item.versions else "bytes"] = item.size
+        _heartbeat(item, output).beat(numbers, last=True)
     return item.name
 
 
-def _read_once(item: WorkItem, *, output: OutputFolder, reading: Reading) -> Summary:
+def _finished_before(item: WorkItem, *, output: OutputFolder, reading: Reading) -> Summary | None:
+    """Returns the summary of a part that is there and need not be read again, or None."""
     summary = read_summary(output, item.name)
-    if summary is None or summary.origin != _origin(item, output, reading):
-        summary = _read_and_write(item, output=output, reading=reading)
-    return summary
+    return summary if summary and summary.origin == _origin(item, output, reading) else None
+
+
+def _heartbeat(item: WorkItem, output: OutputFolder) -> Heartbeat:
+    return output.heartbeat(f"corpus-{item.index:05d}")
 
 
 def _origin(item: WorkItem, output: OutputFolder, reading: Reading) -> str:
@@ -196,7 +205,7 @@ def _read_and_write(item: WorkItem, *, output: OutputFolder, reading: Reading) -
         writer = stack.enter_context(closing(CorpusWriter(next(files), reader.summary)))
         counter = stack.enter_context(closing(CountsWriter(next(files))))
         rejected = next(files)
-        heartbeat = output.heartbeat(f"corpus-{item.index:05d}")
+        heartbeat = _heartbeat(item, output)
         if item.versions:
             root = read_selection(output.path(SELECTION_NAME)).root
             outcomes = reader.read_versions(root, _versions(item, output), heartbeat)
@@ -237,7 +246,9 @@ def finish_part(item: WorkItem, *, output: OutputFolder, reading: Reading) -> Pa
     left = [row for row in rows if row["reason"] not in reading.welcome]
     digest = hashlib.sha256(repr(left).encode()).hexdigest() if left else ""
     # A worker that died while it wrote the part again has left an empty summary: read it once more.
-    summary = _read_once(item, output=output, reading=reading)
+    summary = _finished_before(item, output=output, reading=reading)
+    if summary is None:
+        summary = _read_and_write(item, output=output, reading=reading)
     if summary.left_out != digest:
         if summary.left_out:  # Other copies were taken out: they may count now.
             summary = _read_and_write(item, output=output, reading=reading)

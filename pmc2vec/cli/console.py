@@ -20,6 +20,7 @@ import math
 import os
 import sys
 import time
+from collections import deque
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -34,6 +35,7 @@ from pmc2vec.cli.logging_setup import LogFormat, configure_logging
 from pmc2vec.cli.metrics import progress_metrics
 
 SECONDS_BETWEEN_LINES = 10.0  # where there is no terminal
+_SAMPLES = 100  # of the speed, that the estimate of the time left goes by
 
 logger = logging.getLogger(__name__)
 
@@ -106,6 +108,9 @@ def stderr_console() -> Console:
 class Progress:
     """How much of a piece of work is done, and how fast. Made by `progress`.
 
+    The speed is that of the whole time. The time left goes by the second half of it: work begins
+    slowly while workers start, or fast while they pass over what is finished.
+
     Attributes:
         name: of the stage, at the start of the line.
         unit: what is counted, in the plural.
@@ -129,6 +134,7 @@ class Progress:
     def __post_init__(self) -> None:
         self.completed = self.start
         self._start_time = self.clock()
+        self._samples = deque([(self._start_time, self.start)])
 
     def update(self, completed: int, total: int | None = None, **fields: str | float) -> None:
         """Records how much is done by now, and shows it if a line is due.
@@ -142,6 +148,7 @@ class Progress:
         self.completed = completed
         self.total = self.total if total is None else total
         self.fields = fields
+        self._add_sample()
         progress_metrics.set_stage(self.name, self.unit, self.completed, self.total)
         self.on_update()
 
@@ -175,12 +182,27 @@ class Progress:
             for name, value in self.fields.items()
         ]
         parts.append(f"elapsed {clock_time(elapsed)}")
-        if rate > 0 and self.total is not None and self.completed < self.total:
-            parts.append(f"left {clock_time((self.total - self.completed) / rate)}")
+        recent_rate = self._recent_rate()
+        if recent_rate > 0 and self.total is not None and self.completed < self.total:
+            parts.append(f"left {clock_time((self.total - self.completed) / recent_rate)}")
         return ", ".join(parts)
 
     def _rate(self, elapsed: float) -> float:
         return (self.completed - self.start) / elapsed if elapsed > 0 else 0.0
+
+    def _add_sample(self) -> None:
+        """Remembers (time, completed), and forgets what is older than half of the time."""
+        now = self.clock()
+        if now - self._samples[-1][0] >= (now - self._start_time) / _SAMPLES:
+            self._samples.append((now, self.completed))
+        half = (self._start_time + now) / 2
+        while len(self._samples) > 1 and self._samples[1][0] <= half:
+            self._samples.popleft()
+
+    def _recent_rate(self) -> float:
+        time_then, completed_then = self._samples[0]
+        seconds = self.clock() - time_then
+        return (self.completed - completed_then) / seconds if seconds > 0 else 0.0
 
 
 @contextmanager

@@ -30,7 +30,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pmc2vec.cli import exit_codes, options
-from pmc2vec.cli.console import progress, verbosity
+from pmc2vec.cli.console import progress, stderr_console, verbosity
 from pmc2vec.cli.logging_setup import LogFormat
 from pmc2vec.cli.options import option
 from pmc2vec.errors import UserError
@@ -136,7 +136,9 @@ def fetch(config: FetchConfig, *, quiet: bool = True) -> FetchResult:
     output = str(config.output)
     with files.lock_folder(output), ExitStack() as stack:
         archives = _Archives(config.output, config.archive_megabytes * 1_000_000)
-        versions = article_versions.list_versions(root, config.inventory)
+        versions = article_versions.list_versions(
+            root, config.inventory, on=None if quiet else stderr_console()
+        )
         ids = wanted_articles(config.pmcids, config.query)
         selected, counts, missing = article_versions.select_versions(
             versions, ids, share=config.share_of_articles, limit=config.limit,
