@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
+from beam_pipelines.inputs import mesh_tree
+from beam_pipelines.inputs.article_versions import PMC
 from beam_pipelines.inputs.documents import TextUnit
-from beam_pipelines.inputs.pubmed_server import SERVER_URL
+from beam_pipelines.inputs.pubmed_server import SERVER_NAME, SERVER_URL
 from beam_pipelines.jats.article_reader import DEFAULT_SECTIONS, SectionName
 from beam_pipelines.stages import companion_files
 from beam_pipelines.stages.corpus_parts import Reading
@@ -23,7 +26,9 @@ from pmc2vec.errors import UserError
 from pmc2vec.storage.files import same_place
 from pmc2vec.storage.object_stores import parse_storage_options
 
-_FILTER_OPTIONS = tuple(field.name for field in fields(ArticleFilter) if field.name != "keywords")
+_FILTER_OPTIONS = tuple(
+    field.name for field in fields(ArticleFilter) if field.name not in ("keywords", "mesh")
+)
 
 
 @dataclass(frozen=True)
@@ -87,6 +92,12 @@ class BuildConfig:
     """Keep articles published in this year or earlier."""
     journals: tuple[str, ...] = option((), rare=True)
     """Keep articles of these journals, by title."""
+    mesh: tuple[str, ...] = ()
+    """Keep articles with these MeSH headings, by id (D008545) or name (Melanoma). Citations of
+    PubMed have headings; full text has those of its citation, if that is among the input."""
+    mesh_tree: str | None = option(None, may_change=True)
+    """NLM's descNNNN.xml or mtreesNNNN.bin: --mesh keeps articles with headings below those
+    too."""
     retracted: bool = option(False, rare=True)
     """Keep retracted articles and retraction notices."""
     manuscripts: bool = option(True, rare=True)
@@ -195,9 +206,21 @@ class BuildConfig:
             raise ValueError("--max_requests_per_second: must be above 0")
         if any(map(is_blank_keyword, self.keywords)):
             raise ValueError("--keywords: an empty keyword, which every article mentions")
+        self._check_mesh()
         parse_storage_options(self.storage_option)
         self.share_position()
         self.shape()
+
+    def _check_mesh(self) -> None:
+        if not all(name.strip() for name in self.mesh):
+            raise ValueError("--mesh: an empty heading")
+        if self.mesh_tree and not self.mesh:
+            raise ValueError("--mesh_tree needs --mesh: the headings to look for in the tree")
+        if self.mesh and self.input == (PMC,):
+            raise ValueError(
+                "--mesh: articles of PubMed Central have no headings of their own; give their "
+                f"citations too, as --input {PMC} {SERVER_NAME}"
+            )
 
     def _check_source(self) -> None:
         if bool(self.input) == bool(self.corpus):
@@ -272,6 +295,14 @@ class BuildConfig:
             raise UserError(f"--keywords_file {self.keywords_file}: holds no keyword")
         return (*self.keywords, *keywords)
 
+    def wanted_headings(self) -> tuple[str, ...]:
+        """Returns the headings of `--mesh`, and those below them in `--mesh_tree`.
+
+        Raises:
+            UserError: the tree cannot be read, or has no such heading.
+        """
+        return mesh_tree.wanted_headings(self.mesh, self.mesh_tree)
+
     def reading(self) -> Reading:
         """Returns how articles are read."""
         marks = {
@@ -282,6 +313,7 @@ class BuildConfig:
         return Reading(
             filter=ArticleFilter(
                 keywords=self.all_keywords(),
+                mesh=self.wanted_headings(),
                 **{name: getattr(self, name) for name in _FILTER_OPTIONS},
             ),
             sections=self.sections,
@@ -317,6 +349,9 @@ class BuildConfig:
     def recorded_options(self) -> dict[str, Any]:
         """Returns the options that say what is in the dataset, as JSON knows them."""
         values = asdict(self) | {"keywords": self.all_keywords()}
+        if self.mesh_tree:  # A digest: there are up to 30,000 of them.
+            headings = "\n".join(self.wanted_headings())
+            values["mesh_tree"] = hashlib.sha256(headings.encode()).hexdigest()
         recorded = {name: values[name] for name in options_that(BuildConfig, "recorded")}
         return {k: list(v) if isinstance(v, tuple) else v for k, v in recorded.items()}
 

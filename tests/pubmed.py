@@ -25,12 +25,20 @@ def citation(
     journal: str = "The Journal",
     language: str = "eng",
     pmc: str = "",
+    mesh: Iterable[str] = (),
     extra: str = "",
 ) -> str:
     """Returns a `<PubmedArticle>`; an abstract without a tag is one AbstractText."""
     if abstract and not abstract.startswith("<AbstractText"):
         abstract = f"<AbstractText>{abstract}</AbstractText>"
     kinds = "".join(f"<PublicationType>{kind}</PublicationType>" for kind in types)
+    headings = "".join(
+        f'<MeshHeading><DescriptorName UI="{each.partition(" ")[0]}" MajorTopicYN="N">'
+        f'{each.partition(" ")[2]}</DescriptorName><QualifierName UI="Q000188">drug therapy'
+        "</QualifierName></MeshHeading>"
+        for each in mesh
+    )
+    mesh_list = f"<MeshHeadingList>{headings}</MeshHeadingList>" if headings else ""
     pmc_id = f'<ArticleId IdType="pmc">{pmc}</ArticleId>' if pmc else ""
     return f"""<PubmedArticle><MedlineCitation Status="MEDLINE" Owner="NLM">
 <PMID Version="{version}">{pmid}</PMID><Article PubModel="Print">
@@ -40,7 +48,8 @@ def citation(
 <AuthorList CompleteYN="Y"><Author><LastName>Unread</LastName></Author></AuthorList>
 <Language>{language}</Language>
 <PublicationTypeList>{kinds}</PublicationTypeList></Article>
-{extra}</MedlineCitation><PubmedData><ArticleIdList><ArticleId IdType="pubmed">{pmid}</ArticleId>
+{mesh_list}{extra}</MedlineCitation>
+<PubmedData><ArticleIdList><ArticleId IdType="pubmed">{pmid}</ArticleId>
 <ArticleId IdType="doi">10.1/{pmid}</ArticleId>{pmc_id}</ArticleIdList><ReferenceList><Reference>
 <ArticleIdList><ArticleId IdType="pmc">PMC999</ArticleId></ArticleIdList></Reference>
 </ReferenceList></PubmedData></PubmedArticle>"""

@@ -124,7 +124,8 @@ def test_json_that_says_nothing_is_named_and_the_article_is_read(tmp_path, text)
 def copies(*rows):
     """Returns rows of a catalogue from (id, rank, marks, part, position)."""
     names = ("pmcid", "rank", "marks", "part", "position")
-    filler = {"fingerprint": "", "readable": True, "row": 0, "outcome": ""}
+    filler = {"fingerprint": "", "readable": True, "row": 0, "outcome": "",
+              "has_heading": True, "mesh": ""}  # fmt: skip
     return [filler | dict(zip(names, row, strict=True)) for row in rows]
 
 
@@ -178,7 +179,7 @@ def test_a_retraction_counts_even_where_its_article_cannot_be_read():
 )
 def test_a_known_copy_loses_to_a_later_or_a_changed_one(change, loser):
     known = {"pmcid": "PMC1", "rank": "000001 2025-06\t\U0010ffff", "marks": "",
-             "fingerprint": "same-1"}  # fmt: skip
+             "fingerprint": "same-1", "heading": "yes"}  # fmt: skip
     (copy,) = copies(("PMC1", "000001 2025-06\tb", "", "p0", 0))
     _, left = resolve([copy | {"fingerprint": "same-1"} | change], [known])
     assert [row["part"] for row in left] == [loser]

@@ -371,16 +371,23 @@ def test_copies_are_taken_out_of_a_part_of_several_row_groups(tmp_path):
 
 
 def test_many_ids_are_compared_in_pieces(monkeypatch):
-    names = ("pmcid", "rank", "marks", "fingerprint", "position", "readable", "row", "outcome",
-             "part")  # fmt: skip
     copies = [
-        dict(zip(names, (f"pmid:{n % 300}", f"{n:06d} \ta", "", "", n, True, n, "", "p0"),
-                 strict=True))
+        vars(duplicates.Copy(f"pmid:{n % 300}", f"{n:06d} \ta", "", "", n, True, n, ""))
+        | {"part": "p0"}
         for n in range(500)
-    ]  # fmt: skip
+    ]
     table = pa.Table.from_pylist(copies, duplicates.COPIES_SCHEMA)
     known = pa.Table.from_pylist(
-        [{"pmcid": "pmid:9999", "rank": "1", "marks": "", "fingerprint": "", "kept": ""}],
+        [
+            {
+                "pmcid": "pmid:9999",
+                "rank": "1",
+                "marks": "",
+                "fingerprint": "",
+                "kept": "",
+                "heading": "yes",
+            }
+        ],
         duplicates.KNOWN_SCHEMA,
     )
     whole = duplicates.resolve(copies, known.to_pylist())

@@ -22,7 +22,7 @@ def test_what_a_citation_says_of_itself():
         "article_id": "pmid:12", "pmcid": "PMC34", "pmid": "12", "doi": "10.1/12",
         "title": "A title", "journal": "The Journal", "year": "2020", "licence": "",
         "article_type": "Journal Article; Review", "language": "en", "version": "3",
-        "retracted": False, "source": "pubmed",
+        "retracted": False, "source": "pubmed", "mesh": "",
     }  # fmt: skip
     assert blocks(article, "title") == ["A title"]
     assert blocks(article) == ["Melanoma cells divide."]

@@ -31,6 +31,7 @@ from beam_pipelines.jats.xml_parser import (
 
 __all__ = [
     "DEFAULT_SECTIONS",
+    "LIST_SEPARATOR",
     "SECTION_NAMES",
     "Article",
     "ArticleElement",
@@ -50,6 +51,8 @@ SECTION_NAMES: tuple[SectionName, ...] = (
     "title", "abstract", "body", "captions", "back", "keywords",
 )  # fmt: skip
 DEFAULT_SECTIONS: tuple[SectionName, ...] = ("title", "abstract", "body")
+LIST_SEPARATOR = "; "
+"""Between the publication types of a citation, and between its headings."""
 
 EXCLUDED_ABSTRACT_TYPES = frozenset(
     "author-highlights graphical highlights key-points precis teaser toc web-summary".split()
@@ -100,6 +103,7 @@ class Article:
         version: number of the article version, or empty.
         retracted: whether it was retracted, or is itself a notice of retraction.
         source: `pmc` or `pubmed`, or empty for what is of neither.
+        mesh: MeSH headings of a citation, such as `D008545 Melanoma; D006801 Humans`.
     """
 
     article_id: str
@@ -116,6 +120,7 @@ class Article:
     version: str = ""
     retracted: bool = False
     source: str = ""
+    mesh: str = ""
 
 
 @dataclass(frozen=True)

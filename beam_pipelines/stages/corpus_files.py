@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
@@ -34,7 +34,7 @@ from pmc2vec.storage.files import list_files, read_text
 
 METADATA_COLUMNS = (
     "article_id", "pmcid", "version", "pmid", "doi", "title", "journal", "year", "licence",
-    "article_type", "language", "source", "archive", "member",
+    "article_type", "language", "source", "mesh", "archive", "member",
 )  # fmt: skip
 CORPUS_SCHEMA = pa.schema(
     [
@@ -185,13 +185,20 @@ def _count_article(sentences: Sequence[str]) -> Counter[str]:
 
 
 def remaining_groups(
-    reader: pq.ParquetFile, rows: Collection[int], summary: Summary
+    reader: pq.ParquetFile, rows: Collection[int], mesh: Mapping[int, str], summary: Summary
 ) -> Iterator[pa.Table]:
-    """Yields the row groups of a part without some rows, and takes those out of its summary."""
+    """Yields the row groups of a part without some rows, and takes those out of its summary.
+
+    Args:
+        reader: of the part.
+        rows: to be taken out.
+        mesh: row to the headings that it gets.
+        summary: of the part; changed.
+    """
     start = 0
     groups: list[int] = []
     for group, tokens in enumerate(summary.groups):
-        table = reader.read_row_group(group)
+        table = _with_mesh(reader.read_row_group(group), start, mesh)
         # With a type: pyarrow can take nothing by an empty list of none.
         removed = pa.array(
             [row - start for row in rows if start <= row < start + table.num_rows], pa.int64()
@@ -209,6 +216,15 @@ def remaining_groups(
             yield table.filter(pa.array(is_kept))
     summary.groups = groups
     summary.licences = +summary.licences
+
+
+def _with_mesh(table: pa.Table, start: int, mesh: Mapping[int, str]) -> pa.Table:
+    """Returns a row group with headings for some of its rows, of which `start` is the first."""
+    headings = table["mesh"].to_pylist()
+    changed = [mesh.get(start + row, value) for row, value in enumerate(headings)]
+    if changed == headings:
+        return table
+    return table.set_column(table.schema.get_field_index("mesh"), "mesh", [changed])
 
 
 # --- finished parts ------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -72,7 +72,7 @@ from beam_pipelines.stages.version_reader import (
     unwanted_by_metadata,
 )
 from beam_pipelines.stages.word_counts import CountsWriter
-from beam_pipelines.text.filters import NO_KEYWORD, ArticleFilter, may_mention
+from beam_pipelines.text.filters import MESH, NO_KEYWORD, ArticleFilter, may_mention
 from beam_pipelines.text.sentences import split_sentences
 from beam_pipelines.text.tokenizers import (
     LinkHandling,
@@ -242,9 +242,11 @@ def finish_part(item: WorkItem, *, output: OutputFolder, reading: Reading) -> Pa
         output: the dataset; all its parts are read, and the duplicates resolved.
         reading: how articles are read.
     """
-    rows = duplicates.read_left_out(item.name, output=output)
+    rows, headings = duplicates.read_left_out(item.name, output=output)
     left = [row for row in rows if row["reason"] not in reading.welcome]
-    digest = hashlib.sha256(repr(left).encode()).hexdigest() if left else ""
+    by_heading = bool(headings or reading.filter.mesh)
+    decided_by = (left, headings) if by_heading else left
+    digest = hashlib.sha256(repr(decided_by).encode()).hexdigest() if left or by_heading else ""
     # A worker that died while it wrote the part again has left an empty summary: read it once more.
     summary = _finished_before(item, output=output, reading=reading)
     if summary is None:
@@ -252,17 +254,42 @@ def finish_part(item: WorkItem, *, output: OutputFolder, reading: Reading) -> Pa
     if summary.left_out != digest:
         if summary.left_out:  # Other copies were taken out: they may count now.
             summary = _read_and_write(item, output=output, reading=reading)
-        _take_out(item.name, left, summary, output=output)
+        if reading.filter.mesh:
+            left += _without_heading(item.name, left, headings, output=output)
+        _take_out(item.name, left, headings, summary, output=output)
         summary.left_out = digest
         write_text(summary_path(output, item.name), summary.to_json())
     return Part(item.name, tuple(summary.groups))
 
 
+def _without_heading(
+    part: str,
+    left: Sequence[dict[str, Any]],
+    headings: Mapping[int, str],
+    *,
+    output: OutputFolder,
+) -> list[dict[str, Any]]:
+    """Returns the full texts of a part that no citation's headings want, as rows of `left`."""
+    with open_binary(output.path("corpus", f"{part}.parquet")) as file:
+        sources = pq.read_table(file, columns=["source"])["source"].to_pylist()
+    settled = {row["row"] for row in left if row["reason"] != duplicates.OLDER_VERSION}
+    return [
+        {"row": row, "reason": MESH}
+        for row, source in enumerate(sources)
+        if source != pubmed_reader.SOURCE and row not in headings and row not in settled
+    ]
+
+
 def _take_out(
-    part: str, left: Sequence[dict[str, Any]], summary: Summary, *, output: OutputFolder
+    part: str,
+    left: Sequence[dict[str, Any]],
+    headings: Mapping[int, str],
+    summary: Summary,
+    *,
+    output: OutputFolder,
 ) -> None:
-    """Writes a part without some of its copies."""
-    removed = {row["row"] for row in left if row["reason"] != duplicates.OLDER_VERSION}
+    """Writes a part without some of its copies, and with headings for some of its full texts."""
+    removed = {row["row"] for row in left if row["reason"] != duplicates.OLDER_VERSION} - {-1}
     for row in left:
         if row["reason"] == duplicates.OLDER_VERSION:
             summary.funnel[duplicates.OLDER_VERSION] += row["row"] >= 0
@@ -270,27 +297,37 @@ def _take_out(
         summary.funnel[f"dropped:{row['reason']}"] += 1
         if row["row"] < 0:
             summary.funnel[row["outcome"]] -= 1
-    if removed - {-1}:
+    mesh = {row: text for row, text in headings.items() if text and row not in removed}
+    if removed or mesh:
         # The files are replaced one after another: until all are, the part counts as not there,
         # and a build that is killed here reads it again.
         write_text(summary_path(output, part), Summary().to_json())
-        _rewrite(part, removed, summary, output=output)
+        _rewrite(part, removed, mesh, summary, output=output)
     summary.funnel = +summary.funnel
 
 
-def _rewrite(part: str, removed: set[int], summary: Summary, *, output: OutputFolder) -> None:
-    path, counts = (
-        output.path("corpus", f"{part}.parquet"),
-        output.path("counts", f"{part}.parquet"),
-    )
+def _rewrite(
+    part: str,
+    removed: set[int],
+    mesh: Mapping[int, str],
+    summary: Summary,
+    *,
+    output: OutputFolder,
+) -> None:
+    path = output.path("corpus", f"{part}.parquet")
     with ExitStack() as stack:
         reader = pq.ParquetFile(stack.enter_context(open_binary(path)))
-        file, counts_file = (stack.enter_context(atomic_file(name)) for name in (path, counts))
+        file = stack.enter_context(atomic_file(path))
         writer = stack.enter_context(pq.ParquetWriter(file, CORPUS_SCHEMA, compression="zstd"))
-        counter = stack.enter_context(closing(CountsWriter(counts_file)))
-        for table in remaining_groups(reader, removed, summary):
+        counter = None
+        if removed:  # With headings alone the counts stay as they are.
+            counts = atomic_file(output.path("counts", f"{part}.parquet"))
+            counter = stack.enter_context(closing(CountsWriter(stack.enter_context(counts))))
+        for table in remaining_groups(reader, removed, mesh, summary):
             writer.write_table(table)
-            counter.count_sentences(table["sentences"].combine_chunks().flatten().to_pylist())
+            if counter is not None:
+                sentences = table["sentences"].combine_chunks().flatten()
+                counter.count_sentences(sentences.to_pylist())
 
 
 # --- documents -----------------------------------------------------------------------------------
@@ -434,6 +471,7 @@ class PartReader:
             self._list_unreadable(pmcid, named, archive, replace(facts, date=date))
             return
         alone = len(elements) == 1 and not in_set
+        has_heading = not self._reading.filter.mesh  # Its citation will say.
         for element in elements:
             article, outcome = self._read_article(element, facts)
             listed = article.pmcid or (pmcid if alone else "")
@@ -445,11 +483,11 @@ class PartReader:
                     listed, named, xml_version=article.version, date=date, archive=archive
                 )
                 fingerprint = duplicates.fingerprint(document.data) if alone else ""
-                self._list(listed, rank, facts.marks, fingerprint, outcome)
+                self._list(listed, rank, facts.marks, fingerprint, outcome, has_heading=has_heading)
             if outcome is None:
                 if article.pmid:  # Its citation would be the same text once more.
                     pmid = duplicates.citation_id(article.pmid)
-                    self._list(pmid, "", duplicates.FULL_TEXT, "", "")
+                    self._list(pmid, "", duplicates.FULL_TEXT, "", None, has_heading=has_heading)
                 yield self._keep(article, archive, document.member)
             self._count(outcome)
 
@@ -471,10 +509,14 @@ class PartReader:
         version = int(article.version) if article.version.isdecimal() else 1
         rank = duplicates.citation_rank(version, citation.file_name, archive)
         fingerprint = duplicates.fingerprint(citation.data)
-        self._list(article.article_id, rank, "", fingerprint, outcome)
+        has_heading = reading.filter.has_heading(article.mesh)
+        self._list(article.article_id, rank, "", fingerprint, outcome, has_heading=has_heading)
+        if article.pmcid:
+            self._list(
+                article.pmcid, rank, duplicates.CITATION, "", outcome, has_heading=has_heading,
+                mesh=article.mesh,
+            )  # fmt: skip
         if outcome is None:
-            if article.pmcid:
-                self._list(article.pmcid, "", duplicates.CITATION, "", None)
             yield self._keep(article, archive, citation.member)
         self._count(outcome)
 
@@ -514,13 +556,16 @@ class PartReader:
         outcome: str | None,
         *,
         readable: bool = True,
+        has_heading: bool = True,
+        mesh: str = "",
     ) -> None:
         row = self._rows if outcome is None else -1
         self.copies.append(
             duplicates.Copy(
-                pmcid, rank, marks, fingerprint, len(self.copies), readable, row, outcome or ""
+                pmcid, rank, marks, fingerprint, len(self.copies), readable, row, outcome or "",
+                has_heading, mesh,
             )
-        )
+        )  # fmt: skip
 
     def _keep(self, article: Article, archive: str, member: str) -> CorpusArticle:
         self._rows += 1

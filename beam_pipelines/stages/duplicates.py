@@ -15,13 +15,17 @@ Citations of PubMed are copies too, of `pmid:123`; a file that deletes one lists
 mark DELETED. A citation does not count where its article is kept in full text. Two ids may show
 that, and the lists are spread by id. So a full text also lists its PMID, with the mark FULL_TEXT,
 and a citation its id of PubMed Central, with the mark CITATION.
+
+MeSH headings stand in citations alone. The same two ids take them to the full text (HEADINGS): with
+`--mesh` a full text is kept whose citation has one of the headings, whatever becomes of the
+citation itself.
 """
 
 from __future__ import annotations
 
 import re
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import astuple, dataclass, fields
 from datetime import UTC, datetime
 from itertools import groupby, pairwise
@@ -52,7 +56,9 @@ DELETED = "deleted"
 FULL_TEXT = "full_text"
 """Mark beside a PMID: an article that is kept in full text has it."""
 CITATION = "citation"
-"""Mark beside an id of PubMed Central: a citation that is kept has it."""
+"""Mark beside an id of PubMed Central: a citation has it."""
+HEADINGS = "headings"
+"""In LEFT_SCHEMA, no reason: the row is a full text, and `--mesh` wants it by its citation."""
 
 _KNOWN_PART = "known"
 """Name of the part that a copy of an earlier dataset belongs to."""
@@ -75,6 +81,9 @@ class Copy:
         readable: whether it was read as an article with this id.
         row: in the part, or -1 where it is not kept.
         outcome: name in the funnel where it is not kept, such as `dropped:no_keyword`.
+        has_heading: whether a citation has a heading that `--mesh` wants; of a full text, whether
+            it is kept without one. True without `--mesh`.
+        mesh: headings of a citation beside an id of PubMed Central.
     """
 
     pmcid: str
@@ -85,6 +94,8 @@ class Copy:
     readable: bool
     row: int
     outcome: str
+    has_heading: bool = True
+    mesh: str = ""
 
 
 _ARROW_TYPES = {"str": pa.string(), "int": pa.int32(), "bool": pa.bool_()}
@@ -93,10 +104,10 @@ COPIES_SCHEMA = pa.schema(
 )
 LEFT_SCHEMA = pa.schema(
     [("part", pa.string()), ("pmcid", pa.string()), ("row", pa.int32()),
-     ("outcome", pa.string()), ("reason", pa.string())]
+     ("outcome", pa.string()), ("reason", pa.string()), ("mesh", pa.string())]
 )  # fmt: skip
 KNOWN_SCHEMA = pa.schema(
-    [(name, pa.string()) for name in ("pmcid", "rank", "marks", "fingerprint", "kept")]
+    [(name, pa.string()) for name in ("pmcid", "rank", "marks", "fingerprint", "kept", "heading")]
 )
 _RESOLVED_ROWS = 1 << 16
 """Rows that are compared at once: as dictionaries they take ten times what they take in Arrow."""
@@ -212,8 +223,8 @@ def _known_table(partition: int, output: OutputFolder) -> Iterator[pa.Table]:
         columns = {name: table[name] for name in KNOWN_SCHEMA.names if name in table.schema.names}
         # Datasets of version 0.1 have no fingerprints, and do not say what they kept: a citation
         # of an article that they know counts as read, for what was dropped there for its words
-        # or its licence would be dropped here too.
-        for name, value in (("fingerprint", ""), ("kept", "yes")):
+        # or its licence would be dropped here too. Nor do they know `--mesh`.
+        for name, value in (("fingerprint", ""), ("kept", "yes"), ("heading", "yes")):
             columns.setdefault(name, pa.array([value] * table.num_rows, pa.string()))
         yield pa.table(columns, KNOWN_SCHEMA).filter(pc.field("pmcid") != "")
 
@@ -245,7 +256,7 @@ def _copies_path(part: str, output: OutputFolder) -> str:
 
 
 def write_left_out(partition: int, parts: Iterable[str], *, output: OutputFolder) -> int:
-    """Writes which copies of one partition do not count; returns how many."""
+    """Writes which copies of one partition do not count; returns the number of rows."""
     tables = [COPIES_SCHEMA.empty_table()]
     for part in sorted(parts):
         with open_binary(_copies_path(part, output)) as file:
@@ -300,47 +311,79 @@ def resolve(
     order = itemgetter("pmcid", "rank", "part", "position")
     newest: list[dict[str, Any]] = []
     left: list[dict[str, Any]] = []
-    by_id = groupby(sorted([*earlier, *copies], key=order), key=itemgetter("pmcid"))
-    for pmcid, group in by_id:
-        rows = list(group)
-        full_texts = [row for row in rows if row["marks"] == FULL_TEXT]
-        citations = [row for row in rows if row["marks"] == CITATION]
-        ordered = _known_first([row for row in rows if row["marks"] not in (FULL_TEXT, CITATION)])
-        readable = [copy for copy in ordered if copy["readable"]]
-        if full_texts:
-            newest.append(_known_row(pmcid, full_texts[-1], ""))
-        if any(copy["row"] >= 0 or copy.get("kept") for copy in readable):
-            left += (_left(row, IN_FULL_TEXT) for row in citations)
-        if not readable:
-            continue
-        winner = readable[-1]
-        if winner["marks"] == DELETED:
-            deleted = [copy for copy in readable if copy["marks"] != DELETED]
-            left += (_left(copy, SUPERSEDED) for copy in deleted[:-1])
-            left += (_left(copy, DELETED) for copy in deleted[-1:])
-        else:
-            left += (_left(c, SUPERSEDED) for c in readable[:-1] if c["marks"] != DELETED)
-            if full_texts and winner["row"] >= 0:
-                left.append(_left(winner, IN_FULL_TEXT))
-        version_and_date = _version_and_date(winner)
-        newer = [
-            c for c in ordered if not c["readable"] and _version_and_date(c) > version_and_date
-        ]
-        if newer and winner["part"] != _KNOWN_PART and winner["marks"] != DELETED:
-            retracted = RETRACTED in newer[-1]["marks"].split(",")
-            left.append(_left(winner, RETRACTED if retracted else OLDER_VERSION))
-        newest.append(_known_row(pmcid, winner, f"{version_and_date}\t{_AFTER_ARCHIVES}"))
+    for _, group in groupby(sorted([*earlier, *copies], key=order), key=itemgetter("pmcid")):
+        some_newest, some_left = _resolve_article(list(group))
+        newest += some_newest
+        left += some_left
     return newest, left
 
 
-def _known_row(pmcid: str, copy: Mapping[str, Any], rank: str) -> dict[str, Any]:
-    kept = "yes" if copy["row"] >= 0 else copy.get("kept", "")
-    return {"pmcid": pmcid, "rank": rank, "marks": copy["marks"],
-            "fingerprint": copy["fingerprint"], "kept": kept}  # fmt: skip
+def _resolve_article(
+    rows: list[Mapping[str, Any]],
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Returns what `resolve` does, for the copies with one id, the newest of which comes last."""
+    full_texts = [row for row in rows if row["marks"] == FULL_TEXT]
+    citations = [row for row in rows if row["marks"] == CITATION]
+    ordered = _known_first([row for row in rows if row["marks"] not in (FULL_TEXT, CITATION)])
+    readable = [copy for copy in ordered if copy["readable"]]
+    winner = readable[-1] if readable else None
+    wanted = _wanted_by_heading(full_texts, citations, winner)
+    newest = [_known_row(row, "") for row in full_texts[-1:] if row["has_heading"] or wanted]
+    left = [_left(row, HEADINGS, citations) for row in wanted]
+    if any(copy["row"] >= 0 or copy.get("kept") for copy in readable):
+        left += (_left(row, IN_FULL_TEXT) for row in citations if row["row"] >= 0)
+    if winner is None:
+        return newest, left
+    is_deleted = winner["marks"] == DELETED
+    older = [copy for copy in readable[:-1] if copy["marks"] != DELETED]
+    left += (_left(c, DELETED if is_deleted and c is older[-1] else SUPERSEDED) for c in older)
+    if full_texts and winner["row"] >= 0:
+        left.append(_left(winner, IN_FULL_TEXT))
+    version_and_date = _version_and_date(winner)
+    newer = [c for c in ordered if not c["readable"] and _version_and_date(c) > version_and_date]
+    if newer and winner["part"] != _KNOWN_PART and not is_deleted:
+        retracted = RETRACTED in newer[-1]["marks"].split(",")
+        left.append(_left(winner, RETRACTED if retracted else OLDER_VERSION))
+    newest.append(_known_row(winner, f"{version_and_date}\t{_AFTER_ARCHIVES}", bool(wanted)))
+    return newest, left
+
+
+def _wanted_by_heading(
+    full_texts: list[Mapping[str, Any]],
+    citations: list[Mapping[str, Any]],
+    winner: Mapping[str, Any] | None,
+) -> list[Mapping[str, Any]]:
+    """Returns the full texts here that have the headings of a citation here, and are wanted by it.
+
+    Args:
+        full_texts: with the mark FULL_TEXT, beside the PMID of `winner`, a citation.
+        citations: with the mark CITATION, beside the id of `winner`, a full text.
+        winner: the newest copy.
+    """
+    if winner is None or winner["marks"] == DELETED:
+        return []
+    deciding = citations[-1] if citations else winner
+    awaiting = [winner] if citations else full_texts
+    return [
+        row
+        for row in awaiting
+        if row["row"] >= 0
+        and deciding["has_heading"]
+        and (deciding["mesh"] or not row["has_heading"])
+    ]
+
+
+def _known_row(copy: Mapping[str, Any], rank: str, is_wanted: bool = False) -> dict[str, Any]:
+    has_heading = copy["has_heading"] or is_wanted
+    kept = "yes" if copy["row"] >= 0 and has_heading else copy.get("kept", "")
+    return {"pmcid": copy["pmcid"], "rank": rank, "marks": copy["marks"],
+            "fingerprint": copy["fingerprint"], "kept": kept,
+            "heading": "yes" if has_heading else ""}  # fmt: skip
 
 
 def _known_copy(row: Mapping[str, Any]) -> dict[str, Any]:
-    return {**row, "part": _KNOWN_PART, "position": 0, "readable": True, "row": -1, "outcome": ""}
+    return {**row, "part": _KNOWN_PART, "position": 0, "readable": True, "row": -1, "outcome": "",
+            "has_heading": row["heading"] == "yes", "mesh": ""}  # fmt: skip
 
 
 def _known_first(copies: list[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
@@ -369,16 +412,32 @@ def _version_and_date(copy: Mapping[str, Any]) -> str:
     return str(copy["rank"]).partition("\t")[0]
 
 
-def _left(copy: Mapping[str, Any], reason: str) -> dict[str, Any]:
-    return {name: copy[name] for name in ("part", "pmcid", "row", "outcome")} | {"reason": reason}
+def _left(
+    copy: Mapping[str, Any], reason: str, citations: Sequence[Mapping[str, Any]] = ()
+) -> dict[str, Any]:
+    mesh = citations[-1]["mesh"] if citations else ""
+    row = {name: copy[name] for name in ("part", "pmcid", "row", "outcome")}
+    return row | {"reason": reason, "mesh": mesh}
 
 
-def read_left_out(part: str, *, output: OutputFolder) -> list[dict[str, Any]]:
-    """Returns the rows of LEFT_SCHEMA that belong to one part, by article, each copy once."""
+def read_left_out(
+    part: str, *, output: OutputFolder
+) -> tuple[list[dict[str, Any]], dict[int, str]]:
+    """Returns what the comparison says of one part.
+
+    Returns:
+        The rows of LEFT_SCHEMA that belong to the part, by article, each copy once, without those
+        with HEADINGS; and of these row to headings, which may be empty.
+    """
     rows: list[dict[str, Any]] = []
     for partition in range(ID_PARTITIONS):
         with open_binary(output.path("catalogue", f"left-{partition:05d}.parquet")) as file:
             rows += pq.read_table(file).filter(pc.field("part") == part).to_pylist()
+    headings: dict[int, str] = {}
+    for row in rows:
+        if row["reason"] == HEADINGS:
+            headings[row["row"]] = headings.get(row["row"]) or row["mesh"]
+    rows = [row for row in rows if row["reason"] != HEADINGS]
     # A citation may be found superseded by its PMID, and in full text by either of its ids.
     others = {row["row"] for row in rows if row["reason"] not in (IN_FULL_TEXT, OLDER_VERSION)}
     once: list[dict[str, Any]] = []
@@ -388,9 +447,9 @@ def read_left_out(part: str, *, output: OutputFolder) -> list[dict[str, Any]]:
                 continue
             others.add(row["row"])
         once.append(row)
-    return once
+    return once, headings
 
 
 def read_superseded(output: OutputFolder) -> set[str]:
     """Returns the ids of articles of earlier datasets of which there is a newer copy here."""
-    return {row["pmcid"] for row in read_left_out(_KNOWN_PART, output=output)}
+    return {row["pmcid"] for row in read_left_out(_KNOWN_PART, output=output)[0]}

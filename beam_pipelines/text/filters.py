@@ -20,11 +20,11 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Literal
 
-from beam_pipelines.jats.article_reader import Article, SectionName
-from beam_pipelines.jats.pubmed_reader import TYPE_SEPARATOR
+from beam_pipelines.jats import pubmed_reader
+from beam_pipelines.jats.article_reader import LIST_SEPARATOR, Article, SectionName
 from beam_pipelines.text.tokenizers import normalize_text
 
 Require = Literal["any", "all"]
@@ -37,6 +37,7 @@ LANGUAGE = "language"
 LICENCE = "licence"
 YEAR = "year"
 JOURNAL = "journal"
+MESH = "mesh"
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,9 @@ class ArticleFilter:
         min_year: of publication; an article without a year is dropped.
         max_year: likewise.
         journals: titles, in any case.
+        mesh: MeSH headings, by id or by name in lower case. An article with an id of PubMed
+            Central or PubMed is kept, whatever this says: its citation has the headings, and
+            `duplicates` compares the two later.
         retracted: keep retracted articles and notices of retraction too.
     """
 
@@ -71,6 +75,7 @@ class ArticleFilter:
     min_year: int | None = None
     max_year: int | None = None
     journals: Collection[str] = ()
+    mesh: Collection[str] = ()
     retracted: bool = False
 
     def drop_reason(self, article: Article) -> str | None:
@@ -98,11 +103,29 @@ class ArticleFilter:
         journals = {name.casefold() for name in self.journals}
         if journals and article.journal.casefold() not in journals:
             yield JOURNAL
+        if not (self.awaits_citation(article) or self.has_heading(article.mesh)):
+            yield MESH
+
+    def awaits_citation(self, article: Article) -> bool:
+        """Tells whether the citation of an article decides by its headings whether it is kept."""
+        is_citation = article.source == pubmed_reader.SOURCE
+        return bool(self.mesh and not is_citation and (article.pmcid or article.pmid))
+
+    def has_heading(self, headings: str) -> bool:
+        """Tells whether one of the headings (as in `Article.mesh`) is wanted."""
+        if not self._mesh:
+            return True
+        pairs = (heading.partition(" ") for heading in headings.split(LIST_SEPARATOR))
+        return any(ui in self._mesh or name.casefold() in self._mesh for ui, _, name in pairs)
+
+    @cached_property
+    def _mesh(self) -> frozenset[str]:
+        return frozenset(self.mesh)
 
     def _accepts_type(self, types: str) -> bool:
         wanted_types = {name.casefold() for name in self.article_types}
         # A citation has several, as in `Journal Article; Review`.
-        return not wanted_types.isdisjoint(types.casefold().split(TYPE_SEPARATOR))
+        return not wanted_types.isdisjoint(types.casefold().split(LIST_SEPARATOR))
 
     def _accepts_year(self, year: str) -> bool:
         if self.min_year is None and self.max_year is None:
