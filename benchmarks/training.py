@@ -1,19 +1,19 @@
-"""pmc2vec against gensim on the same tokens: speed, memory and agreement with human judgements.
+r"""pmc2vec against other word2vecs on the same tokens: speed, memory, agreement with people.
 
-    python -m benchmarks.training DATASET --pairs pairs/*.txt --epochs 1 5 --seeds 1 2 3
-    python -m benchmarks.training DATASET --pairs pairs/*.txt --train="--alpha 0.3"
+    python -m benchmarks.training DATASET --peer gensim --peer pword2vec=BINARY \
+        --peer word2vec=BINARY --pairs pairs/*.txt --analogies analogies/*.txt
 
 DATASET is a folder that `pmc2vec build` wrote; only its corpus is read. Everything measured is a
 process of its own, and the trainers take turns, seed after seed:
 
-    gensim   `gensim_word2vec.py`: scan a file of sentences for the vocabulary, train, save
+    a peer   see `peers`: from a file of sentences to vectors
     build    `pmc2vec build --corpus`: count, subsample, draw windows and negatives, write records
     train    `pmc2vec train`, from its start to its exports; its machine code is in the cache
 
-A whole run is gensim's process, or build and train together. Words are the corpus's tokens times
-the epochs, for both. Figures are medians over the seeds, ratios are of the two runs of a seed. The
-bound is what all cores could do if products ran at the speed of a large one and rows moved at the
-speed of a large copy; both are measured before each training, since shared machines change.
+A whole run is the peer's process, or build and train together. Words are the corpus's tokens times
+the epochs, for all. Figures are medians over the seeds, ratios are of the two runs of a seed. The
+machine is measured before each run, since shared machines change. The bound is what all cores could
+do if products ran at the speed of a large one and rows moved at the speed of a large copy.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import shlex
 import statistics
 import subprocess
@@ -36,11 +37,14 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks import machine
+from benchmarks.peers import Peer, Settings, parse_peer
 from pmc2vec.dataset.records import RecordShape
-from pmc2vec.vectors.evaluation import WordPairScore
 from pmc2vec.vectors.keyed_vectors import Vectors
 
-GENSIM, OURS = "gensim", "pmc2vec"
+OURS = "pmc2vec"
+
+_ANALOGY_WORDS = 30_000  # The most frequent ones; as in word2vec's own compute-accuracy.
+_POLL_SECONDS = 0.1  # Between two looks at a process's memory.
 
 
 @dataclass(frozen=True)
@@ -48,24 +52,30 @@ class Run:
     """One trainer, once.
 
     Attributes:
-        trainer: `GENSIM` or `OURS`.
+        trainer: `OURS`, or the name of a peer.
         epochs: passes over the corpus.
-        seed: of the run.
-        train: seconds in which words were trained on.
+        seed: of the run, for those that take one.
         whole: seconds from the first process's start to the last one's end.
-        build: seconds of `build --corpus`, in `whole` too; 0 for gensim.
+        build: seconds of `build --corpus`, in `whole` too; 0 for a peer.
+        train: seconds in which we trained on words; 0 for a peer.
         peak_mb: of the largest process.
-        spearman: by name of the pairs file.
+        scores: by name of the file: rank correlation with pairs, accuracy of analogies.
+        gflops: of a product of large float32 matrices, all cores, just before the run.
+        gigabytes: a second, read and written by a large copy, all cores, likewise.
+        load: of the machine, likewise: processes that want a core, a mean of a minute.
     """
 
     trainer: str
     epochs: int
     seed: int
-    train: float
     whole: float
     build: float
+    train: float
     peak_mb: float
-    spearman: dict[str, float]
+    scores: dict[str, float]
+    gflops: float
+    gigabytes: float
+    load: float
 
 
 @dataclass
@@ -74,26 +84,24 @@ class Report:
 
     Attributes:
         options: the arguments.
+        trainers: names, in the order of the tables; ours is the last.
         cores: of this machine.
-        gflops: of a product of large float32 matrices, all cores, before each of our runs.
-        gigabytes: a second, read and written by a large copy, all cores, likewise.
         tokens: in the corpus.
         targets: tokens left by vocabulary and subsampling, in one epoch.
         pairs: of these targets with their contexts, in one epoch.
         shape: of the records.
-        coverage: pairs whose words are in the vocabulary, and all, by name of the pairs file.
+        coverage: questions whose words are in the vocabulary, by name of the file.
         runs: in the order in which they were made.
     """
 
     options: dict[str, object]
+    trainers: list[str]
     cores: int
-    gflops: list[float] = field(default_factory=list)
-    gigabytes: list[float] = field(default_factory=list)
     tokens: int = 0
     targets: int = 0
     pairs: int = 0
     shape: dict[str, int] = field(default_factory=dict)
-    coverage: dict[str, tuple[int, int]] = field(default_factory=dict)
+    coverage: dict[str, int] = field(default_factory=dict)
     runs: list[Run] = field(default_factory=list)
 
     def of(self, trainer: str, epochs: int) -> list[Run]:
@@ -101,12 +109,18 @@ class Report:
         runs = [run for run in self.runs if (run.trainer, run.epochs) == (trainer, epochs)]
         return sorted(runs, key=lambda run: run.seed)
 
+    @property
+    def epochs(self) -> list[int]:
+        """The numbers of epochs that all trainers have run."""
+        counts = sorted({run.epochs for run in self.runs})
+        return [count for count in counts if all(self.of(name, count) for name in self.trainers)]
+
 
 # --- the trainers ------------------------------------------------------------------------------
 
 
 def write_sentences(dataset: Path, path: Path) -> int:
-    """Writes a corpus as gensim reads it, a sentence in a line; returns its tokens."""
+    """Writes a corpus as other programs read it, a sentence in a line; returns its tokens."""
     tokens = 0
     with path.open("w", encoding="utf-8") as file:
         for part in sorted((dataset / "corpus").glob("*.parquet")):
@@ -117,80 +131,79 @@ def write_sentences(dataset: Path, path: Path) -> int:
     return tokens
 
 
-def process(command: Sequence[str]) -> tuple[str, float, float]:
-    """Runs a process to its end; returns its output, its seconds and its peak in MB."""
-    began = time.perf_counter()
-    with tempfile.TemporaryFile("w+") as output, tempfile.TemporaryFile("w+") as errors:
-        running = subprocess.Popen([sys.executable, *command], stdout=output, stderr=errors)
-        _, status, usage = os.wait4(running.pid, 0)
+def run_process(command: Sequence[str]) -> tuple[float, float]:
+    """Runs a process to its end; returns its seconds and its peak memory in MB."""
+    began, peak = time.perf_counter(), 0
+    with tempfile.TemporaryFile("w+") as output:
+        running = subprocess.Popen(command, stdout=output, stderr=output)
+        # Linux's getrusage begins with the memory of the parent, this program.
+        while running.poll() is None:
+            peak = max(peak, _peak_kilobytes(running.pid))
+            time.sleep(_POLL_SECONDS)
         seconds = time.perf_counter() - began
-        running.returncode = os.waitstatus_to_exitcode(status)
         output.seek(0)
-        errors.seek(0)
         if running.returncode:
-            raise SystemExit(f"{' '.join(command)}: exit {running.returncode}\n{errors.read()}")
-        return output.read(), seconds, usage.ru_maxrss / 1024
+            tail = output.read()[-2000:]
+            raise SystemExit(f"{' '.join(command)}: exit {running.returncode}\n{tail}")
+    return seconds, peak / 1024
 
 
-def gensim(options: argparse.Namespace, folder: Path, epochs: int, seed: int) -> Run:
-    """Trains gensim's vectors from sentences.txt in the folder."""
-    names = ("vector_size", "window", "negative", "min_count", "sample", "ns_exponent")
-    settings = {name: getattr(options, name) for name in names}
-    settings |= {"alpha": 0.025, "workers": options.workers, "epochs": epochs, "seed": seed}
-    flags = [text for name, value in settings.items() for text in (f"--{name}", str(value))]
-    program = str(Path(__file__).with_name("gensim_word2vec.py"))
-    output = folder / "gensim.kv"
-    output_text, whole, _ = process([program, str(folder / "sentences.txt"), str(output), *flags])
-    facts = json.loads(output_text.splitlines()[-1])
-    scores = _scores(output, options.pairs)
-    spearman = {name: score.spearman for name, score in scores.items()}
-    return Run(GENSIM, epochs, seed, facts["train_seconds"], whole, 0, facts["peak_mb"], spearman)
+def _peak_kilobytes(pid: int) -> int:
+    try:
+        peak = re.search(r"VmHWM:\s*(\d+) kB", Path(f"/proc/{pid}/status").read_text())
+    except OSError:
+        return 0
+    return int(peak[1]) if peak else 0
 
 
-def build(options: argparse.Namespace, folder: Path, seed: int) -> tuple[float, float]:
+def pmc2vec(*arguments: object) -> list[str]:
+    """Returns the command of our program."""
+    return [sys.executable, "-m", "pmc2vec", *map(str, arguments)]
+
+
+def flags(options: argparse.Namespace, *names: str) -> list[str]:
+    """Returns options as arguments of a command."""
+    return [text for name in names for text in (f"--{name}", str(getattr(options, name)))]
+
+
+def build_dataset(options: argparse.Namespace, folder: Path, seed: int) -> tuple[float, float]:
     """Builds the dataset of a seed from the corpus; returns seconds and peak MB."""
-    names = ("window", "negative", "min_count", "sample", "ns_exponent")
-    flags = [text for name in names for text in (f"--{name}", str(getattr(options, name)))]
-    command = ["-m", "pmc2vec", "build", "--corpus", str(options.dataset)]
-    command += ["--output", str(folder / f"dataset-{seed}"), "--validation_fraction", "0"]
-    _, seconds, peak = process([*command, *flags, "--seed", str(seed), *options.build])
-    return seconds, peak
+    shared = flags(options, "window", "negative", "min_count", "sample")
+    source = ("--corpus", options.dataset, "--output", folder / f"dataset-{seed}")
+    more = ("--validation_fraction", 0, "--seed", seed, *options.build)
+    return run_process(pmc2vec("build", *source, *shared, *more))
 
 
-def ours(
-    options: argparse.Namespace, folder: Path, epochs: int, seed: int, built: tuple[float, float]
-) -> Run:
-    """Trains our vectors from the dataset of a seed."""
-    workdir = folder / f"run-{epochs}-{seed}"
-    command = ["-m", "pmc2vec", "train", "--dataset", str(folder / f"dataset-{seed}")]
-    command += ["--workdir", str(workdir), "--vector_size", str(options.vector_size)]
-    command += ["--epochs", str(epochs), "--seed", str(seed), *options.train]
-    _, seconds, peak = process(command)
-    trained = json.loads((workdir / "provenance.json").read_text())["trained"]
-    spearman = {name: s.spearman for name, s in _scores(workdir, options.pairs).items()}
-    whole = built[0] + seconds
-    peak = max(peak, built[1])
-    return Run(OURS, epochs, seed, trained["seconds"], whole, built[0], peak, spearman)
+def train_command(
+    options: argparse.Namespace, folder: Path, workdir: Path, seed: int, *more: object
+) -> list[str]:
+    """Returns the command that trains our vectors from the dataset of a seed."""
+    places = ("--dataset", folder / f"dataset-{seed}", "--workdir", workdir)
+    size = flags(options, "vector_size")
+    return pmc2vec("train", *places, *size, "--seed", seed, *more, *options.train)
 
 
-def compile_step(options: argparse.Namespace, folder: Path, seed: int) -> None:
-    """Trains one step, so that the machine code is in the cache before anything is measured."""
-    command = ["-m", "pmc2vec", "train", "--dataset", str(folder / f"dataset-{seed}")]
-    command += ["--workdir", str(folder / "compiled"), "--max_steps", "1", *options.train]
-    process([*command, "--vector_size", str(options.vector_size)])
-
-
-def _scores(vectors: Path, files: Sequence[Path]) -> dict[str, WordPairScore]:
-    loaded = Vectors.load(vectors)
-    return {path.stem: loaded.evaluate_word_pairs(path, phrases=True) for path in files}
+def score(options: argparse.Namespace, vectors: Path, report: Report) -> dict[str, float]:
+    """Returns rank correlations and accuracies of vectors, and notes what they cover."""
+    loaded, scores = Vectors.load(vectors), {}
+    for path in options.pairs:
+        pairs = loaded.evaluate_word_pairs(path, phrases=True)
+        scores[path.stem], report.coverage[path.stem] = pairs.spearman, pairs.covered
+    for path in options.analogies:
+        accuracy, sections = loaded.evaluate_word_analogies(path, restrict_vocab=_ANALOGY_WORDS)
+        scores[path.stem] = accuracy
+        report.coverage[path.stem] = sum(len(sections[-1][k]) for k in ("correct", "incorrect"))
+    return scores
 
 
 def measure(options: argparse.Namespace, folder: Path, report: Report) -> Iterator[str]:
     """Adds every run to the report, one after the other; yields the name of the next one."""
-    report.tokens = write_sentences(options.dataset, folder / "sentences.txt")
+    sentences = folder / "sentences.txt"
+    report.tokens = write_sentences(options.dataset, sentences)
+    settings = Settings(**{name: getattr(options, name) for name in Settings.__annotations__})
     for seed in options.seeds:
         yield f"seed {seed}: build"
-        built = build(options, folder, seed)
+        built = build_dataset(options, folder, seed)
         manifest = json.loads((folder / f"dataset-{seed}" / "manifest.json").read_text())
         shards = [shard for shard in manifest["shards"] if shard["draw"] == 0]
         report.targets = sum(shard["targets"] for shard in shards)
@@ -198,96 +211,136 @@ def measure(options: argparse.Namespace, folder: Path, report: Report) -> Iterat
         report.shape = manifest["shape"]
         if seed == options.seeds[0]:
             yield "compile"
-            compile_step(options, folder, seed)
+            run_process(train_command(options, folder, folder / "compiled", seed, "--max_steps", 1))
         for epochs in options.epochs:
-            yield f"seed {seed}: gensim, {epochs} epochs"
-            report.runs.append(gensim(options, folder, epochs, seed))
-            report.gflops.append(machine.matmul_gflops())
-            report.gigabytes.append(machine.copy_gigabytes())
-            yield f"seed {seed}: pmc2vec, {epochs} epochs"
-            report.runs.append(ours(options, folder, epochs, seed, built))
-    final = _scores(folder / f"run-{options.epochs[-1]}-{options.seeds[-1]}", options.pairs)
-    report.coverage = {name: (score.covered, score.total) for name, score in final.items()}
+            for peer in options.peer:
+                yield f"seed {seed}: {peer.name}, {epochs} epochs"
+                output = folder / f"{peer.name}{peer.suffix}"
+                before = measure_machine()
+                seconds, peak = run_process(peer.command(sentences, output, settings, epochs, seed))
+                scores = score(options, output, report)
+                run = Run(peer.name, epochs, seed, seconds, 0, 0, peak, scores, *before)
+                report.runs.append(run)
+            yield f"seed {seed}: {OURS}, {epochs} epochs"
+            workdir = folder / f"run-{epochs}-{seed}"
+            before = measure_machine()
+            command = train_command(options, folder, workdir, seed, "--epochs", epochs)
+            seconds, peak = run_process(command)
+            train = json.loads((workdir / "provenance.json").read_text())["trained"]["seconds"]
+            scores, whole = score(options, workdir, report), built[0] + seconds
+            peak = max(peak, built[1])
+            run = Run(OURS, epochs, seed, whole, built[0], train, peak, scores, *before)
+            report.runs.append(run)
+
+
+def measure_machine() -> tuple[float, float, float]:
+    """Returns GFLOP/s, GB/s, and the load before the two were measured."""
+    load = os.getloadavg()[0]
+    return machine.matmul_gflops(), machine.copy_gigabytes(), load
 
 
 # --- the tables --------------------------------------------------------------------------------
 
 
-def speed(report: Report) -> Table:
+def speed_table(report: Report) -> Table:
     """Returns a row of medians for each trainer and number of epochs."""
     table = Table("epochs", "", box=None)
-    for name in ("k words/s whole", "k words/s train", "k targets/s", "M pairs/s", "build s",
-                 "peak MB", "times gensim whole", "train"):  # fmt: skip
+    for name in ("seconds", "k words/s", "ours is faster", "build s", "train s", "peak MB",
+                 "GFLOP/s", "GB/s", "load"):  # fmt: skip
         table.add_column(name, justify="right")
-    for epochs in sorted({run.epochs for run in report.runs}):
-        theirs = report.of(GENSIM, epochs)
-        for trainer in (GENSIM, OURS):
+    for epochs in report.epochs:
+        ours = report.of(OURS, epochs)
+        for trainer in report.trainers:
             runs = report.of(trainer, epochs)
-            train = statistics.median(run.train for run in runs)
-            whole = statistics.median(run.whole for run in runs)
-            both = list(zip(runs, theirs, strict=True))
+            median = {
+                name: statistics.median(getattr(run, name) for run in runs)
+                for name in ("whole", "build", "train", "gflops", "gigabytes", "load")
+            }
+            ratio = statistics.median(
+                run.whole / own.whole for run, own in zip(runs, ours, strict=False)
+            )
             table.add_row(
                 str(epochs),
                 trainer,
-                f"{report.tokens * epochs / whole / 1e3:,.0f}",
-                f"{report.tokens * epochs / train / 1e3:,.0f}",
-                f"{report.targets * epochs / train / 1e3:,.0f}",
-                f"{report.pairs * epochs / train / 1e6:,.1f}",
-                f"{statistics.median(run.build for run in runs):.1f}" if trainer == OURS else "",
+                f"{median['whole']:.1f}",
+                f"{report.tokens * epochs / median['whole'] / 1e3:,.0f}",
+                f"{ratio:.2f} times" if trainer != OURS else "",
+                f"{median['build']:.1f}" if trainer == OURS else "",
+                f"{median['train']:.1f}" if trainer == OURS else "",
                 f"{max(run.peak_mb for run in runs):,.0f}",
-                f"{statistics.median(g.whole / run.whole for run, g in both):.2f}",
-                f"{statistics.median(g.train / run.train for run, g in both):.2f}",
+                *(f"{median[name]:.0f}" for name in ("gflops", "gigabytes")),
+                f"{median['load']:.1f}",
             )
     return table
 
 
-def quality(report: Report) -> Table:
-    """Returns the rank correlations: mean over the seeds, and from the lowest to the highest."""
-    table = Table("epochs", "pairs", "covered", box=None)
-    for name in (GENSIM, OURS, "difference"):
+def quality_table(report: Report, pairs: Sequence[str], analogies: Sequence[str]) -> Table:
+    """Returns the scores, means over the seeds, and what ours is ahead of the best peer."""
+    table = Table("epochs", "file", "covered", box=None)
+    for name in (*report.trainers, "ours ahead by"):
         table.add_column(name, justify="right")
-    for epochs in sorted({run.epochs for run in report.runs}):
-        for name, (covered, total) in report.coverage.items():
-            correlations = {
-                trainer: [run.spearman[name] for run in report.of(trainer, epochs)]
-                for trainer in (GENSIM, OURS)
+    for epochs in report.epochs:
+        means = {
+            trainer: {
+                name: statistics.mean(run.scores[name] for run in report.of(trainer, epochs))
+                for name in report.coverage
             }
-            mean = {trainer: statistics.mean(rhos) for trainer, rhos in correlations.items()}
-            cells = [
-                f"{mean[trainer]:.3f} ({min(rhos):.3f} to {max(rhos):.3f})"
-                for trainer, rhos in correlations.items()
-            ]
-            difference = f"{mean[OURS] - mean[GENSIM]:+.3f}"
-            table.add_row(str(epochs), name, f"{covered}/{total}", *cells, difference)
+            for trainer in report.trainers
+        }
+        rows = [(name, [name], str(report.coverage[name])) for name in report.coverage]
+        for kind, names in (("pairs", pairs), ("analogies", analogies)):
+            if len(names) > 1:
+                rows.append((f"mean of {len(names)} {kind}", list(names), ""))
+        for label, names, covered in rows:
+            values = [statistics.mean(means[t][name] for name in names) for t in report.trainers]
+            ahead = f"{values[-1] - max(values[:-1]):+.3f}" if len(values) > 1 else ""
+            table.add_row(str(epochs), label, covered, *(f"{v:.3f}" for v in values), ahead)
     return table
 
 
 def bound(report: Report, vector_size: int) -> str:
     """Returns how fast this machine could train, and what share of that is reached."""
-    shape = RecordShape(**report.shape)
+    shape, runs = RecordShape(**report.shape), [run for run in report.runs if run.trainer == OURS]
     operations = machine.operations_per_target(shape, vector_size)
     moved = machine.bytes_per_target(shape, vector_size)
-    gflops, gigabytes = statistics.median(report.gflops), statistics.median(report.gigabytes)
+    gflops = statistics.median(run.gflops for run in runs)
+    gigabytes = statistics.median(run.gigabytes for run in runs)
     by_products, by_memory = gflops * 1e9 / operations, gigabytes * 1e9 / moved
     lines = [
+        f"{report.targets:,} targets and {report.pairs:,} pairs in an epoch",
         f"a target: {operations:,.0f} operations, {moved:,.0f} bytes",
         f"at {gflops:,.0f} GFLOP/s of float32: {by_products / 1e6:.2f} M targets/s",
         f"at {gigabytes:,.0f} GB/s: {by_memory / 1e6:.2f} M targets/s",
     ]
-    if steady := _steady(report):
-        share = steady / min(by_products, by_memory)
-        lines.append(f"pmc2vec, steady: {steady / 1e6:.2f} M targets/s, {share:.0%} of the lower")
+    rates = [("first epoch", _first_epoch(report)), ("later epochs", _later_epochs(report))]
+    for name, rate in rates:
+        if rate:
+            share = rate / min(by_products, by_memory)
+            lines.append(f"pmc2vec, {name}: {rate / 1e6:.2f} M targets/s, {share:.0%} of the lower")
     return "\n".join(lines)
 
 
-def _steady(report: Report) -> float | None:
-    """Returns targets a second without start and compilation: of the longest less the shortest."""
-    counts = sorted({run.epochs for run in report.runs})
+def _first_epoch(report: Report) -> float | None:
+    """Returns targets a second in runs of one epoch."""
+    runs = report.of(OURS, 1)
+    return report.targets / statistics.median(run.train for run in runs) if runs else None
+
+
+def _later_epochs(report: Report) -> float | None:
+    """Returns targets a second of the longest runs less the shortest."""
+    counts = report.epochs
     if len(counts) < 2:
         return None
     few, many = (report.of(OURS, epochs) for epochs in (counts[0], counts[-1]))
-    seconds = statistics.median(b.train - a.train for a, b in zip(few, many, strict=True))
+    seconds = statistics.median(b.train - a.train for a, b in zip(few, many, strict=False))
     return report.targets * (counts[-1] - counts[0]) / seconds
+
+
+def _peer(text: str) -> Peer:
+    try:
+        return parse_peer(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def main() -> None:
@@ -296,33 +349,39 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("dataset", type=Path)
-    parser.add_argument("--pairs", type=Path, nargs="+", required=True)
+    parser.add_argument("--peer", type=_peer, action="append", default=[], help="see peers.py")
+    parser.add_argument("--pairs", type=Path, nargs="*", default=[])
+    parser.add_argument("--analogies", type=Path, nargs="*", default=[])
     parser.add_argument("--epochs", type=int, nargs="+", default=[1, 5])
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     for name, default in (("vector_size", 128), ("window", 5), ("negative", 5), ("min_count", 5)):
         parser.add_argument(f"--{name}", type=int, default=default)
     parser.add_argument("--sample", type=float, default=1e-3)
-    parser.add_argument("--ns_exponent", type=float, default=0.75)
-    parser.add_argument("--workers", type=int, default=os.cpu_count(), help="gensim's threads")
+    parser.add_argument("--workers", type=int, default=os.cpu_count(), help="threads of peers")
     parser.add_argument("--build", type=shlex.split, default=[], help="more for pmc2vec build")
     parser.add_argument("--train", type=shlex.split, default=[], help="more for pmc2vec train")
     parser.add_argument("--json", type=Path, help="where to write every figure")
     options = parser.parse_args()
     arguments: dict[str, object] = {name: str(value) for name, value in vars(options).items()}
-    report = Report(arguments, os.cpu_count() or 1)
-    console = Console(width=110)
+    trainers = [*(peer.name for peer in options.peer), OURS]
+    report = Report(arguments, trainers, os.cpu_count() or 1)
+    console = Console(width=120)
     console.print(machine.describe_machine(), highlight=False, soft_wrap=True)
     with tempfile.TemporaryDirectory() as folder:
         for run_name in measure(options, Path(folder), report):
             print(run_name, file=sys.stderr, flush=True)
             write(report, options.json)  # In case that this is stopped.
+    seeds = len(options.seeds)
     console.print(
-        f"{report.tokens:,} tokens; {report.cores} cores; medians of {len(options.seeds)} seeds",
-        highlight=False,
+        f"{report.tokens:,} tokens; {report.cores} cores; medians of {seeds} seeds", highlight=False
     )
-    for part in (speed(report), quality(report), bound(report, options.vector_size)):
+    names = ([path.stem for path in files] for files in (options.pairs, options.analogies))
+    for part in (
+        speed_table(report),
+        quality_table(report, *names),
+        bound(report, options.vector_size),
+    ):
         console.print(part, "", highlight=False, soft_wrap=True)
-    console.print(f"load {os.getloadavg()[0]:.1f} at the end", highlight=False)
     write(report, options.json)
 
 
