@@ -117,7 +117,7 @@ def build(config: BuildConfig, beam_flags: Sequence[str] = (), *, quiet: bool = 
         _warn_of_clauses(manifest.funnel)
         return manifest
     try:
-        corpus = _kept_corpus(config, output)
+        corpus = _corpus_with_articles(config, output)
         path = output.path(VOCABULARY_NAME)
         words = parse_vocabulary(files.read_text(path) or "", path)
         why = why_no_pairs(corpus.parts, words, output=output, sampling=config.sampling())
@@ -137,7 +137,7 @@ def build_corpus(
 ) -> Corpus:
     """Builds the corpus alone and returns it; arguments and errors as in `build`."""
     output = _run(replace(config, stop_after="corpus"), beam_flags, quiet=quiet)
-    corpus = _kept_corpus(config, output)
+    corpus = _corpus_with_articles(config, output)
     _warn_of_clauses(corpus.funnel)
     return corpus
 
@@ -160,21 +160,17 @@ def submit(config: BuildConfig, beam_flags: Sequence[str]) -> None:
     For a launcher that must end before the job can begin. To see what came out, start the same
     command without a launcher later: it finds the dataset built.
     """
-    engine = Engine(beam_flags)
-    pipeline = engine.pipeline()
-    output = _output_folder(config, heartbeats=None)
-    inputs = _build_input(config, output)
-    _prepare_folder(config, output, inputs)
-    inputs = _select_versions(config, output, inputs)
-    _apply_stages(pipeline, config, engine, output, inputs)
-    pipeline.run()
+    job = _set_up(config, beam_flags, watched=False)
+    _prepare_folder(job)
+    _apply_stages(_select_versions(job))
+    job.pipeline.run()
 
 
-def _kept_corpus(config: BuildConfig, output: OutputFolder) -> Corpus:
-    """Returns the finished corpus.
+def _corpus_with_articles(config: BuildConfig, output: OutputFolder) -> Corpus:
+    """Returns the finished corpus, in which there are articles.
 
     Raises:
-        UserError: no article is in it; says why.
+        UserError: there are none; says why.
     """
     corpus = read_corpus(output)
     read, rejected = corpus.funnel.get("read", 0), output.corpus_path(REJECTED_NAME)
@@ -195,67 +191,6 @@ def _kept_corpus(config: BuildConfig, output: OutputFolder) -> Corpus:
 
 
 # --- the job -------------------------------------------------------------------------------------
-
-
-def _run(config: BuildConfig, beam_flags: Sequence[str], *, quiet: bool) -> OutputFolder:
-    """Runs the job, unless its result is there already, and returns the output folder."""
-    heartbeats = Path(config.output, HEARTBEATS_FOLDER).resolve()
-    engine = Engine(beam_flags)
-    pipeline = engine.pipeline()  # Before the folder is made: Beam checks its options here.
-    watched = engine.shares_files(config.output)
-    output = _output_folder(config, heartbeats=str(heartbeats) if watched else None)
-    inputs = _build_input(config, output)
-    if config.share:
-        _run_share(pipeline, config, engine, output, inputs)
-        return output
-    with serve_metrics(config.metrics_port), files.lock_folder(config.output):
-        _prepare_folder(config, output, inputs)
-        goal = CORPUS_NAME if config.stop_after else MANIFEST_NAME
-        if files.read_text(output.path(goal)) is None:
-            inputs = _select_versions(config, output, inputs, quiet=quiet)
-            with BuildDisplay(
-                output,
-                inputs.files,
-                versions=inputs.versions,
-                passes=config.passes,
-                phrases=config.phrases,
-                quiet=quiet,
-            ):
-                _apply_stages(pipeline, config, engine, output, inputs)
-                run_pipeline(pipeline)
-        for folder in ("", *_folders(config)):  # Left by this build's or an earlier one's kill.
-            files.remove_files(output.path(folder), f"*{files.TEMPORARY_SUFFIX}")
-        shutil.rmtree(output.heartbeats or "", ignore_errors=True)
-    return output
-
-
-def _output_folder(config: BuildConfig, *, heartbeats: str | None) -> OutputFolder:
-    """Returns the output folder; from here on this process uses the options for object stores."""
-    options = parse_storage_options(config.storage_option)
-    use_storage_options(options)
-    return OutputFolder(
-        config.output, heartbeats, config.corpus, config.since, tuple(sorted(options.items()))
-    )
-
-
-def _run_share(
-    pipeline: beam.Pipeline,
-    config: BuildConfig,
-    engine: Engine,
-    output: OutputFolder,
-    inputs: BuildInput,
-) -> None:
-    """Writes every N-th part of the corpus, for a later build of the whole to find finished.
-
-    The other shares may run at the same time on any machine that sees the folder: each writes the
-    same bytes under the same names, and none deletes a file. Duplicates are resolved by the build
-    of the whole.
-    """
-    with files.lock_folder(config.output, shared=True):
-        _prepare_folder(config, output, inputs)
-        items = _select_versions(config, output, inputs).work_items(config.slices)
-        _read_parts(pipeline, config, engine, replace(output, heartbeats=None), items)
-        run_pipeline(pipeline)
 
 
 @dataclass(frozen=True)
@@ -279,16 +214,99 @@ class BuildInput:
         return work_items.work_items(self.files, slices)
 
 
+@dataclass(frozen=True)
+class _Job:
+    """A build that is set up.
+
+    Attributes:
+        config: its options.
+        engine: that runs it.
+        pipeline: of Beam, without a stage as yet.
+        output: the folder that it writes.
+        inputs: what it reads.
+    """
+
+    config: BuildConfig
+    engine: Engine
+    pipeline: beam.Pipeline
+    output: OutputFolder
+    inputs: BuildInput
+
+
+def _set_up(config: BuildConfig, beam_flags: Sequence[str], *, watched: bool = True) -> _Job:
+    """Returns the job; with `watched`, its workers have heartbeats if this process can see them.
+
+    From here on this process uses the options for object stores.
+    """
+    engine = Engine(beam_flags)
+    pipeline = engine.pipeline()  # Before the folder is made: Beam checks its options here.
+    has_heartbeats = watched and engine.shares_files(config.output)
+    heartbeats = str(Path(config.output, HEARTBEATS_FOLDER).resolve()) if has_heartbeats else None
+    storage_options = parse_storage_options(config.storage_option)
+    use_storage_options(storage_options)
+    output = OutputFolder(
+        config.output,
+        heartbeats,
+        config.corpus,
+        config.since,
+        tuple(sorted(storage_options.items())),
+    )
+    return _Job(config, engine, pipeline, output, _build_input(config, output))
+
+
+def _run(config: BuildConfig, beam_flags: Sequence[str], *, quiet: bool) -> OutputFolder:
+    """Runs the job, unless its result is there already, and returns the output folder."""
+    job = _set_up(config, beam_flags)
+    output = job.output
+    if config.share:
+        _run_share(job)
+        return output
+    with serve_metrics(config.metrics_port), files.lock_folder(config.output):
+        _prepare_folder(job)
+        goal = CORPUS_NAME if config.stop_after else MANIFEST_NAME
+        if files.read_text(output.path(goal)) is None:
+            job = _select_versions(job, quiet=quiet)
+            with BuildDisplay(
+                output,
+                job.inputs.files,
+                versions=job.inputs.versions,
+                passes=config.passes,
+                phrases=config.phrases,
+                quiet=quiet,
+            ):
+                _apply_stages(job)
+                run_pipeline(job.pipeline)
+        for folder in ("", *_folders(config)):  # Left by this build's or an earlier one's kill.
+            files.remove_files(output.path(folder), f"*{files.TEMPORARY_SUFFIX}")
+        shutil.rmtree(output.heartbeats or "", ignore_errors=True)
+    return output
+
+
+def _run_share(job: _Job) -> None:
+    """Writes every N-th part of the corpus, for a later build of the whole to find finished.
+
+    The other shares may run at the same time on any machine that sees the folder: each writes the
+    same bytes under the same names, and none deletes a file. Duplicates are resolved by the build
+    of the whole.
+    """
+    with files.lock_folder(job.config.output, shared=True):
+        _prepare_folder(job)
+        job = _select_versions(job)
+        items = job.inputs.work_items(job.config.slices)
+        _read_parts(replace(job, output=replace(job.output, heartbeats=None)), items)
+        run_pipeline(job.pipeline)
+
+
 def _build_input(config: BuildConfig, output: OutputFolder) -> BuildInput:
     """Returns what to read, or what made the corpus that is used; of a bucket, without versions."""
     if config.corpus:
         return BuildInput(read_corpus(output).inputs)
     root = article_versions.bucket_root(config.input, config.inventory)
     if root is not None:
-        listed = files.read_text(config.pmcids, errors="replace") if config.pmcids else None
-        digest = hashlib.sha256((listed or "").encode()).hexdigest()
+        text = files.read_text(config.pmcids, errors="replace") if config.pmcids else None
+        digest = hashlib.sha256((text or "").encode()).hexdigest()
         selection = {
-            "pmcids": listed and digest,
+            "pmcids": text and digest,
             "query": config.query,
             "limit": config.limit,
             "share": config.share_of_articles,
@@ -310,10 +328,10 @@ def _build_input(config: BuildConfig, output: OutputFolder) -> BuildInput:
     return BuildInput(inputs)
 
 
-def _select_versions(
-    config: BuildConfig, output: OutputFolder, inputs: BuildInput, *, quiet: bool = True
-) -> BuildInput:
-    """Selects the versions of a bucket, unless this build has done so already.
+def _select_versions(job: _Job, *, quiet: bool = True) -> _Job:
+    """Returns the job with the selected versions of a bucket, if it reads one.
+
+    They are selected unless this build has done so already.
 
     A build that was killed goes on with what it has selected, whatever came into the bucket since.
 
@@ -321,9 +339,10 @@ def _select_versions(
         NothingNewError: the earlier dataset knows all of them.
         UserError: the bucket cannot be listed, or there is nothing to select.
     """
+    config, inputs = job.config, job.inputs
     if inputs.selection is None:
-        return inputs
-    path, ((root, _),) = output.path(article_versions.SELECTION_NAME), inputs.files
+        return job
+    path, ((root, _),) = job.output.path(article_versions.SELECTION_NAME), inputs.files
     if files.exists(path):
         selection = article_versions.read_selection(path)
     else:
@@ -347,7 +366,8 @@ def _select_versions(
                 "versions is selected; see --pmcids, --query and --share_of_articles"
             )
         selection = article_versions.write_selection(path, root, versions, counts)
-    return replace(inputs, files=((root, selection.bytes),), versions=selection.versions)
+    inputs = replace(inputs, files=((root, selection.bytes),), versions=selection.versions)
+    return replace(job, inputs=inputs)
 
 
 def _open_since(config: BuildConfig, folder: str) -> Since:
@@ -366,35 +386,27 @@ def _open_since(config: BuildConfig, folder: str) -> Since:
     return earlier
 
 
-def _apply_stages(
-    pipeline: beam.Pipeline,
-    config: BuildConfig,
-    engine: Engine,
-    output: OutputFolder,
-    inputs: BuildInput,
-) -> None:
+def _apply_stages(job: _Job) -> None:
+    config, output = job.config, job.output
     if config.corpus:
         finished = read_corpus(output).parts
         names = [part.name for part in finished]
-        parts = pipeline | "Finished parts" >> Distribute(finished)
+        parts = job.pipeline | "Finished parts" >> Distribute(finished)
         corpus = parts
     else:
-        items = inputs.work_items(config.slices)
+        items = job.inputs.work_items(config.slices)
         names = [item.name for item in items]
-        parts = _read_parts(pipeline, config, engine, output, items)
-        corpus = parts | WriteCorpus(output, config.recorded_options(), inputs.files, __version__)
+        parts = _read_parts(job, items)
+        corpus = parts | WriteCorpus(
+            output, config.recorded_options(), job.inputs.files, __version__
+        )
     if config.stop_after != "corpus":
         _draw_records(config, output, parts=parts, corpus=corpus, names=names)
 
 
-def _read_parts(
-    pipeline: beam.Pipeline,
-    config: BuildConfig,
-    engine: Engine,
-    output: OutputFolder,
-    items: list[work_items.WorkItem],
-) -> beam.PCollection:
+def _read_parts(job: _Job, items: list[work_items.WorkItem]) -> beam.PCollection:
     """Adds the steps from input files to finished parts, or of a share to parts that are read."""
+    config, engine, output = job.config, job.engine, job.output
     if config.share:
         number, count = config.share_position()
         items = items[number::count]
@@ -403,11 +415,12 @@ def _read_parts(
     bundles = (
         work_items.bundles(items, engine.workers) if engine.local else [[item] for item in items]
     )
-    names = pipeline | "Work items" >> Distribute(bundles) | ReadParts(output, config.reading())
+    read_parts = ReadParts(output, config.reading())
+    names = job.pipeline | "Work items" >> Distribute(bundles) | read_parts
     if config.share:
         return names
     resolved = names | ResolveDuplicates(output)
-    read_items = pipeline | "Read items" >> Distribute(items)
+    read_items = job.pipeline | "Read items" >> Distribute(items)
     return (read_items, resolved) | FinishParts(output, config.reading())
 
 
@@ -440,34 +453,35 @@ def _draw_records(
 # --- the output folder ---------------------------------------------------------------------------
 
 
-def _prepare_folder(config: BuildConfig, output: OutputFolder, inputs: BuildInput) -> None:
+def _prepare_folder(job: _Job) -> None:
     """Makes the output folder ready.
 
     Raises:
         UserError: it holds something else, or a build with other options or input.
     """
-    started = output.path(STARTED_NAME)
-    now: dict[str, Any] = {
+    config, output, inputs = job.config, job.output, job.inputs
+    path = output.path(STARTED_NAME)
+    options_and_inputs: dict[str, Any] = {
         "config": config.recorded_options() | {"slices": config.slices},
         "inputs": [list(entry) for entry in inputs.files],
     }
     if inputs.selection:
-        now["selection"] = inputs.selection
+        options_and_inputs["selection"] = inputs.selection
     existing_paths = [path for path, _ in files.list_files(config.output)]
     # Read after the listing: another share may write the file between the two, never remove it.
-    earlier = files.read_text(started)
+    earlier = files.read_text(path)
     if earlier is None and not all(
-        path.endswith(files.TEMPORARY_SUFFIX) for path in existing_paths
+        name.endswith(files.TEMPORARY_SUFFIX) for name in existing_paths
     ):
         raise UserError(f"{config.output}: not empty and not a dataset; give another --output")
     if config.overwrite:
         for pattern in BUILD_FILES:
             files.remove_files(config.output, pattern)
     elif earlier is not None:
-        _refuse_other_build(json.loads(earlier), now, config.output)
+        _refuse_other_build(json.loads(earlier), options_and_inputs, config.output)
     for folder in _folders(config):
         files.make_folder(output.path(folder))
-    files.write_text(started, json.dumps(now, indent=1, ensure_ascii=False) + "\n")
+    files.write_text(path, json.dumps(options_and_inputs, indent=1, ensure_ascii=False) + "\n")
     if config.since:
         increments.copy_phrases(config.since, config.phrases, output)
 
@@ -477,10 +491,10 @@ def _folders(config: BuildConfig) -> list[str]:
     return [*FOLDERS, *([] if config.since else pairs), *([PHRASED_FOLDER] if pairs else [])]
 
 
-def _refuse_other_build(earlier: dict[str, Any], now: dict[str, Any], folder: str) -> None:
-    parts = ("inputs", "selection")
-    differences = option_differences(earlier["config"], now["config"])
-    if not differences and all(earlier.get(part) == now.get(part) for part in parts):
+def _refuse_other_build(earlier: dict[str, Any], later: dict[str, Any], folder: str) -> None:
+    keys = ("inputs", "selection")
+    differences = option_differences(earlier["config"], later["config"])
+    if not differences and all(earlier.get(key) == later.get(key) for key in keys):
         return
     difference = "; ".join(differences) or "other input files, or files of another size"
     raise (UserError if differences else OtherInputError)(
@@ -495,9 +509,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs `pmc2vec build`; everything after a bare `--` belongs to Beam."""
     words = list(sys.argv[1:] if argv is None else argv)
     at = words.index("--") if "--" in words else len(words)
-    own_words, beam_flags = words[:at], words[at + 1 :]
+    option_words, beam_flags = words[:at], words[at + 1 :]
     config = options.parse(
-        BuildConfig, own_words, prog=PROG, examples=EXAMPLES, json_result=True,
+        BuildConfig, option_words, prog=PROG, examples=EXAMPLES, json_result=True,
         description="Build a dataset from PubMed Central full text.",
     )  # fmt: skip
     try:
