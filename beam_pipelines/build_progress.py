@@ -13,10 +13,7 @@ from typing import Any
 from rich.console import Console
 
 from beam_pipelines.inputs.article_versions import LISTED
-from beam_pipelines.stages.corpus_files import (
-    finished_parts,
-    sum_summaries,
-)
+from beam_pipelines.stages.corpus_files import finished_parts, sum_summaries
 from beam_pipelines.stages.corpus_parts import NOT_DOWNLOADED
 from beam_pipelines.stages.duplicates import OLDER_VERSION
 from beam_pipelines.stages.finishing import SUPERSEDED_EARLIER
@@ -32,11 +29,11 @@ _MEGA = 1e6
 _PAUSE = 0.25
 """Seconds between two looks at the heartbeats, at least."""
 _UNREAD = f"{NOT_DOWNLOADED}:"
-_FIGURES = {
+_METRICS = {
     "read": "articles_read", "kept": "articles_kept", "bytes": "input_bytes",
     "xml_bytes": "xml_bytes",
 }  # fmt: skip
-"""A heartbeat's name to the figure's."""
+"""Name of a number in the heartbeats -> name of the metric that it is served as."""
 
 
 class BuildDisplay:
@@ -60,12 +57,13 @@ class BuildDisplay:
         self._output = output
         self._input_bytes = sum(size for _, size in inputs)
         self._versions = versions
-        self._shown = not quiet or progress_metrics.watched
+        self._is_shown = not quiet or progress_metrics.watched
         self._console = Console(quiet=True) if quiet else stderr_console()
         self._folder = Path(output.heartbeats or "")
-        # Once for each pass, and once with all joined; an increment joins those that are known.
-        self._counted = phrases and (1 if output.since else phrases + 1)
-        self._drawn = passes
+        # Words are counted once for each pass of phrases and once with all joined. An increment
+        # takes the phrases of the earlier dataset, and counts once.
+        self._times_counted = phrases and (1 if output.since else phrases + 1)
+        self._times_drawn = passes
         self._stop = threading.Event()
         watch = self._watch_files if output.heartbeats is None else self._watch
         self._thread = threading.Thread(target=watch, daemon=True)
@@ -74,9 +72,9 @@ class BuildDisplay:
         """Starts watching."""
         if self._output.heartbeats is not None:
             self._folder.mkdir(parents=True, exist_ok=True)
-            for left_over in self._folder.iterdir():
-                left_over.unlink()
-        if self._shown:
+            for old_heartbeat in self._folder.iterdir():
+                old_heartbeat.unlink()
+        if self._is_shown:
             self._thread.start()
 
     def __exit__(
@@ -87,7 +85,7 @@ class BuildDisplay:
     ) -> None:
         """Stops watching."""
         self._stop.set()
-        if self._shown:
+        if self._is_shown:
             self._thread.join()
 
     def _watch(self) -> None:
@@ -96,22 +94,22 @@ class BuildDisplay:
             total, unit = (self._versions, "versions") if self._versions else (megabytes, "MB")
             with progress("read", unit, total=total, on=self._console) as reading:
                 self._follow(lambda: self._show_reading(reading), until=("counted-", "records-"))
-        if self._counted:
-            self._show_words("count", "counted-", self._counted, until=("records-",))
-        self._show_words("draw", "records-", self._drawn, until=())
+        if self._times_counted:
+            self._show_words("count", "counted-", self._times_counted, until=("records-",))
+        self._show_words("draw", "records-", self._times_drawn, until=())
 
     def _watch_files(self) -> None:
-        """Counts what is finished, on whatever filesystem: more is not seen of other engines."""
+        """Shows how many files are finished: other engines show no more, on any filesystem."""
         finished_files = (
             ("part-*.json", self._output.path(SUMMARIES_FOLDER)),
             ("*.tfrecord", self._output.path()),
         )
-        with progress("build", "files", on=self._console) as shown:
+        with progress("build", "files", on=self._console) as writing:
             while not self._stop.wait(SECONDS_BETWEEN_LINES):
                 with contextlib.suppress(UserError):  # A listing may fail now and then.
                     count = sum(len(list_files(folder, name)) for name, folder in finished_files)
                     progress_metrics.set(build_files=count)
-                    shown.update(count)
+                    writing.update(count)
 
     def _follow(self, show: Callable[[], None], *, until: tuple[str, ...]) -> None:
         """Shows again and again until a later stage has begun or all is done."""
@@ -126,7 +124,7 @@ class BuildDisplay:
         show()
 
     def _begun(self, prefix: str) -> bool:
-        """Returns whether a work item whose name begins so has told of itself."""
+        """Tells whether there is a heartbeat whose name begins so."""
         return any(self._folder.glob(f"{prefix}*"))
 
     def _show_words(self, title: str, prefix: str, times: int, *, until: tuple[str, ...]) -> None:
@@ -134,23 +132,24 @@ class BuildDisplay:
         if self._stop.is_set() and not self._begun(prefix):
             return
         tokens = sum_summaries(finished_parts(self._output), self._output).funnel["tokens"]
-        with progress(title, "words", total=tokens * times, on=self._console) as shown:
+        with progress(title, "words", total=tokens * times, on=self._console) as bar:
             self._follow(
-                lambda: shown.update(sum_heartbeats(self._folder, prefix)["words"]), until=until
+                lambda: bar.update(sum_heartbeats(self._folder, prefix)["words"]), until=until
             )
 
     def _show_reading(self, reading: Progress) -> None:
         totals = sum_heartbeats(self._folder, "corpus-")
         progress_metrics.set(
-            **{f"build_{theirs}": totals[ours] for ours, theirs in _FIGURES.items()}
+            **{f"build_{metric}": totals[name] for name, metric in _METRICS.items()}
         )
         elapsed = max(reading.elapsed, 1e-9)
-        shown: dict[str, Any] = {"articles": f"{totals['read']:,} articles"}
-        shown["kept"] = f"{totals['kept']:,} kept"
-        if totals["xml_bytes"]:  # plain text has none
-            shown["xml"] = f"{totals['xml_bytes'] / _MEGA:,.0f} MB of XML"
-            shown["speed"] = f"{totals['xml_bytes'] / elapsed / _MEGA:.0f} MB/s"
-        reading.update(totals["versions"] or round(totals["bytes"] / _MEGA), **shown)
+        columns: dict[str, Any] = {
+            "articles": f"{totals['read']:,} articles",
+            "kept": f"{totals['kept']:,} kept",
+        }
+        if totals["xml_bytes"]:  # Plain text has none.
+            columns["speed"] = f"{totals['xml_bytes'] / elapsed / _MEGA:.0f} MB/s"
+        reading.update(totals["versions"] or round(totals["bytes"] / _MEGA), **columns)
 
 
 def corpus_table(funnel: Mapping[str, int]) -> str:
