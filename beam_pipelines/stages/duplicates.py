@@ -26,10 +26,10 @@ from __future__ import annotations
 import re
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import astuple, dataclass, fields
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from itertools import groupby, pairwise
-from operator import itemgetter
+from operator import attrgetter, itemgetter
 from typing import Any
 
 import pyarrow as pa
@@ -231,21 +231,23 @@ def _known_table(partition: int, output: OutputFolder) -> Iterator[pa.Table]:
 
 # --- files ---------------------------------------------------------------------------------------
 
-_NO_COPY = astuple(Copy("", "", "", "", 0, False, -1, ""))
+_NO_COPY = Copy("", "", "", "", 0, False, -1, "")
+# `dataclasses.astuple` would copy each value deeply.
+_copy_values = attrgetter(*(field.name for field in fields(Copy)))
 
 
 def write_copies(part: str, copies: Iterable[Copy], *, output: OutputFolder) -> None:
     """Writes the copies of one part, a row group for each partition."""
-    partitions: list[list[tuple[Any, ...]]] = [[] for _ in range(ID_PARTITIONS)]
+    partitions: list[list[Copy]] = [[] for _ in range(ID_PARTITIONS)]
     for copy in copies:
-        partitions[zlib.crc32(copy.pmcid.encode()) % ID_PARTITIONS].append(astuple(copy))
+        partitions[zlib.crc32(copy.pmcid.encode()) % ID_PARTITIONS].append(copy)
     with (
         atomic_file(_copies_path(part, output)) as file,
         pq.ParquetWriter(file, COPIES_SCHEMA, compression="zstd") as writer,
     ):
         for rows in partitions:
             # Parquet has no empty row group: the next would take its place.
-            columns = zip(*(rows or [_NO_COPY]), strict=True)
+            columns = zip(*map(_copy_values, rows or [_NO_COPY]), strict=True)
             arrays = [pa.array(c, f.type) for c, f in zip(columns, COPIES_SCHEMA, strict=False)]
             parts = pa.array([part] * len(arrays[0]), pa.string())
             writer.write_table(pa.Table.from_arrays([*arrays, parts], schema=COPIES_SCHEMA))
@@ -432,22 +434,24 @@ def read_left_out(
     rows: list[dict[str, Any]] = []
     for partition in range(ID_PARTITIONS):
         with open_binary(output.path("catalogue", f"left-{partition:05d}.parquet")) as file:
-            rows += pq.read_table(file).filter(pc.field("part") == part).to_pylist()
+            table = pq.ParquetFile(file).read()
+        # A mask: for an expression Arrow would set up a query, which costs more than a small table.
+        rows += table.filter(pc.equal(table["part"], part)).to_pylist()
     headings: dict[int, str] = {}
     for row in rows:
         if row["reason"] == HEADINGS:
             headings[row["row"]] = headings.get(row["row"]) or row["mesh"]
     rows = [row for row in rows if row["reason"] != HEADINGS]
     # A citation may be found superseded by its PMID, and in full text by either of its ids.
-    others = {row["row"] for row in rows if row["reason"] not in (IN_FULL_TEXT, OLDER_VERSION)}
-    once: list[dict[str, Any]] = []
+    rows_out = {row["row"] for row in rows if row["reason"] not in (IN_FULL_TEXT, OLDER_VERSION)}
+    distinct: list[dict[str, Any]] = []
     for row in rows:
         if row["reason"] == IN_FULL_TEXT:
-            if row["row"] in others:
+            if row["row"] in rows_out:
                 continue
-            others.add(row["row"])
-        once.append(row)
-    return once, headings
+            rows_out.add(row["row"])
+        distinct.append(row)
+    return distinct, headings
 
 
 def read_superseded(output: OutputFolder) -> set[str]:
