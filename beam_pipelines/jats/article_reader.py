@@ -35,6 +35,7 @@ __all__ = [
     "SECTION_NAMES",
     "Article",
     "ArticleElement",
+    "ArticleIds",
     "RejectedError",
     "Section",
     "SectionName",
@@ -44,6 +45,7 @@ __all__ = [
     "raw_section_text",
     "read_article",
     "read_articles",
+    "read_ids",
 ]
 
 SectionName = Literal["title", "abstract", "body", "captions", "back", "keywords"]
@@ -139,6 +141,23 @@ class ArticleElement:
     reference_ids: Collection[str]
 
 
+@dataclass(frozen=True)
+class ArticleIds:
+    """The identifiers in an article's front matter; each is empty where the article has none.
+
+    Attributes:
+        pmcid: with the letters, such as `PMC123`.
+        pmid: digits.
+        doi: without `doi:`.
+        version: number of the article version, such as `2`.
+    """
+
+    pmcid: str
+    pmid: str
+    doi: str
+    version: str
+
+
 def read_articles(
     data: bytes, member: str, sections: Iterable[SectionName] = DEFAULT_SECTIONS
 ) -> list[Article]:
@@ -206,6 +225,19 @@ def _local_name(node: Any) -> str:
     return str(node.tag).rpartition("}")[2]
 
 
+def read_ids(article: ArticleElement) -> ArticleIds:
+    """Returns the identifiers of an article, and reads nothing else of it."""
+    meta = article.element.find(_ARTICLE_META)
+    elements = () if meta is None else meta.iterfind("{*}article-id")
+    ids = {each.get("pub-id-type", ""): element_text(each) for each in elements}
+    return ArticleIds(
+        pmcid=normalized_pmcid(ids.get("pmcid") or ids.get("pmc") or ids.get("pmcaid") or ""),
+        pmid=ids.get("pmid", ""),
+        doi=ids.get("doi", ""),
+        version=ids.get("pmcid-ver", "").rpartition(".")[2],
+    )
+
+
 def read_article(
     article: ArticleElement, sections: tuple[SectionName, ...] = DEFAULT_SECTIONS
 ) -> Article:
@@ -214,17 +246,20 @@ def read_article(
     meta = node.find(_ARTICLE_META)
     if meta is None:
         meta = node.makeelement("article-meta")
-    ids = {i.get("pub-id-type", ""): element_text(i) for i in meta.iterfind("{*}article-id")}
-    pmcid = normalized_pmcid(ids.get("pmcid") or ids.get("pmc") or ids.get("pmcaid") or "")
-    pmid, doi = ids.get("pmid", ""), ids.get("doi", "")
+    ids = read_ids(article)
     titles = _read_sections(node, ("title",), reference_ids)
     title = " ".join(block for section in titles for block in section.blocks)
-    identifiers = (pmcid, doi and f"doi:{doi}", pmid and f"pmid:{pmid}", article.fallback_id)
+    identifiers = (
+        ids.pmcid,
+        ids.doi and f"doi:{ids.doi}",
+        ids.pmid and f"pmid:{ids.pmid}",
+        article.fallback_id,
+    )
     return Article(
         article_id=next(filter(None, identifiers), ""),
-        pmcid=pmcid,
-        pmid=pmid,
-        doi=doi,
+        pmcid=ids.pmcid,
+        pmid=ids.pmid,
+        doi=ids.doi,
         title=title,
         journal=element_text(node.find("{*}front/{*}journal-meta//{*}journal-title")),
         year=_publication_year(meta),
@@ -232,9 +267,9 @@ def read_article(
         article_type=node.get("article-type", ""),
         language=node.get(_LANGUAGE_ATTRIBUTE, ""),
         sections=_read_sections(node, sections, reference_ids),
-        version=ids.get("pmcid-ver", "").rpartition(".")[2],
+        version=ids.version,
         retracted=_is_retracted(node, meta, title),
-        source="pmc" if pmcid else "",
+        source="pmc" if ids.pmcid else "",
     )
 
 

@@ -181,8 +181,8 @@ def _heartbeat(item: WorkItem, output: OutputFolder) -> Heartbeat:
 def _origin(item: WorkItem, output: OutputFolder, reading: Reading) -> str:
     """Returns a digest of all that a part depends on; a new version reads parts again."""
     files: tuple[Any, ...] = item.files or _versions(item, output)
-    what = (__version__, files, item.names, item.byte_range, reading)
-    return hashlib.sha256(repr(what).encode()).hexdigest()
+    causes = (__version__, files, item.names, item.byte_range, reading)
+    return hashlib.sha256(repr(causes).encode()).hexdigest()
 
 
 def _versions(item: WorkItem, output: OutputFolder) -> tuple[ArticleVersion, ...]:
@@ -243,10 +243,10 @@ def finish_part(item: WorkItem, *, output: OutputFolder, reading: Reading) -> Pa
         reading: how articles are read.
     """
     rows, headings = duplicates.read_left_out(item.name, output=output)
-    left = [row for row in rows if row["reason"] not in reading.welcome]
+    left_out = [row for row in rows if row["reason"] not in reading.welcome]
     by_heading = bool(headings or reading.filter.mesh)
-    decided_by = (left, headings) if by_heading else left
-    digest = hashlib.sha256(repr(decided_by).encode()).hexdigest() if left or by_heading else ""
+    decided_by = (left_out, headings) if by_heading else left_out
+    digest = hashlib.sha256(repr(decided_by).encode()).hexdigest() if left_out or by_heading else ""
     # A worker that died while it wrote the part again has left an empty summary: read it once more.
     summary = _finished_before(item, output=output, reading=reading)
     if summary is None:
@@ -255,8 +255,8 @@ def finish_part(item: WorkItem, *, output: OutputFolder, reading: Reading) -> Pa
         if summary.left_out:  # Other copies were taken out: they may count now.
             summary = _read_and_write(item, output=output, reading=reading)
         if reading.filter.mesh:
-            left += _without_heading(item.name, left, headings, output=output)
-        _take_out(item.name, left, headings, summary, output=output)
+            left_out += _without_heading(item.name, left_out, headings, output=output)
+        _take_out(item.name, left_out, headings, summary, output=output)
         summary.left_out = digest
         write_text(summary_path(output, item.name), summary.to_json())
     return Part(item.name, tuple(summary.groups))
@@ -264,15 +264,15 @@ def finish_part(item: WorkItem, *, output: OutputFolder, reading: Reading) -> Pa
 
 def _without_heading(
     part: str,
-    left: Sequence[dict[str, Any]],
+    left_out: Sequence[dict[str, Any]],
     headings: Mapping[int, str],
     *,
     output: OutputFolder,
 ) -> list[dict[str, Any]]:
-    """Returns the full texts of a part that no citation's headings want, as rows of `left`."""
+    """Returns the full texts of a part that no citation's headings want, as rows of `left_out`."""
     with open_binary(output.path("corpus", f"{part}.parquet")) as file:
         sources = pq.read_table(file, columns=["source"])["source"].to_pylist()
-    settled = {row["row"] for row in left if row["reason"] != duplicates.OLDER_VERSION}
+    settled = {row["row"] for row in left_out if row["reason"] != duplicates.OLDER_VERSION}
     return [
         {"row": row, "reason": MESH}
         for row, source in enumerate(sources)
@@ -282,15 +282,15 @@ def _without_heading(
 
 def _take_out(
     part: str,
-    left: Sequence[dict[str, Any]],
+    left_out: Sequence[dict[str, Any]],
     headings: Mapping[int, str],
     summary: Summary,
     *,
     output: OutputFolder,
 ) -> None:
     """Writes a part without some of its copies, and with headings for some of its full texts."""
-    removed = {row["row"] for row in left if row["reason"] != duplicates.OLDER_VERSION} - {-1}
-    for row in left:
+    removed = {row["row"] for row in left_out if row["reason"] != duplicates.OLDER_VERSION} - {-1}
+    for row in left_out:
         if row["reason"] == duplicates.OLDER_VERSION:
             summary.funnel[duplicates.OLDER_VERSION] += row["row"] >= 0
             continue
@@ -352,7 +352,7 @@ class PartReader:
 
     def read(self, item: WorkItem, heartbeat: Heartbeat) -> Iterator[Outcome | None]:
         """Yields what a work item holds, and None where a row group must begin."""
-        done = 0
+        bytes_before = 0
         names = item.names or tuple(path.rsplit("/", 1)[-1] for path, _ in item.files)
         for (path, size), name in zip(item.files, names, strict=True):
             with open_binary(path) as opened:
@@ -369,10 +369,10 @@ class PartReader:
                         continue
                     yield from self._read_content(content, name, path)
                     in_range = item.byte_range.bytes_read(file.tell(), size)
-                    heartbeat.beat(self._numbers(done + in_range))
+                    heartbeat.beat(self._numbers(bytes_before + in_range))
                 if isinstance(file, ChecksumReader) and (problem := file.problem()):
                     yield self._damage(Damage("", "damaged_archive", problem), name)
-            done += size
+            bytes_before += size
         heartbeat.beat(self._numbers(item.size), last=True)
 
     def read_versions(
@@ -392,22 +392,22 @@ class PartReader:
             in_flight=reading.requests_in_flight,
             per_second=reading.requests_per_second,
         )
-        for number, made in enumerate(contents):
+        for number, version in enumerate(contents):
             if number and number % RUN_DOCUMENTS == 0:
                 yield None
-            yield from self._read_version(root, made)
+            yield from self._read_version(root, version)
             heartbeat.beat(self._numbers(number + 1, "versions"))
         heartbeat.beat(self._numbers(len(versions), "versions"), last=True)
 
-    def _read_version(self, root: str, made: ReadVersion) -> Iterator[Outcome]:
-        path = made.version.xml_path(root)
+    def _read_version(self, root: str, read: ReadVersion) -> Iterator[Outcome]:
+        pmcid, path = read.version.pmcid, read.version.xml_path(root)
         name = path.rpartition("/")[2]
-        if made.content is not None:
-            yield from self.read_document(made.content, name, path, (made.facts, made.problem))
+        if read.content is not None:
+            yield from self.read_document(read.content, name, path, (read.facts, read.problem))
             return
-        self.summary.funnel[outcome := f"{NOT_DOWNLOADED}:{made.reason}"] += 1
-        rank = duplicates.rank(made.version.pmcid, path, xml_version="", date="", archive=name)
-        self._list(made.version.pmcid, rank, made.facts.marks, "", outcome)
+        self.summary.funnel[outcome := f"{NOT_DOWNLOADED}:{read.reason}"] += 1
+        rank = duplicates.rank(pmcid, path, xml_version="", date="", archive=name)
+        self._list(pmcid, rank, read.facts.marks, "", outcome)
 
     def _numbers(self, size: int, unit: str = "bytes") -> dict[str, int]:
         funnel = self.summary.funnel
@@ -436,7 +436,7 @@ class PartReader:
         document: Document | Damage,
         archive: str,
         path: str = "",
-        known_facts: tuple[ArticleFacts, str] | None = None,
+        companion: tuple[ArticleFacts, str] | None = None,
     ) -> Iterator[Outcome]:
         """Yields the kept articles of one document, or why it was rejected.
 
@@ -444,23 +444,20 @@ class PartReader:
             document: from an archive or a loose file.
             archive: name of the input file.
             path: of the input file, for what stands beside it.
-            known_facts: what stands beside it, and why that cannot be read, if it was read.
+            companion: what stands beside it, and why that cannot be read, if it was read.
         """
+        facts, problem = companion or _facts_beside(path, document.member)
         place = {"archive": archive, "member": document.member}
-        facts, problem = known_facts or _facts_beside(path, document.member)
         if problem:
             yield place | {"reason": "unreadable_metadata", "detail": problem}
-        named = path if not is_archive(path) else document.member
-        in_set = isinstance(document, Document) and document.in_set
-        pmcid = facts.pmcid or ("" if in_set else duplicates.named_article(named))
+        provenance = _provenance(document, archive, path, facts)
         if isinstance(document, Damage):
             yield self._damage(document, archive)
-            self._list_unreadable(pmcid, named, archive, facts)
+            self._list_unreadable(provenance)
             return
         self.summary.funnel["xml_bytes"] += len(document.data)
-        date = facts.date or duplicates.member_date(document.modified)
-        place_rank = duplicates.rank(pmcid, named, xml_version="", date=date, archive=archive)
-        if pmcid and self._known.supersede(pmcid, place_rank, facts, document.data):
+        rank = provenance.rank(provenance.pmcid)
+        if provenance.pmcid and self._known.supersede(provenance.pmcid, rank, facts, document.data):
             self._count(f"dropped:{duplicates.SUPERSEDED}")
             return
         try:
@@ -468,28 +465,54 @@ class PartReader:
         except article_reader.RejectedError as error:
             self._count(f"rejected:{error.reason}")
             yield place | {"reason": error.reason, "detail": error.detail}
-            self._list_unreadable(pmcid, named, archive, replace(facts, date=date))
+            self._list_unreadable(provenance)
             return
-        alone = len(elements) == 1 and not in_set
-        has_heading = not self._reading.filter.mesh  # Its citation will say.
+        if len(elements) == 1 and not document.in_set:
+            fingerprint = duplicates.fingerprint(document.data)
+        else:  # Neither the name of the file nor its bytes are those of one article.
+            fingerprint, provenance = "", replace(provenance, pmcid="")
         for element in elements:
-            article, outcome = self._read_article(element, facts)
-            listed = article.pmcid or (pmcid if alone else "")
-            if alone and pmcid and article.pmcid and article.pmcid != pmcid:
-                detail = f"its name or filelist says {pmcid}, its XML {article.pmcid}"
-                yield place | {"reason": "other_id", "detail": detail}
-            if listed:
-                rank = duplicates.rank(
-                    listed, named, xml_version=article.version, date=date, archive=archive
-                )
-                fingerprint = duplicates.fingerprint(document.data) if alone else ""
-                self._list(listed, rank, facts.marks, fingerprint, outcome, has_heading=has_heading)
-            if outcome is None:
-                if article.pmid:  # Its citation would be the same text once more.
-                    pmid = duplicates.citation_id(article.pmid)
-                    self._list(pmid, "", duplicates.FULL_TEXT, "", None, has_heading=has_heading)
-                yield self._keep(article, archive, document.member)
-            self._count(outcome)
+            yield from self._read_article(element, document.member, provenance, fingerprint)
+
+    def _read_article(
+        self,
+        element: article_reader.ArticleElement,
+        member: str,
+        provenance: _Provenance,
+        fingerprint: str,
+    ) -> Iterator[Outcome]:
+        """Yields an article if it is kept, and that its XML has another id than its file says."""
+        article, reason = None, self._reason_unread(element, provenance.facts)
+        if reason is None:
+            article = article_reader.read_article(element, self._reading.needed)
+            article = with_licence_beside(article, provenance.facts.licence)
+            reason = self._reading.filter.drop_reason(article)
+        outcome = f"dropped:{reason}" if reason else None
+        ids = article or article_reader.read_ids(element)
+        if provenance.pmcid and ids.pmcid and ids.pmcid != provenance.pmcid:
+            detail = f"its name or filelist says {provenance.pmcid}, its XML {ids.pmcid}"
+            yield {"archive": provenance.archive, "member": member,
+                   "reason": "other_id", "detail": detail}  # fmt: skip
+        has_heading = not self._reading.filter.mesh  # Its citation will say.
+        if pmcid := ids.pmcid or provenance.pmcid:
+            rank = provenance.rank(pmcid, ids.version)
+            self._list(
+                pmcid, rank, provenance.facts.marks, fingerprint, outcome, has_heading=has_heading
+            )
+        if article is not None and outcome is None:
+            if ids.pmid:  # Its citation would be the same text once more.
+                pmid = duplicates.citation_id(ids.pmid)
+                self._list(pmid, "", duplicates.FULL_TEXT, "", None, has_heading=has_heading)
+            yield self._keep(article, provenance.archive, member)
+        self._count(outcome)
+
+    def _reason_unread(
+        self, element: article_reader.ArticleElement, facts: ArticleFacts
+    ) -> str | None:
+        """Returns why an article is dropped without reading its text; None if it may be kept."""
+        if reason := self._reading.unwanted(facts):
+            return reason
+        return NO_KEYWORD if self._reading.cannot_match(element) else None
 
     def _read_citation(self, citation: Citation, archive: str) -> Iterator[Outcome]:
         """Yields a citation that is kept, or why it was rejected."""
@@ -520,20 +543,6 @@ class PartReader:
             yield self._keep(article, archive, citation.member)
         self._count(outcome)
 
-    def _read_article(
-        self, element: article_reader.ArticleElement, facts: ArticleFacts
-    ) -> tuple[Article, str | None]:
-        """Returns the article and why it is dropped; its text is read only if it may be kept."""
-        reading = self._reading
-        if unwanted := reading.unwanted(facts):
-            return article_reader.read_article(element, ()), f"dropped:{unwanted}"
-        if reading.cannot_match(element):
-            return article_reader.read_article(element, ()), f"dropped:{NO_KEYWORD}"
-        article = article_reader.read_article(element, reading.needed)
-        article = with_licence_beside(article, facts.licence)
-        reason = reading.filter.drop_reason(article)
-        return article, f"dropped:{reason}" if reason else None
-
     def _damage(self, damage: Damage, archive: str) -> dict[str, str]:
         if damage.member:
             self._count(f"rejected:{damage.reason}")
@@ -542,10 +551,11 @@ class PartReader:
         place = {"archive": archive, "member": damage.member}
         return place | {"reason": damage.reason, "detail": damage.detail}
 
-    def _list_unreadable(self, pmcid: str, path: str, archive: str, facts: ArticleFacts) -> None:
-        if pmcid:
-            rank = duplicates.rank(pmcid, path, xml_version="", date=facts.date, archive=archive)
-            self._list(pmcid, rank, facts.marks, "", "", readable=False)
+    def _list_unreadable(self, provenance: _Provenance) -> None:
+        if pmcid := provenance.pmcid:
+            self._list(
+                pmcid, provenance.rank(pmcid), provenance.facts.marks, "", "", readable=False
+            )
 
     def _list(
         self,
@@ -578,6 +588,43 @@ class PartReader:
             self.summary.funnel[outcome] += 1
 
 
+@dataclass(frozen=True)
+class _Provenance:
+    """Where a document comes from, and what is said of it outside its XML.
+
+    Attributes:
+        archive: name of the input file.
+        path: of the loose file, or of the member of an archive: it may name the article.
+        pmcid: id that the filelist or the path names; empty if neither does.
+        facts: what stands beside it.
+        date: of the document, as text that orders copies.
+    """
+
+    archive: str
+    path: str
+    pmcid: str
+    facts: ArticleFacts
+    date: str
+
+    def rank(self, pmcid: str, xml_version: str = "") -> str:
+        """Returns what orders this copy of an article among others."""
+        return duplicates.rank(
+            pmcid, self.path, xml_version=xml_version, date=self.date, archive=self.archive
+        )
+
+
+def _provenance(
+    document: Document | Damage, archive: str, path: str, facts: ArticleFacts
+) -> _Provenance:
+    modified, in_set = (
+        (document.modified, document.in_set) if isinstance(document, Document) else (None, False)
+    )
+    naming_path = document.member if is_archive(path) else path
+    pmcid = facts.pmcid or ("" if in_set else duplicates.named_article(naming_path))
+    date = facts.date or duplicates.member_date(modified)
+    return _Provenance(archive, naming_path, pmcid, facts, date)
+
+
 def _facts_beside(path: str, member: str) -> tuple[ArticleFacts, str]:
     """Returns what stands beside an input file of an article, and why that cannot be read."""
     if is_archive(path):
@@ -607,5 +654,5 @@ def tokenize_article(
         for sentence in split_sentences(block)
     ]
     tokens = reading.tokenize([sentence for _, sentence in sentences])
-    kept = [(name, words) for (name, _), words in zip(sentences, tokens, strict=True) if words]
-    return CorpusArticle(article, archive, member, [n for n, _ in kept], [w for _, w in kept])
+    rows = [(name, words) for (name, _), words in zip(sentences, tokens, strict=True) if words]
+    return CorpusArticle(article, archive, member, [n for n, _ in rows], [w for _, w in rows])
