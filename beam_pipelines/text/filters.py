@@ -189,18 +189,20 @@ def may_mention(raw_text: bytes, keywords: Collection[str], require: Require = "
         keywords: as in `ArticleFilter`, in any case, as parts of words or more.
         require: whether any or all of them must occur.
     """
-    if b"</" in raw_text:
-        return True
     runs_of_keywords = _ascii_runs(tuple(keywords))
-    runs = frozenset().union(*runs_of_keywords)
+    if not runs_of_keywords or b"</" in raw_text:
+        return True
+    enough = all if require == "all" else any
     lowered = raw_text.lower()
-    missing = {run for run in runs if run not in lowered}
-    if missing and not raw_text.isascii():
-        for character, letters in _normalized_characters(raw_text, b"".join(missing)):
-            lowered = lowered.replace(character, letters)
-        missing = {run for run in missing if run not in lowered}
-    mentions = (missing.isdisjoint(runs) for runs in runs_of_keywords)
-    return not keywords or (all(mentions) if require == "all" else any(mentions))
+    missing = {run for run in frozenset().union(*runs_of_keywords) if run not in lowered}
+    if enough(missing.isdisjoint(runs) for runs in runs_of_keywords):
+        return True
+    if raw_text.isascii():
+        return False
+    for character, letters in _normalized_characters(raw_text, b"".join(missing)):
+        lowered = lowered.replace(character, letters)
+    missing = {run for run in missing if run not in lowered}
+    return enough(missing.isdisjoint(runs) for runs in runs_of_keywords)
 
 
 @lru_cache(maxsize=16)
