@@ -66,17 +66,15 @@ class Companion:
         self._rows = {member: row for row, member in enumerate(columns[_MEMBER].to_pylist())}
 
     def facts(self, member: str) -> ArticleFacts:
-        """Returns what is known of one member."""
+        """Returns what the file says of one member."""
         row = self._rows.get(member)
         if row is None:
             return NO_FACTS
         pmcid, date, licence, *marks = (
             self._columns[name][row].as_py() or "" for name in FILELIST_COLUMNS[1:]
         )
-        has_mark = [
-            mark for mark, value in zip(MARKS, marks, strict=True) if value.lower() == "yes"
-        ]
-        return ArticleFacts(pmcid, date, licence, ",".join(has_mark))
+        marks = [mark for mark, value in zip(MARKS, marks, strict=True) if value.lower() == "yes"]
+        return ArticleFacts(pmcid, date, licence, ",".join(marks))
 
     def ids(self) -> pa.ChunkedArray:
         """Returns the ids of all members."""
@@ -104,11 +102,11 @@ def read_filelist(path: str) -> Companion:
     Raises:
         UserError: it is not CSV.
     """
-    beside = companion_path(path)
-    if beside is None:
+    filelist = companion_path(path)
+    if filelist is None:
         return Companion({name: pa.chunked_array([], pa.string()) for name in FILELIST_COLUMNS})
     try:
-        with open_binary(beside) as file:
+        with open_binary(filelist) as file:
             table = pa.csv.read_csv(
                 pa.PythonFile(file, mode="r"),
                 # Citations need not be UTF-8, but nothing may be decoded as another alphabet.
@@ -120,7 +118,7 @@ def read_filelist(path: str) -> Companion:
             )
     except pa.ArrowInvalid as error:
         reason = str(error).partition("\n")[0]
-        raise UserError(f"{beside}: not a filelist that can be read ({reason})") from error
+        raise UserError(f"{filelist}: not a filelist that can be read ({reason})") from error
     return Companion({name: table[name] for name in FILELIST_COLUMNS})
 
 
@@ -133,8 +131,8 @@ def read_metadata(path: str) -> ArticleFacts:
     # Each place is read at once, without asking first whether it is there: in a bucket either is
     # a request.
     texts = ((place, read_text(place, errors="replace")) for place in _companion_places(path))
-    beside, text = next(((place, text) for place, text in texts if text is not None), ("", "{}"))
-    return parse_metadata(text, beside)
+    place, text = next(((place, text) for place, text in texts if text is not None), ("", "{}"))
+    return parse_metadata(text, place)
 
 
 def parse_metadata(text: str | bytes, where: str) -> ArticleFacts:

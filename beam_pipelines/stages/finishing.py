@@ -21,11 +21,7 @@ import pyarrow.parquet as pq
 
 from beam_pipelines.inputs.article_versions import LISTED, SELECTION_NAME, read_selection
 from beam_pipelines.stages import duplicates, history
-from beam_pipelines.stages.corpus_files import (
-    Part,
-    sorted_parts,
-    sum_summaries,
-)
+from beam_pipelines.stages.corpus_files import Part, sorted_parts, sum_summaries
 from beam_pipelines.stages.corpus_parts import NOT_DOWNLOADED
 from beam_pipelines.stages.output_folder import (
     REJECTED_NAME,

@@ -20,11 +20,7 @@ from contextlib import ExitStack
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from beam_pipelines.inputs.article_versions import (
-    SELECTION_NAME,
-    VERSIONS_SCHEMA,
-    read_versions,
-)
+from beam_pipelines.inputs.article_versions import SELECTION_NAME, VERSIONS_SCHEMA, read_versions
 from beam_pipelines.inputs.sources import article_version, is_archive
 from beam_pipelines.stages.companion_files import companion_path
 from beam_pipelines.stages.output_folder import OutputFolder
@@ -143,8 +139,12 @@ def read_known_versions(dataset: str) -> pa.Table:
     """
     if exists(path := join(dataset, KNOWN_FOLDER, VERSIONS_NAME)):
         return read_versions(path)
-    named = (article_version(path) for path, _ in read_inputs(dataset) if not is_archive(path))
-    rows = [(int(one[0].removeprefix("PMC")), one[1], 0, 0) for one in named if one and one[1]]
+    paths = (path for path, _ in read_inputs(dataset) if not is_archive(path))
+    rows = [
+        (int(article[0].removeprefix("PMC")), article[1], 0, 0)
+        for article in map(article_version, paths)
+        if article and article[1]
+    ]
     columns = zip(*rows, strict=True) if rows else [[]] * len(VERSIONS_SCHEMA)
     return pa.table(dict(zip(VERSIONS_SCHEMA.names, columns, strict=True)), VERSIONS_SCHEMA)
 

@@ -13,7 +13,7 @@ an article version (`PMC123.2.xml`) does not count, since inventories do not say
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,20 +54,24 @@ class Since:
         digests: dict[tuple[str, int], set[str]] = {}
         for path, size, digest in self.digests:
             digests.setdefault(_identity(path, size), set()).add(digest)
-        names = {_identity(*file) for file in self.inputs}
-
-        def is_known(file: tuple[str, int]) -> bool:
-            identity = _identity(*file)
-            known_digests = digests.get(identity, {""})
-            return identity in names and (
-                "" in known_digests or history.input_digest(file[0]) in known_digests
-            )
-
-        new = tuple(file for file in inputs if not is_known(file))
+        # A file whose digest is not recorded is known by its identity alone.
+        digests_of_inputs = {
+            identity: digests.get(identity, {""})
+            for identity in (_identity(*file) for file in self.inputs)
+        }
+        new = tuple(file for file in inputs if not _is_known(file, digests_of_inputs))
         if not new:
             files = "the input file is" if len(inputs) == 1 else f"all {len(inputs):,} files are"
             raise NothingNewError(f"nothing new since {self.folder}: {files} known there")
         return new
+
+
+def _is_known(file: tuple[str, int], digests: Mapping[tuple[str, int], Collection[str]]) -> bool:
+    """Tells whether one of the digests of this file's identity is its own, or not recorded."""
+    file_digests = digests.get(_identity(*file), ())
+    return "" in file_digests or (
+        bool(file_digests) and history.input_digest(file[0]) in file_digests
+    )
 
 
 def open_since(folder: str) -> Since:

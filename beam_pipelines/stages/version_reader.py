@@ -80,12 +80,13 @@ def read_article_versions(
         UserError: the bucket may not be read, or an object could not after all retries.
     """
 
-    async def read(version: ArticleVersion, requests: Requests) -> ReadVersion:
+    async def read_one(version: ArticleVersion, requests: Requests) -> ReadVersion:
+        """Returns one version, as `read_in_order` asks for it."""
         return await _read_version(root, version, requests, unwanted, max_bytes)
 
     refused, was_read = 0, False
     for article in read_in_order(
-        read, versions, in_flight=in_flight, per_second=per_second, size_of=_size
+        read_one, versions, in_flight=in_flight, per_second=per_second, size_of=_size
     ):
         is_refused = isinstance(article.content, Damage) and article.content.reason == REFUSED
         refused += is_refused
