@@ -442,7 +442,12 @@ def _draw_records(
         )
         folder, source = PHRASED_FOLDER, output.path(PHRASED_FOLDER)
     vocabulary_file = counted | WriteVocabulary(
-        output, source, folder, config.min_count, config.max_final_vocab
+        output,
+        source,
+        folder,
+        config.min_count,
+        config.max_final_vocab,
+        with_unknown=config.unknown == "keep",
     )
     shards = (parts, vocabulary_file) | WriteShards(output, sampling)
     _ = (corpus, vocabulary_file, shards) | WriteManifest(

@@ -22,6 +22,7 @@ from pmc2vec.cli.logging_setup import LogFormat
 from pmc2vec.cli.options import check_options, option, options_that
 from pmc2vec.dataset import vocabulary
 from pmc2vec.dataset.records import WINDOW_BITS, RecordShape
+from pmc2vec.dataset.skipgrams import LongSentenceRule
 from pmc2vec.errors import UserError
 from pmc2vec.storage.files import same_place
 from pmc2vec.storage.object_stores import parse_storage_options
@@ -121,8 +122,10 @@ class BuildConfig:
     other text (biomedical tokenizer)."""
     other_abstracts: bool = option(False, rare=True)
     """Take the other abstracts of a PubMed citation too: in other languages, in plain language."""
-    text_unit: TextUnit = option("line", rare=True)
-    """Unit of a plain text file: a line, a paragraph, or the whole file."""
+    text_unit: TextUnit = option("sentence", rare=True)
+    """Unit of a plain text file. line: each line is one sequence, whatever it holds; sentence: the
+    sentences within each line; paragraph, file: the sentences of a text whose sentences run over
+    its line ends."""
     phrases: int = option(0, minimum=0, maximum=10)
     """Passes that join collocations: `breast cancer` becomes `breast_cancer`."""
     phrase_min_count: int = option(5, rare=True, minimum=1)
@@ -133,6 +136,15 @@ class BuildConfig:
     """Drop words that occur less often."""
     max_final_vocab: int | None = option(None, default_text="no limit", minimum=1)
     """Keep at most this many words, the most frequent."""
+    unknown: Literal["drop", "keep"] = option("drop", rare=True)
+    """Words that are not in the vocabulary: leave them out, or keep them all as one more word,
+    [UNK], as Keras's TextVectorization does."""
+    sequence_length: int | None = option(None, rare=True, default_text="no limit", minimum=1)
+    """Largest number of tokens in a sentence or line, as TextVectorization's
+    output_sequence_length."""
+    long_sequences: LongSentenceRule = option("cut", rare=True)
+    """What becomes of the tokens beyond --sequence_length: cut drops them; split makes further
+    sentences of them."""
     window: int = option(5, minimum=1, maximum=WINDOW_BITS)
     """Largest distance between target and context."""
     shrink_windows: bool = option(True, rare=True)
@@ -146,7 +158,8 @@ class BuildConfig:
     sample: float = option(1e-3, minimum=0)
     """Threshold of subsampling: words that are more frequent are partly left out; 0 keeps all."""
     subsampling: vocabulary.SubsamplingRule = option("word2vec", rare=True)
-    """Rule of subsampling: word2vec's, Keras's by rank, or none."""
+    """Rule of subsampling: word2vec's; Keras's, by rank, which thins targets and leaves every
+    context; or none."""
     passes: int = option(1, may_change=True, minimum=1, maximum=1000)
     """Independent draws of windows, subsampling and negatives; epochs use them in turn."""
     validation_fraction: float = option(0.02, minimum=0)
@@ -344,6 +357,8 @@ class BuildConfig:
             num_shards=self.num_shards,
             passes=self.passes,
             phrases=self.phrases,
+            sequence_length=self.sequence_length,
+            long_sequences=self.long_sequences,
         )
 
     def recorded_options(self) -> dict[str, Any]:
@@ -369,6 +384,9 @@ def option_differences(
         ignored: names of options that may differ.
     """
     then = {**BuildConfig(output="later", input=("later",)).recorded_options(), **recorded}
+    # Before there was --unknown, `line` meant what `sentence` means now.
+    if "unknown" not in recorded and then["text_unit"] == "line":
+        then["text_unit"] = "sentence"
     return [
         f"--{name} {then.get(name)!r}, now {value!r}"
         for name, value in options.items()

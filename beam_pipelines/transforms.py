@@ -211,6 +211,7 @@ class WriteVocabulary(beam.PTransform):
     folder: str
     min_count: int
     max_final_vocab: int | None
+    with_unknown: bool = False
 
     def expand(self, names: beam.PCollection) -> beam.PCollection:
         """Returns a PCollection of one VocabularyFile."""
@@ -227,6 +228,7 @@ class WriteVocabulary(beam.PTransform):
                 folder=self.folder,
                 min_count=self.min_count,
                 max_final_vocab=self.max_final_vocab,
+                with_unknown=self.with_unknown,
             )
         )
 

@@ -14,7 +14,7 @@ import pytest
 
 from beam_pipelines.build import build, build_corpus, main
 from beam_pipelines.build_progress import corpus_table
-from beam_pipelines.config import BuildConfig
+from beam_pipelines.config import BuildConfig, option_differences
 from beam_pipelines.inputs.documents import ReadOptions
 from beam_pipelines.inputs.sources import read_documents
 from beam_pipelines.runner import check_flags
@@ -340,6 +340,29 @@ def test_plain_text_is_input_too(tmp_path):
     assert made.funnel["kept"] == 3
     assert made.funnel["tokens"] == 18_000
     assert made.vocabulary.size == 7
+
+
+def test_a_line_is_one_sentence_or_has_several(tmp_path):
+    (tmp_path / "lines.txt").write_text("First line. Has Two sentences.\nSecond line\n")
+    sentences = {
+        unit: build_corpus(
+            BuildConfig(
+                input=(f"{tmp_path}/lines.txt",), output=f"{tmp_path}/{unit}", text_unit=unit
+            ),
+            ALONE,
+        ).funnel["sentences"]
+        for unit in ("line", "sentence")
+    }
+    assert sentences == {"line": 2, "sentence": 3}
+
+
+def test_a_dataset_from_before_sentence_was_a_unit_was_built_with_it():
+    now = BuildConfig(output="data", input=("bulk",)).recorded_options()
+    before = {name: value for name, value in now.items() if name != "unknown"}
+    assert option_differences(before | {"text_unit": "line"}, now) == []
+    assert option_differences(now | {"text_unit": "line"}, now) == [
+        "--text_unit 'line', now 'sentence'"
+    ]
 
 
 def test_text_without_spaces_is_warned_of(tmp_path, caplog):

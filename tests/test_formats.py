@@ -234,6 +234,14 @@ def test_keras_gives_each_word_its_vector(exported, keras):
     assert not rows[1, 3:].any()  # Padding.
 
 
+def test_the_unknown_word_is_the_second_row_as_in_text_vectorization(tmp_path, keras):
+    Vectors(["[UNK]", "fever"], np.array([[1, 2], [3, 4]], np.float32)).save(tmp_path)
+    assert main(["--workdir", str(tmp_path), "--format", "keras"]) == 0
+    model = keras.models.load_model(tmp_path / "embedding.keras")
+    assert model.layers[0].get_vocabulary() == ["", "[UNK]", "fever"]
+    assert model.layers[1].get_weights()[0].tolist() == [[0, 0], [1, 2], [3, 4]]
+
+
 def test_keras_takes_a_classifiers_own_vocabulary(tmp_path, keras):
     write_vectors(tmp_path, ["fever", "cough"], None, np.float32([[1, 2], [3, 4]]))
     vocabulary = tmp_path / "own.txt"

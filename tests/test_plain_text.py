@@ -24,6 +24,7 @@ def blocks(text, unit, name="n.txt"):
     ("unit", "expected"),
     [
         ("line", ["It was", "the best.", "It was", "the worst."]),
+        ("sentence", ["It was", "the best.", "It was", "the worst."]),
         ("paragraph", ["It was the best.", "It was the worst."]),
         ("file", ["It was the best. It was the worst."]),
     ],

@@ -6,6 +6,7 @@ import pytest
 from pmc2vec.dataset.records import PADDING, SENTENCE_START, WINDOW_BITS
 from pmc2vec.dataset.vocabulary import noise_distribution
 from tests.datasets import topic_articles, write_dataset
+from trainer.cpu_kernels.negative_sampling import draw_windows
 from trainer.devices import Worker
 from trainer.input_pipeline import open_dataset, training_batches
 
@@ -78,3 +79,10 @@ def test_windows_that_do_not_shrink_stay(tmp_path):
     folder = write_dataset(tmp_path / "dataset", topic_articles(8), shrink_windows=False)
     dataset = open_dataset(str(folder))
     np.testing.assert_array_equal(epoch(dataset, 1)[1], epoch(dataset, 1, redraw=False)[1])
+
+
+def test_a_token_that_is_no_target_stays_none():
+    stored = np.array([128, 0, 3, 130], np.uint8)
+    draw_windows(np.uint64(1), np.uint64(3), stored)
+    assert (stored > 0).tolist() == [True, False, True, True]
+    assert (stored & WINDOW_BITS > 0).tolist() == [False, False, True, True]

@@ -66,6 +66,23 @@ def test_subsampling_keeps_with_the_given_probability():
     assert np.count_nonzero(run.tokens == 1) == pytest.approx(1000, abs=120)
 
 
+def test_thinned_targets_have_no_window_and_stay_contexts():
+    run = draw([5, 6, 5], [3], keep=np.array([1.0] * 6 + [0.0] * 4), thin_targets=True, window=2,
+               shrink_windows=False)  # fmt: skip
+    assert run.tokens.tolist() == [5, 6, 5]
+    assert run.windows.tolist() == [128 | 2, 0, 2]
+
+
+@pytest.mark.parametrize("rule", ["cut", "split"])
+def test_limited_sentences_hold_their_tokens_in_order(rule):
+    lengths = np.array([0, 7, 3, 0, 6, 1])
+    ids, limited = skipgrams.limit_sentences(np.arange(17, dtype=np.int32), lengths, 3, rule)
+    assert {
+        "cut": ([0, 1, 2, 7, 8, 9, 10, 11, 12, 16], [0, 3, 3, 0, 3, 1]),
+        "split": ([*range(17)], [3, 3, 1, 3, 3, 3, 1]),
+    }[rule] == (ids.tolist(), limited.tolist())
+
+
 def test_windows_are_uniform_from_one_to_the_largest():
     run = draw([0] * 6000, [6000], window=3)
     assert np.bincount(run.windows[1:])[1:] == pytest.approx([2000] * 3, abs=150)

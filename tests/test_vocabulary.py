@@ -11,6 +11,7 @@ from pmc2vec.dataset.vocabulary import (
     noise_distribution,
     parse_vocabulary,
     rank_words,
+    with_unknown_word,
 )
 from pmc2vec.errors import UserError
 
@@ -28,6 +29,12 @@ def test_words_stand_by_falling_count_and_then_by_code_point():
 def test_max_final_vocab_keeps_the_most_frequent():
     vocabulary = rank_words(["a", "b", "c"], np.array([1, 3, 2]), min_count=1, max_final_vocab=2)
     assert vocabulary.words == ["b", "c"]
+
+
+def test_the_unknown_word_is_the_first_and_takes_tokens_that_read_like_it():
+    vocabulary = rank_words(["the", "[UNK]", "of"], np.array([9, 4, 3]), min_count=1)
+    vocabulary = with_unknown_word(vocabulary, 2)
+    assert (vocabulary.words, vocabulary.counts.tolist()) == (["[UNK]", "the", "of"], [6, 9, 3])
 
 
 def test_word2vec_keeps_by_the_square_root_rule():

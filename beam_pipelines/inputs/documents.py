@@ -7,7 +7,7 @@ from typing import Literal
 
 MAX_DOCUMENT_BYTES = 64 << 20
 
-TextUnit = Literal["line", "paragraph", "file"]
+TextUnit = Literal["line", "sentence", "paragraph", "file"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +34,14 @@ class ReadOptions:
     Attributes:
         max_document_bytes: larger documents are rejected as `too_large`; a file of XML that is
             larger is read article by article.
-        text_unit: what a block of a plain text file is: a `line`, a `paragraph` (lines up to an
-            empty one), or all lines of an article, as for a `file` whose sentences run over its
+        text_unit: what a block of a plain text file is: a `line`, which is one sentence whatever it
+            holds; a line with the sentences within it (`sentence`); a `paragraph` (lines up to an
+            empty one); or all lines of an article, as for a `file` whose sentences run over its
             line ends.
     """
 
     max_document_bytes: int = MAX_DOCUMENT_BYTES
-    text_unit: TextUnit = "line"
+    text_unit: TextUnit = "sentence"
 
 
 @dataclass(frozen=True)

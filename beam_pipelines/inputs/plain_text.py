@@ -81,7 +81,7 @@ class PlainText:
             yield Damage(name, "damaged_member", str(error))
 
 
-def articles(stream: InputStream, name: str, unit: TextUnit = "line") -> Iterator[Article]:
+def articles(stream: InputStream, name: str, unit: TextUnit = "sentence") -> Iterator[Article]:
     """Yields the articles of a text file.
 
     Args:
@@ -94,7 +94,7 @@ def articles(stream: InputStream, name: str, unit: TextUnit = "line") -> Iterato
     while chunk := _chunk(lines, unit):
         blocks = tuple(_blocks(chunk, unit))
         if blocks:
-            yield _article(f"{name}#{number:04d}", blocks)
+            yield _article(f"{name}#{number:04d}", blocks, unit)
             number += 1
 
 
@@ -191,7 +191,7 @@ def _chunk(lines: Iterator[str], unit: TextUnit) -> list[str]:
 
 
 def _blocks(lines: Iterable[str], unit: TextUnit) -> Iterator[str]:
-    if unit == "line":
+    if unit in {"line", "sentence"}:
         yield from (" ".join(line.split()) for line in lines if line.strip())
         return
     words: list[str] = []
@@ -204,7 +204,7 @@ def _blocks(lines: Iterable[str], unit: TextUnit) -> Iterator[str]:
         yield " ".join(words)
 
 
-def _article(article_id: str, blocks: tuple[str, ...]) -> Article:
+def _article(article_id: str, blocks: tuple[str, ...], unit: TextUnit) -> Article:
     return Article(
         article_id=article_id,
         pmcid="",
@@ -216,5 +216,5 @@ def _article(article_id: str, blocks: tuple[str, ...]) -> Article:
         licence="",
         article_type="",
         language="",
-        sections=(Section("body", blocks),),
+        sections=(Section("body", blocks, whole_blocks=unit == "line"),),
     )

@@ -86,10 +86,12 @@ class Section:
     Attributes:
         name: title, abstract, body, captions, back or keywords.
         blocks: paragraphs and titles in document order, spaces normalized, none empty.
+        whole_blocks: a block is one sentence, whatever it holds.
     """
 
     name: SectionName
     blocks: tuple[str, ...]
+    whole_blocks: bool = False
 
 
 @dataclass(frozen=True)

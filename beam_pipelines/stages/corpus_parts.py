@@ -116,7 +116,7 @@ class Reading:
     numbers: NumberHandling = "keep"
     links: LinkHandling = "drop"
     max_document_bytes: int = MAX_DOCUMENT_BYTES
-    text_unit: TextUnit = "line"
+    text_unit: TextUnit = "sentence"
     welcome: tuple[str, ...] = (MANUSCRIPT, HISTORICAL_OCR)
     precheck: bool = True
     other_abstracts: bool = False
@@ -651,7 +651,7 @@ def tokenize_article(
         for section in article.sections
         if section.name in reading.sections
         for block in section.blocks
-        for sentence in split_sentences(block)
+        for sentence in ([block] if section.whole_blocks else split_sentences(block))
     ]
     tokens = reading.tokenize([sentence for _, sentence in sentences])
     rows = [(name, words) for (name, _), words in zip(sentences, tokens, strict=True) if words]

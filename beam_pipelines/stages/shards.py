@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from itertools import groupby
 from operator import itemgetter
 from typing import BinaryIO
@@ -53,6 +53,7 @@ class Sampling:
         num_shards: training shards of each draw.
         passes: independent draws.
         phrases: passes of `phrases` that are joined first.
+        sequence_length, long_sequences: see `skipgrams.limit_sentences`; None for no limit.
     """
 
     shape: records.RecordShape
@@ -66,6 +67,8 @@ class Sampling:
     num_shards: int
     passes: int
     phrases: int
+    sequence_length: int | None = None
+    long_sequences: skipgrams.LongSentenceRule = "cut"
 
     def split(self, article_id: str, *, first: str = "") -> str:
         """Returns the split that an article belongs to.
@@ -97,18 +100,25 @@ class DrawingTables:
     def articles(
         self, texts: Sequence[corpus_files.Tokens]
     ) -> Iterator[tuple[NDArray[np.int32], NDArray[np.int64]]]:
-        """Yields ([n] int32 ids, -1 for other words; [sentences] int64 lengths) of each article.
+        """Yields ([n] int32 ids, [sentences] int64 lengths) of each article.
 
+        Words that are not in the vocabulary have the id of UNKNOWN_WORD, or -1 where it is no word.
         Each call builds a hash table of all words, so give it many texts.
         """
         lines = pa.concat_arrays([self._joined(text.sentences) for text in texts])
         words = pc.split_pattern(lines, " ")
-        ids = pc.index_in(words.flatten(), self.words).fill_null(-1).to_numpy()
+        ids = pc.index_in(words.flatten(), self.words).fill_null(self.unknown_id).to_numpy()
         lengths = pc.list_value_length(words).to_numpy().astype(np.int64)
         bounds = np.cumsum([len(text.sentences) for text in texts])[:-1]
         by_article = np.split(lengths, bounds)
         ends = np.cumsum([article.sum() for article in by_article])[:-1]
         yield from zip(np.split(ids, ends), by_article, strict=True)
+
+    @cached_property
+    def unknown_id(self) -> int:
+        """The id of words that are not in the vocabulary."""
+        has_unknown = len(self.words) and self.words[0].as_py() == vocabulary.UNKNOWN_WORD
+        return 0 if has_unknown else -1
 
     def _joined(self, sentences: pa.StringArray) -> pa.StringArray:
         if not self.phrases:
@@ -275,14 +285,17 @@ def _draw_articles(
         if not texts:
             continue
         for text, (ids, lengths) in zip(texts, tables.articles(texts), strict=True):
+            limited = skipgrams.limit_sentences(
+                ids, lengths, sampling.sequence_length, sampling.long_sequences
+            )
             run = skipgrams.sample_article(
                 text.article_id,
-                ids,
-                lengths,
+                *limited,
                 keep=tables.keep,
                 window=sampling.shape.window,
                 seed=draw,
                 shrink_windows=sampling.shrink_windows,
+                thin_targets=sampling.subsampling == "keras",
             )
             writers[sampling.split(text.article_id, first=first)].add(run, len(ids))
             words += len(ids)

@@ -167,21 +167,28 @@ def write_vocabulary(
     folder: str,
     min_count: int,
     max_final_vocab: int | None,
+    with_unknown: bool = False,
 ) -> VocabularyFile:
-    """Writes vocabulary.tsv from all partitions; `dropped` is what `merge_partition` returned."""
+    """Writes vocabulary.tsv from all partitions; `dropped` is what `merge_partition` returned.
+
+    With `with_unknown`, what is in no vocabulary counts as `vocabulary.UNKNOWN_WORD`.
+    """
     merged = read_merged(output, folder)
     counts = merged["count"].to_numpy().astype(np.int64)
     ranked = vocabulary.rank_words(
         merged["word"].to_pylist(), counts, min_count=min_count, max_final_vocab=max_final_vocab
     )
+    words, count = (sum(column) for column in zip(*dropped, strict=True))
+    words, count = words + len(counts) - len(ranked), count + int(counts.sum()) - ranked.tokens
+    if with_unknown:
+        ranked, count = vocabulary.with_unknown_word(ranked, count), 0
     text = vocabulary.format_vocabulary(ranked)
     write_text(output.path(vocabulary.VOCABULARY_NAME), text)
-    words, count = (sum(column) for column in zip(*dropped, strict=True))
     return VocabularyFile(
         name=vocabulary.VOCABULARY_NAME,
         size=len(ranked),
         sha256=hashlib.sha256(text.encode()).hexdigest(),
         tokens=ranked.tokens,
-        dropped_words=words + len(counts) - len(ranked),
-        dropped_tokens=count + int(counts.sum()) - ranked.tokens,
+        dropped_words=words,
+        dropped_tokens=count,
     )

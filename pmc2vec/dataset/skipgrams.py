@@ -21,7 +21,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.random.bit_generator import ISeedSequence
@@ -31,6 +31,8 @@ from pmc2vec.dataset.records import PADDING, SENTENCE_START, WINDOW_BITS, Record
 from pmc2vec.dataset.vocabulary import NoiseSampler
 
 WordIds = NDArray[np.int32]
+
+LongSentenceRule = Literal["cut", "split"]
 
 # The packer fills a buffer of this many tokens and draws the negatives of all its records at once,
 # which is faster than record by record. The records do not depend on the size.
@@ -117,8 +119,12 @@ def sample_article(
     window: int,
     seed: RandomSeed,
     shrink_windows: bool = True,
+    thin_targets: bool = False,
 ) -> SampledArticle:
     """Returns the article's tokens after subsampling, with a window drawn for each.
+
+    Where only targets are thinned, as by `keras.preprocessing.sequence.skipgrams`, every token
+    stays as a context, and one that is no target has a window of 0.
 
     Args:
         article_id: names the random stream.
@@ -128,21 +134,55 @@ def sample_article(
         window: largest window, 1 to 127.
         seed: of the draw.
         shrink_windows: draw each window from 1..window; otherwise all are `window`.
+        thin_targets: `keep` is the probability that a token is a target, and no token is removed.
     """
     rng = article_rng(seed, "windows", article_id)
     in_vocabulary = np.flatnonzero(ids >= 0)
-    places = in_vocabulary[rng.random(len(in_vocabulary)) < keep[ids[in_vocabulary]]]
+    drawn = rng.random(len(in_vocabulary)) < keep[ids[in_vocabulary]]
+    places = in_vocabulary if thin_targets else in_vocabulary[drawn]
     tokens = ids[places]
     if shrink_windows:
         windows = rng.integers(1, window + 1, len(tokens), dtype=np.uint8)
     else:
         windows = np.full(len(tokens), window, np.uint8)
+    if thin_targets:
+        windows[~drawn] = 0
     sentence_begins = np.cumsum(lengths) - lengths
     # A sentence whose first tokens were removed starts at its first token that is left. If none is
     # left, the search returns the start of the next sentence, which has the bit set twice.
     starts = np.searchsorted(places, sentence_begins)
     windows[starts[starts < len(places)]] |= SENTENCE_START
     return SampledArticle(article_id, tokens, windows)
+
+
+def limit_sentences(
+    ids: WordIds, lengths: NDArray[np.int64], size: int | None, rule: LongSentenceRule = "cut"
+) -> tuple[WordIds, NDArray[np.int64]]:
+    """Returns the tokens and sentence lengths of an article whose sentences have a largest length.
+
+    >>> ids, lengths = np.array([1, 2, 3, 4, 5], np.int32), np.array([4, 1])
+    >>> [part.tolist() for part in limit_sentences(ids, lengths, 3, "cut")]
+    [[1, 2, 3, 5], [3, 1]]
+    >>> [part.tolist() for part in limit_sentences(ids, lengths, 3, "split")]
+    [[1, 2, 3, 4, 5], [3, 1, 1]]
+
+    Args:
+        ids: [n] int32.
+        lengths: [sentences] int64; they sum to n.
+        size: the largest length; None for no limit.
+        rule: `cut` drops what is beyond, as TextVectorization's `output_sequence_length` does;
+            `split` makes further sentences of it.
+    """
+    if size is None:
+        return ids, lengths
+    if rule == "split":
+        pieces = -(-lengths // size)
+        last_pieces = np.cumsum(pieces) - 1
+        limited = np.full(int(pieces.sum()), size, np.int64)
+        limited[last_pieces[lengths > 0]] = (lengths - (pieces - 1) * size)[lengths > 0]
+        return ids, limited
+    begins = np.repeat(np.cumsum(lengths) - lengths, lengths)
+    return ids[np.arange(len(ids)) - begins < size], np.minimum(lengths, size)
 
 
 def pack_records(

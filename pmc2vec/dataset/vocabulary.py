@@ -24,6 +24,11 @@ from pmc2vec.errors import UserError
 VOCABULARY_NAME = "vocabulary.tsv"
 VOCABULARY_HEADER = "word\tcount"
 
+UNKNOWN_WORD = "[UNK]"
+"""The word that stands for all others under `build --unknown keep`; named as TextVectorization's.
+
+It is word 0, whatever its count."""
+
 NoiseKind = Literal["unigram", "log_uniform", "uniform"]
 SubsamplingRule = Literal["word2vec", "keras", "none"]
 
@@ -33,7 +38,7 @@ class Vocabulary:
     """Words by id.
 
     Attributes:
-        words: V words, by falling count and then by code point.
+        words: V words, by falling count and then by code point; UNKNOWN_WORD first, if it is one.
         counts: [V] int64, their tokens in the corpus.
     """
 
@@ -73,6 +78,22 @@ def rank_words(
     return Vocabulary([words[place] for place in order], counts[order].astype(np.int64))
 
 
+def with_unknown_word(vocabulary: Vocabulary, tokens: int) -> Vocabulary:
+    """Returns the vocabulary with UNKNOWN_WORD as its first word.
+
+    Args:
+        vocabulary: of `rank_words`. If the corpus has tokens that read so, they count as unknown.
+        tokens: of the corpus that are in no vocabulary.
+    """
+    counts = vocabulary.counts
+    if UNKNOWN_WORD in vocabulary.ids:
+        index = vocabulary.ids[UNKNOWN_WORD]
+        tokens += int(counts[index])
+        counts = np.delete(counts, index)
+    words = [word for word in vocabulary.words if word != UNKNOWN_WORD]
+    return Vocabulary([UNKNOWN_WORD, *words], np.concatenate(([np.int64(tokens)], counts)))
+
+
 def keep_probabilities(
     counts: NDArray[np.int64], sample: float, rule: SubsamplingRule = "word2vec"
 ) -> NDArray[np.float64]:
@@ -84,7 +105,8 @@ def keep_probabilities(
         rule: `word2vec`: sqrt(t / f) + t / f, where f is the word's share of the tokens (Mikolov et
             al. 2013, in the form of word2vec.c and gensim). `keras`: the rule of
             `keras.utils.make_sampling_table`, sqrt(t / f), where f follows from the word's rank by
-            Zipf's law and not from its count. `none`: everything is kept.
+            Zipf's law and not from its count; as in Keras's `skipgrams`, it thins targets only (see
+            `skipgrams.sample_article`). `none`: everything is kept.
     """
     if rule == "none" or sample == 0 or not len(counts):
         return np.ones(len(counts))

@@ -11,14 +11,14 @@ from typing import Any
 
 import numpy as np
 
-from pmc2vec.dataset.records import SENTENCE_START
+from pmc2vec.dataset.records import SENTENCE_START, WINDOW_BITS
 from trainer.cpu_kernels.compilation import cached_njit, inline_njit
 
 # SplitMix64: the increment (2**64 divided by the golden ratio) and both multipliers of the hash.
 _INCREMENT = np.uint64(0x9E3779B97F4A7C15)
 _MULTIPLIER_1, _MULTIPLIER_2 = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
 _SHIFT_32, _LOW_32_BITS = np.uint64(32), np.uint64(2**32 - 1)
-_SENTENCE_BIT = np.uint8(SENTENCE_START)
+_SENTENCE_BIT, _WINDOW_BITS = np.uint8(SENTENCE_START), np.uint8(WINDOW_BITS)
 
 
 @inline_njit
@@ -31,7 +31,9 @@ def _random_bits(key: Any, i: int) -> Any:
 
 
 def _draw_windows(key, window, windows):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-    """Draws a window from 1 to `window` for every token; the sentence bit of each token stays.
+    """Draws a window from 1 to `window` for every target; the sentence bit of each token stays.
+
+    A token whose window is 0 is no target, and stays none.
 
     Args:
         key: of the stream, uint64.
@@ -41,7 +43,8 @@ def _draw_windows(key, window, windows):  # type: ignore[no-untyped-def]  # noqa
     for i in range(len(windows)):
         # 32 random bits times n, without the lower 32 bits, are a number below n (Lemire 2019).
         width = ((_random_bits(key, i) >> _SHIFT_32) * window >> _SHIFT_32) + np.uint64(1)
-        windows[i] = windows[i] & _SENTENCE_BIT | np.uint8(width)
+        if windows[i] & _WINDOW_BITS:
+            windows[i] = windows[i] & _SENTENCE_BIT | np.uint8(width)
 
 
 def _draw_negatives(key, alias_table, negatives):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202

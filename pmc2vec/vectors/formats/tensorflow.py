@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pmc2vec.dataset.vocabulary import UNKNOWN_WORD
 from pmc2vec.errors import UserError
 from pmc2vec.machine import load_tensorflow
 from pmc2vec.storage.local_files import atomic_local_folder, scratch_folder
@@ -33,8 +34,6 @@ from pmc2vec.vectors.optional_packages import import_optional
 
 if TYPE_CHECKING:
     import tensorflow as tf
-
-UNKNOWN_WORD = "[UNK]"  # Keras's own name.
 
 # Rows of a Keras embedding before the first word: padding, and words outside the vocabulary.
 SPECIAL_ROWS = 2
@@ -68,6 +67,7 @@ def embedding_table(
 
     Returns:
         [2 + words, D] float32: padding (always zero), words outside the vocabulary, and each word.
+        The second row is the vector of `[UNK]` where the table has one (`build --unknown keep`).
     """
     vector_size = table.matrix.shape[1]
     embedding = np.zeros((len(vocabulary) + SPECIAL_ROWS, vector_size), np.float32)
@@ -77,6 +77,8 @@ def embedding_table(
             0, spread, (len(embedding) - 1, vector_size)
         )
     word_ids = first_places(table.words)
+    if UNKNOWN_WORD in word_ids:
+        embedding[1] = table.matrix[word_ids[UNKNOWN_WORD]]
     covered = [place for place, word in enumerate(vocabulary) if word in word_ids]
     rows = [word_ids[vocabulary[place]] for place in covered]
     embedding[np.array(covered, np.int64) + SPECIAL_ROWS] = table.matrix[rows]
@@ -242,7 +244,7 @@ def _cosines_with_others(matrix: tf.Tensor, lengths: tf.Tensor, ids: tf.Tensor) 
 
 
 def _write_keras_format(path: Path, table: VectorTable, options: WriteOptions) -> FormatFiles:
-    vocabulary = table.words
+    vocabulary: Sequence[str] = [word for word in table.words if word != UNKNOWN_WORD]
     if options.keras_vocabulary is not None:
         vocabulary = read_keras_vocabulary(options.keras_vocabulary)
     covered = write_keras(path, table, vocabulary, random_unknown=options.keras_unknown == "random")
