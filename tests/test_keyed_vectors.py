@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from pmc2vec.errors import UserError
-from pmc2vec.vectors.keyed_vectors import UnknownWordError, Vectors
+from pmc2vec.vectors import keyed_vectors
+from pmc2vec.vectors.keyed_vectors import UnknownWordError, Vectors, top_k
 
 
 @pytest.fixture
@@ -220,3 +221,36 @@ def test_suggestions_cover_misspelling_and_case(word, meant):
 def test_of_equal_spellings_the_more_frequent_is_suggested():
     vectors = Vectors(["Fever", "fever"], np.ones((2, 2), np.float32))
     assert vectors.suggestions("FEVER") == ["Fever"]
+
+
+def test_many_queries_are_answered_as_each_alone(monkeypatch):
+    monkeypatch.setattr(keyed_vectors, "_BATCH_SCORES", 130)  # Three batches.
+    rng = np.random.default_rng(5)
+    words = [f"w{number}" for number in range(40)]
+    vectors = Vectors(words, rng.standard_normal((40, 6)).astype(np.float32), np.arange(40, 0, -1))
+    queries = ["w3", ["w1", ("w2", -0.5)], rng.standard_normal(6), [("w39", 2.0)], 7, "w0", "w8"]
+    options = {"topn": 5, "restrict_vocab": 30, "min_count": 20}
+    answers = list(vectors.most_similar_each(queries, **options))
+    for query, near in zip(queries, answers, strict=True):
+        alone = vectors.most_similar(query, **options)
+        assert [word for word, _ in near] == [word for word, _ in alone]
+        np.testing.assert_allclose([c for _, c in near], [c for _, c in alone], rtol=1e-6)
+
+
+def test_the_frequency_floor_is_the_least_of_three():
+    counts = np.array([6_000_000, 60, 20, 3])
+    vectors = Vectors(list("abcd"), np.eye(4, dtype=np.float32), counts)
+    assert [vectors.frequency_floor([word]) for word in "abcd"] == [50, 50, 20, 3]
+    assert (vectors.frequency_floor(["a", "c"]), vectors.frequency_floor([])) == (20, 50)
+    small = Vectors(["a", "b"], np.eye(2, dtype=np.float32), np.array([200_000, 9_000]))
+    assert small.frequency_floor(["a"]) == 2  # 209,000 tokens.
+    assert Vectors(["a"], np.eye(1, dtype=np.float32)).frequency_floor(["a"]) == 0
+
+
+@given(st.integers(1, 2000), st.integers(1, 40), st.integers(0, 2**32 - 1))
+def test_top_k_is_the_head_of_a_stable_sort(size, topn, seed):
+    rng = np.random.default_rng(seed)
+    scores = rng.integers(-30, 30, size).astype(np.float32)  # Many are equal.
+    scores[rng.random(size) < 0.4] = -np.inf
+    best = np.argsort(-scores, kind="stable")[:topn]
+    assert top_k(scores, topn).tolist() == best[scores[best] > -np.inf].tolist()

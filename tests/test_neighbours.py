@@ -7,10 +7,18 @@ import os
 import pty
 import sys
 
+import numpy as np
 import pytest
 
+from pmc2vec.cli.prompt import line_batches
 from pmc2vec.commands import main
 from pmc2vec.commands.neighbours import main as neighbours_main
+from pmc2vec.vectors.keyed_vectors import Vectors
+
+
+def type_into_stdin(monkeypatch, text: str) -> None:
+    stream = io.TextIOWrapper(io.BytesIO(text.encode()), encoding="utf-8")
+    monkeypatch.setattr(sys, "stdin", stream)
 
 
 def test_neighbours_in_a_pipe_are_tab_separated_lines_with_a_header(family, capsys):
@@ -80,7 +88,7 @@ def test_a_word_of_a_sum_may_have_a_weight(family, capsys):
 
 
 def test_a_byte_order_mark_is_no_part_of_the_first_word(family, capsys, monkeypatch):
-    monkeypatch.setattr(sys, "stdin", io.StringIO("\ufefffather\n"))
+    type_into_stdin(monkeypatch, "\ufefffather\n")
     assert neighbours_main(["--vectors", family, "--topn", "1"]) == 0
     assert capsys.readouterr().out.endswith("\nfather\tman\t0.7071\t50\n")
 
@@ -121,11 +129,58 @@ def test_usage_errors_are_one_line_and_status_2(family, capsys, words, complaint
     assert complaint in line
 
 
+def test_a_comparison_says_which_neighbours_another_training_confirms(family, tmp_path, capsys):
+    other = tmp_path / "other.txt"
+    other.write_text("4 2\nfather 1 0\nwoman 0 1\nmother 1 1\nuncle 2 0\n")
+    words = ["father", "man", "--vectors", family, "--compare", str(other), "--topn", "2"]
+    assert main.main(["neighbours", *words]) == 1
+    out, err = capsys.readouterr()
+    assert out.splitlines() == [
+        "word\tneighbour\tnearest in\tcosine\tplace\tother cosine\tother place\tcount",
+        "father\tman\tfirst\t0.7071\t1\t\t\t50",
+        "father\t[b]table[/b]\tfirst\t0.0141\t2\t\t\t10",
+        "father\tuncle\tsecond\t\t\t1.0000\t1\t",
+        "father\tmother\tsecond\t0.0000\t3\t0.7071\t2\t20",
+    ]
+    assert err.startswith(f"pmc2vec: error: {other}: 'man' is not in the vocabulary;")
+
+
+@pytest.fixture
+def corpus_vectors(tmp_path) -> str:
+    """Vectors in which a word that was seen five times is the nearest of all."""
+    path = tmp_path / "run"
+    matrix = np.array([[1, 0], [1, 0.1], [1, 0.3], [0, 1]], np.float32)
+    counts = np.array([388, 5, 100, 10_000_000])
+    Vectors(["melanoma", "non-hodgkin", "metastatic", "the"], matrix, counts).save(path)
+    return str(path)
+
+
+@pytest.mark.parametrize(
+    ("options", "neighbours"),
+    [
+        ([], ["metastatic", "the"]),
+        (["--min_count", "1"], ["non-hodgkin", "metastatic", "the"]),
+        (["--min_count", "101"], ["the"]),
+    ],
+)
+def test_a_word_that_was_hardly_seen_is_no_neighbour_by_default(
+    corpus_vectors, capsys, options, neighbours
+):
+    assert neighbours_main(["melanoma", "--vectors", corpus_vectors, "--json", *options]) == 0
+    (near,) = json.loads(capsys.readouterr().out).values()
+    assert [entry["word"] for entry in near] == neighbours
+
+
+def test_a_rare_word_has_neighbours_as_rare_as_itself(corpus_vectors, capsys):
+    assert neighbours_main(["non-hodgkin", "--vectors", corpus_vectors, "--topn", "1"]) == 0
+    assert capsys.readouterr().out.endswith("non-hodgkin\tmelanoma\t0.9950\t388\n")
+
+
 # --- words from a pipe, and from a person ------------------------------------------------------
 
 
 def test_without_words_a_pipe_is_read_line_by_line(family, capsys, monkeypatch):
-    monkeypatch.setattr(sys, "stdin", io.StringIO("father\n\n  man  \nfathr\nwoman\n"))
+    type_into_stdin(monkeypatch, "father\n\n  man  \nfathr\nwoman\n")
     assert neighbours_main(["--vectors", family, "--topn", "1"]) == 1
     out, err = capsys.readouterr()
     assert out == (
@@ -138,13 +193,25 @@ def test_without_words_a_pipe_is_read_line_by_line(family, capsys, monkeypatch):
 
 
 def test_words_of_a_pipe_as_json_are_one_object(family, capsys, monkeypatch):
-    monkeypatch.setattr(sys, "stdin", io.StringIO("father\nman\n"))
+    type_into_stdin(monkeypatch, "father\nman\n")
     assert neighbours_main(["--vectors", family, "--topn", "1", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert {asked: near[0]["word"] for asked, near in found.items()} == {
         "father": "man",
         "man": "father",
     }
+
+
+def test_a_program_that_waits_for_an_answer_gets_it_before_it_writes_the_next_word():
+    reader, writer = os.pipe()
+    batches = line_batches(open(reader, encoding="utf-8"))  # noqa: PTH123, SIM115
+    os.write(writer, "β-cat".encode())
+    os.write(writer, b"enin\nfev")
+    assert next(batches) == ["β-catenin"]
+    os.write(writer, b"er\ncough\nrash")
+    assert next(batches) == ["fever", "cough"]
+    os.close(writer)
+    assert list(batches) == [["rash"]]
 
 
 def dialogue(command: list[str], lines: list[bytes]) -> tuple[str, int]:

@@ -1,13 +1,16 @@
-"""Questions typed at a terminal, with the vocabulary completed by Tab."""
+"""Questions typed at a terminal, with the vocabulary completed by Tab; and those of a pipe."""
 
 from __future__ import annotations
 
+import codecs
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
+from io import BufferedReader, TextIOWrapper
 from itertools import islice, takewhile
 
 PROMPT = "words> "
 _MAX_COMPLETIONS = 200
+_READ_BYTES = 1 << 16
 
 
 class Completer:
@@ -60,3 +63,22 @@ def prompt_lines(words: Sequence[str]) -> Iterator[str]:
             return
         if line:
             yield line
+
+
+def line_batches(stream: TextIOWrapper[BufferedReader]) -> Iterator[list[str]]:
+    """Yields the lines of a pipe or a file, as many at a time as are there to be read.
+
+    So a file comes in large batches, and a program that writes a line and waits for its answer gets
+    it before it writes the next one.
+    """
+    decoder = codecs.getincrementaldecoder(stream.encoding)(stream.errors or "strict")
+    unfinished: list[str] = []
+    while chunk := stream.buffer.read1(_READ_BYTES):
+        *lines, last = decoder.decode(chunk).split("\n")
+        if lines:
+            lines[0] = "".join([*unfinished, lines[0]])
+            unfinished = []
+            yield lines
+        unfinished.append(last)
+    if last := "".join([*unfinished, decoder.decode(b"", final=True)]):
+        yield [last]

@@ -83,10 +83,8 @@ def words_to_draw(vectors: Vectors, query: Sequence[str], neighbours: int) -> li
     """Returns the words to draw, each once: those of the query, then the neighbours of each."""
     words = dict.fromkeys(query)
     if neighbours:
-        for word in query:
-            words.update(
-                dict.fromkeys(near for near, _ in vectors.most_similar(word, topn=neighbours))
-            )
+        for near in vectors.most_similar_each(query, neighbours, min_count=None):
+            words.update(dict.fromkeys(word for word, _ in near))
     for word in words:
         vectors.get_index(word)
     return list(words)

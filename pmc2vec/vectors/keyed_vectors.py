@@ -11,8 +11,9 @@ named as in gensim's KeyedVectors; docs/api.md says where they differ.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal, overload
 
@@ -41,6 +42,16 @@ Term = Key | NDArray[Any] | WeightedTerm
 
 # Words that an unknown word is compared with, at most: a third of a second.
 _MAX_COMPARED_WORDS = 20_000
+
+# `frequency_floor`: tokens of a neighbour, and tokens of a corpus for each of them.
+_FLOOR = 50
+_TOKENS_FOR_EACH_OF_FLOOR = 70_000
+
+# Scores of which `top_k` first looks at the highest alone.
+_BLOCK_SCORES = 256
+
+# Cosines that `most_similar_each` holds at once: 64 MB.
+_BATCH_SCORES = 1 << 24
 
 
 class Vectors:
@@ -155,6 +166,33 @@ class Vectors:
             return default
         raise UnknownWordError(word, self.suggestions(word) if isinstance(word, str) else ())
 
+    def get_count(self, word: Key) -> int | None:
+        """Returns the word's tokens in the corpus; None where these vectors have no counts."""
+        word_id = self.get_index(word)
+        return None if self.counts is None else int(self.counts[word_id])
+
+    def frequency_floor(self, words: Sequence[Key]) -> int:
+        """Returns how often a word must occur to be worth showing as a neighbour of `words`.
+
+        The vector of a word that was hardly seen is mostly chance, and is near to others by chance.
+        So a neighbour occurs 50 times, or 14 times in a million tokens of a small corpus, or as
+        often as the rarest word of the query. docs/decisions/0018 has the measurement.
+
+        >>> vectors = Vectors(["a", "b"], np.eye(2, dtype=np.float32), np.array([7_000_000, 9]))
+        >>> vectors.frequency_floor(["a"]), vectors.frequency_floor(["a", "b"])
+        (50, 9)
+
+        Args:
+            words: those of the query; none for a query by vectors alone.
+
+        Returns:
+            The floor for `min_count`; 0 where these vectors have no counts.
+        """
+        if self.counts is None:
+            return 0
+        rarest = min((int(self.counts[self.get_index(word)]) for word in words), default=_FLOOR)
+        return min(_FLOOR, self._token_count // _TOKENS_FOR_EACH_OF_FLOOR, rarest)
+
     def get_vector(self, word: Key, norm: bool = False) -> Matrix:
         """Returns the word's vector, [D] float32; of length 1 where `norm`."""
         vector = self[word]
@@ -229,7 +267,7 @@ class Vectors:
         self.matrix = _read_only(matrix)
         if self.counts is not None:
             self.counts = _read_only(np.append(self.counts, np.zeros(len(additions), np.int64)))
-        self._forget("ids", "norms", "_divisors", "_is_lower_case")
+        self._forget("ids", "norms", "_divisors", "_is_lower_case", "_token_count")
 
     def vectors_for_all(self, words: Iterable[str]) -> Vectors:
         """Returns the vectors of those of `words` that are in the vocabulary, each once."""
@@ -257,7 +295,7 @@ class Vectors:
         topn: int = ...,
         *,
         restrict_vocab: int | None = ...,
-        min_count: int = ...,
+        min_count: int | None = ...,
     ) -> Neighbours: ...
 
     @overload
@@ -268,7 +306,7 @@ class Vectors:
         *,
         topn: None,
         restrict_vocab: int | None = ...,
-        min_count: int = ...,
+        min_count: int | None = ...,
     ) -> Matrix: ...
 
     def most_similar(
@@ -278,7 +316,7 @@ class Vectors:
         topn: int | None = 10,
         *,
         restrict_vocab: int | None = None,
-        min_count: int = 0,
+        min_count: int | None = 0,
     ) -> Neighbours | Matrix:
         """Returns the `topn` words of the highest cosine with the query, highest first.
 
@@ -291,7 +329,8 @@ class Vectors:
             negative: what is subtracted.
             topn: number of neighbours, at least 1; None returns the cosines of all words, [V].
             restrict_vocab: look only among the first words, so many.
-            min_count: look only among words with at least so many tokens in the corpus.
+            min_count: look only among words with at least so many tokens in the corpus; None takes
+                the `frequency_floor` of the query.
 
         Raises:
             UnknownWordError: a word is not in the vocabulary.
@@ -299,11 +338,39 @@ class Vectors:
         """
         plus, minus = self._weighted_terms(positive, negative)
         terms = plus + minus
-        rows = np.array([self._term_vector(term) for term, _ in terms])
-        cosines = self._cosines(
-            np.array([weight for _, weight in terms]) @ rows, slice(restrict_vocab)
-        )
+        query = self._query_vector(terms)
+        cosines = self._cosines(query, slice(restrict_vocab))
         return cosines if topn is None else self._top_words(cosines, terms, topn, min_count)
+
+    def most_similar_each(
+        self,
+        queries: Iterable[Term | Sequence[Term]],
+        topn: int = 10,
+        *,
+        restrict_vocab: int | None = None,
+        min_count: int | None = 0,
+    ) -> Iterator[Neighbours]:
+        """Yields the neighbours of each query, in order: `most_similar` for many queries, faster.
+
+        The queries are answered some at a time, by one product of matrices.
+
+        Args:
+            queries: each is what `most_similar` takes as `positive`.
+            topn: number of neighbours, at least 1.
+            restrict_vocab: look only among the first words, so many.
+            min_count: as for `most_similar`.
+
+        Raises:
+            UnknownWordError: a word is not in the vocabulary.
+            UserError: `min_count` is given, and these vectors have no counts.
+        """
+        remaining = iter(queries)
+        batch_size = max(1, _BATCH_SCORES // max(1, len(self)))
+        while batch := [_with_weights(query, 1.0) for query in islice(remaining, batch_size)]:
+            rows = np.array([self._query_vector(terms) for terms in batch])
+            cosines = self._cosines(rows, slice(restrict_vocab))
+            for terms, scores in zip(batch, cosines, strict=True):
+                yield self._top_words(scores, terms, topn, min_count)
 
     def most_similar_cosmul(
         self,
@@ -509,6 +576,10 @@ class Vectors:
         return evaluation.divisors(self.norms)
 
     @cached_property
+    def _token_count(self) -> int:
+        return 0 if self.counts is None else int(self.counts.sum())
+
+    @cached_property
     def _is_lower_case(self) -> bool:
         return all(word == word.lower() for word in self.words)
 
@@ -545,10 +616,21 @@ class Vectors:
         rows = self.matrix[list(ids)].astype(np.float64)
         return np.asarray(rows / self._divisors[list(ids), None])
 
-    def _cosines(self, query: NDArray[np.float64], rows: slice | list[int]) -> Matrix:
-        """Returns the cosines of `query`, [D], with the words of these ids."""
-        unit = (query / (float(np.linalg.norm(query)) or 1.0)).astype(np.float32)
-        cosines: Matrix = np.asarray(self.matrix)[rows] @ unit
+    def _query_vector(self, terms: Sequence[WeightedTerm]) -> NDArray[np.float64]:
+        """Returns the weighted sum of the terms, [D]."""
+        rows = np.array([self._term_vector(term) for term, _ in terms])
+        return np.asarray(np.array([weight for _, weight in terms]) @ rows)
+
+    def _cosines(self, queries: NDArray[np.float64], rows: slice | list[int]) -> Matrix:
+        """Returns the cosines of words with a query, [D] -> [n], or with several, [Q, D] -> [Q, n].
+
+        Args:
+            queries: not brought to length one.
+            rows: ids of the n words.
+        """
+        lengths = np.linalg.norm(queries, axis=-1, keepdims=True)
+        units = (queries / np.where(lengths > 0, lengths, 1)).astype(np.float32)
+        cosines: Matrix = units @ np.asarray(self.matrix)[rows].T
         cosines /= self._divisors[rows]
         return cosines
 
@@ -557,10 +639,12 @@ class Vectors:
         scores: Matrix,
         terms: Sequence[WeightedTerm],
         topn: int,
-        min_count: int,
+        min_count: int | None,
     ) -> Neighbours:
         """Returns the `topn` words of the highest scores, equal ones by id; changes `scores`."""
         query_ids = [self.get_index(term) for term, _ in terms if not isinstance(term, np.ndarray)]
+        if min_count is None:
+            min_count = self.frequency_floor(query_ids)
         scores[[word_id for word_id in query_ids if word_id < len(scores)]] = -np.inf
         if min_count:
             if self.counts is None:
@@ -598,9 +682,23 @@ def top_k(scores: NDArray[np.floating], topn: int) -> NDArray[np.intp]:
     if not count:
         return np.empty(0, np.intp)
     # Not np.argpartition, which chooses freely among equal scores.
-    lowest = np.partition(scores, len(scores) - count)[len(scores) - count]
-    candidates = np.flatnonzero(scores >= lowest)
+    candidates = np.flatnonzero(scores >= _lower_bound(scores, count))
     return candidates[np.lexsort((candidates, -scores[candidates]))][:count]
+
+
+def _lower_bound(scores: NDArray[np.floating], count: int) -> np.floating:
+    """Returns a number that at least `count` of the scores reach, and few others.
+
+    The maxima of blocks give one much faster than a partition of all scores.
+    """
+    blocks = len(scores) // _BLOCK_SCORES
+    if blocks > count:
+        maxima = scores[: blocks * _BLOCK_SCORES].reshape(blocks, _BLOCK_SCORES).max(axis=1)
+        bound: np.floating = np.partition(maxima, blocks - count)[blocks - count]
+        if bound > -np.inf:
+            return bound
+    lowest: np.floating = np.partition(scores, len(scores) - count)[len(scores) - count]
+    return lowest
 
 
 # --- unknown words -----------------------------------------------------------------------------
