@@ -33,10 +33,11 @@ from beam_pipelines.config import BuildConfig, option_differences
 from beam_pipelines.inputs import article_versions, listing, work_items
 from beam_pipelines.inputs.esearch import wanted_articles
 from beam_pipelines.runner import Engine, check_flags, configure_beam_logging, run_pipeline
-from beam_pipelines.stages import history, increments
+from beam_pipelines.stages import history, increments, partitions
 from beam_pipelines.stages.finishing import Corpus, read_corpus
 from beam_pipelines.stages.increments import NothingNewError, Since, open_since
 from beam_pipelines.stages.output_folder import (
+    CATALOGUE_FOLDER,
     REJECTED_NAME,
     SOURCES_NAME,
     SUMMARIES_FOLDER,
@@ -71,11 +72,11 @@ from pmc2vec.storage.object_stores import parse_storage_options, use_storage_opt
 
 STARTED_NAME = "build.json"
 """The options and input of the build in a folder, written before anything else."""
-FOLDERS = ("catalogue", "corpus", "counts", SUMMARIES_FOLDER, history.KNOWN_FOLDER)
+FOLDERS = (CATALOGUE_FOLDER, "corpus", "counts", SUMMARIES_FOLDER, history.KNOWN_FOLDER)
 BUILD_FILES = (
     MANIFEST_NAME, CORPUS_NAME, SOURCES_NAME, SUPERSEDED_NAME, REJECTED_NAME, VOCABULARY_NAME,
     article_versions.SELECTION_NAME,
-    "phrases-*.tsv", "*.tfrecord", "*.tmp", "catalogue/*", "corpus/*", "counts/*",
+    "phrases-*.tsv", "*.tfrecord", "*.tmp", f"{CATALOGUE_FOLDER}/*", "corpus/*", "counts/*",
     f"{SUMMARIES_FOLDER}/*",    f"{history.KNOWN_FOLDER}/*",
     f"{PAIRS_FOLDER}-*/*", f"{PHRASED_FOLDER}/*",
 )  # fmt: skip
@@ -278,6 +279,7 @@ def _run(config: BuildConfig, beam_flags: Sequence[str], *, quiet: bool) -> Outp
                 run_pipeline(job.pipeline)
         for folder in ("", *_folders(config)):  # Left by this build's or an earlier one's kill.
             files.remove_files(output.path(folder), f"*{files.TEMPORARY_SUFFIX}")
+        files.remove_files(output.path(CATALOGUE_FOLDER), "gathered-*")
         shutil.rmtree(output.heartbeats or "", ignore_errors=True)
     return output
 
@@ -419,9 +421,10 @@ def _read_parts(job: _Job, items: list[work_items.WorkItem]) -> beam.PCollection
     names = job.pipeline | "Work items" >> Distribute(bundles) | read_parts
     if config.share:
         return names
-    resolved = names | ResolveDuplicates(output)
+    groups = partitions.group_count(len(items))
+    resolved = names | ResolveDuplicates(output, groups)
     read_items = job.pipeline | "Read items" >> Distribute(items)
-    return (read_items, resolved) | FinishParts(output, config.reading())
+    return (read_items, resolved) | FinishParts(output, config.reading(), groups)
 
 
 def _draw_records(
@@ -434,11 +437,12 @@ def _draw_records(
 ) -> None:
     """Adds the steps after the corpus: phrases, vocabulary, records, manifest."""
     sampling = config.sampling()
+    groups = partitions.group_count(len(names))
     counted = parts | "Names" >> beam.Map(lambda part: part.name)
     folder, source = COUNTS_FOLDER, output.corpus_path(COUNTS_FOLDER)
     if config.phrases:
         counted = counted | JoinPhrases(
-            names, output, config.phrases, config.phrase_min_count, config.phrase_threshold
+            names, output, config.phrases, config.phrase_min_count, config.phrase_threshold, groups
         )
         folder, source = PHRASED_FOLDER, output.path(PHRASED_FOLDER)
     vocabulary_file = counted | WriteVocabulary(
@@ -447,6 +451,7 @@ def _draw_records(
         folder,
         config.min_count,
         config.max_final_vocab,
+        groups,
         with_unknown=config.unknown == "keep",
     )
     shards = (parts, vocabulary_file) | WriteShards(output, sampling)

@@ -17,7 +17,8 @@ from apache_beam.transforms.util import WaitOn
 
 from beam_pipelines.stages import corpus_parts, duplicates, phrases, shards, word_counts
 from beam_pipelines.stages.finishing import write_corpus, write_manifest
-from beam_pipelines.stages.output_folder import OutputFolder
+from beam_pipelines.stages.output_folder import CATALOGUE_FOLDER, OutputFolder
+from beam_pipelines.stages.partitions import PARTITIONS
 
 COUNTS_FOLDER = "counts"
 """Counts of the words of each part, and their merge in a build without phrases."""
@@ -66,14 +67,36 @@ class ReadParts(beam.PTransform):
 
 @dataclass
 class ResolveDuplicates(beam.PTransform):
-    """Names of parts -> which copies do not count; lifts `duplicates.write_left_out`."""
+    """Names of parts -> which copies do not count; lifts `duplicates.write_left_out`.
+
+    Attributes:
+        output: the dataset.
+        groups: see `partitions.group_count`; what is gathered is lifted from
+            `duplicates.gather_copies` and `duplicates.gather_left_out`.
+    """
 
     output: OutputFolder
+    groups: int
 
     def expand(self, names: beam.PCollection) -> beam.PCollection:
-        """Returns a PCollection of how many copies of each partition do not count."""
-        partitions = names.pipeline | "Partitions" >> Distribute(range(duplicates.ID_PARTITIONS))
-        return partitions | beam.Map(duplicates.write_left_out, AsList(names), **_options(self))
+        """Returns a PCollection of numbers, one for each file that is written."""
+        pipeline = names.pipeline
+        if self.groups:
+            groups = pipeline | "Groups" >> Distribute(range(self.groups))
+            names = groups | beam.Map(duplicates.gather_copies, AsList(names), **_options(self))
+        left_out = (
+            pipeline
+            | "Partitions" >> Distribute(range(PARTITIONS))
+            | beam.Map(duplicates.write_left_out, AsList(names), output=self.output)
+        )
+        if not self.groups:
+            return left_out
+        return (
+            pipeline
+            | "Groups of parts" >> Distribute(range(self.groups))
+            | WaitOn(left_out)
+            | beam.Map(duplicates.gather_left_out, **_options(self))
+        )
 
 
 @dataclass
@@ -82,6 +105,7 @@ class FinishParts(beam.PTransform):
 
     output: OutputFolder
     reading: corpus_parts.Reading
+    groups: int
 
     def expand(self, inputs: tuple[beam.PCollection, beam.PCollection]) -> beam.PCollection:
         """Returns a PCollection of Part, finished after the duplicates are resolved."""
@@ -105,18 +129,42 @@ class WriteCorpus(beam.PTransform):
 
 @dataclass
 class MergeCounts(beam.PTransform):
-    """Names of counted parts -> merged counts; lifts `word_counts.merge_partition`."""
+    """Names of counted parts -> merged counts; lifts `word_counts.merge_partition`.
+
+    Attributes:
+        output, counted, folder, min_count, for_vocabulary: of `merge_partition`.
+        groups: see `partitions.group_count`; `word_counts.gather_counts` makes them.
+    """
 
     output: OutputFolder
     counted: str
     folder: str
     min_count: int
+    groups: int
     for_vocabulary: bool = False
 
     def expand(self, names: beam.PCollection) -> beam.PCollection:
         """Returns a PCollection of (words, tokens) that each partition drops."""
-        partitions = names.pipeline | "Partitions" >> Distribute(range(word_counts.WORD_PARTITIONS))
-        return partitions | beam.Map(word_counts.merge_partition, AsList(names), **_options(self))
+        pipeline, options = names.pipeline, _options(self)
+        groups = options.pop("groups")
+        if groups:
+            names = (
+                pipeline
+                | "Groups" >> Distribute(range(groups))
+                | beam.Map(
+                    word_counts.gather_counts,
+                    AsList(names),
+                    counted=self.counted,
+                    output=self.output,
+                    groups=groups,
+                )
+            )
+            options["counted"] = self.output.path(CATALOGUE_FOLDER)
+        return (
+            pipeline
+            | "Partitions" >> Distribute(range(PARTITIONS))
+            | beam.Map(word_counts.merge_partition, AsList(names), **options)
+        )
 
 
 @dataclass
@@ -150,6 +198,7 @@ class WritePhrases(beam.PTransform):
     number: int
     min_count: int
     threshold: float
+    groups: int
 
     def expand(self, earlier: beam.PCollection) -> beam.PCollection:
         """Returns a PCollection of one number, how many; `earlier` ends before the pass begins."""
@@ -158,7 +207,7 @@ class WritePhrases(beam.PTransform):
         return (
             earlier
             | CountPhrases(self.parts, self.output, self.number - 1, folder, pairs=True)
-            | MergeCounts(self.output, source, folder, floor)
+            | MergeCounts(self.output, source, folder, floor, self.groups)
             | beam.combiners.ToList()
             | beam.Map(
                 phrases.write_phrases,
@@ -182,6 +231,7 @@ class JoinPhrases(beam.PTransform):
         output: the dataset.
         passes: of phrase detection, at least 1.
         min_count, threshold: of a phrase.
+        groups: of `MergeCounts`.
     """
 
     parts: Sequence[str]
@@ -189,13 +239,14 @@ class JoinPhrases(beam.PTransform):
     passes: int
     min_count: int
     threshold: float
+    groups: int
 
     def expand(self, names: beam.PCollection) -> beam.PCollection:
         """Returns a PCollection of names of parts."""
         earlier = names
         for number in range(1, self.passes + 1) if self.output.since is None else ():
             earlier = earlier | f"Pass {number}" >> WritePhrases(
-                self.parts, self.output, number, self.min_count, self.threshold
+                self.parts, self.output, number, self.min_count, self.threshold, self.groups
             )
         return earlier | CountPhrases(
             self.parts, self.output, self.passes, PHRASED_FOLDER, pairs=False
@@ -211,12 +262,18 @@ class WriteVocabulary(beam.PTransform):
     folder: str
     min_count: int
     max_final_vocab: int | None
+    groups: int
     with_unknown: bool = False
 
     def expand(self, names: beam.PCollection) -> beam.PCollection:
         """Returns a PCollection of one VocabularyFile."""
         merge = MergeCounts(
-            self.output, self.counted, self.folder, self.min_count, for_vocabulary=True
+            self.output,
+            self.counted,
+            self.folder,
+            self.min_count,
+            self.groups,
+            for_vocabulary=True,
         )
         return (
             names

@@ -11,6 +11,7 @@ from beam_pipelines.stages import corpus_files, duplicates
 from beam_pipelines.stages.corpus_files import Part, finished_parts, sum_summaries
 from beam_pipelines.stages.corpus_parts import Reading, finish_part, read_part, with_licence_beside
 from beam_pipelines.stages.output_folder import OutputFolder, sum_heartbeats
+from beam_pipelines.stages.partitions import PARTITIONS
 from beam_pipelines.text.filters import ArticleFilter
 from tests.bulk import article, write_archive
 
@@ -34,7 +35,7 @@ def written(tmp_path, data=None, reading=READING):
     item = WorkItem(0, ((str(archive), archive.stat().st_size),))
     output = OutputFolder(str(tmp_path), str(tmp_path))
     names = [read_part(item, output=output, reading=reading)]
-    for partition in range(duplicates.ID_PARTITIONS):
+    for partition in range(PARTITIONS):
         duplicates.write_left_out(partition, names, output=output)
     part = finish_part(item, output=output, reading=reading)
     return part, sum_summaries([part], output)

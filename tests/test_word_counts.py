@@ -6,7 +6,7 @@ import pyarrow.parquet as pq
 from beam_pipelines.stages import word_counts
 from beam_pipelines.stages.output_folder import OutputFolder
 from beam_pipelines.stages.word_counts import (
-    WORD_PARTITIONS,
+    PARTITIONS,
     CountsWriter,
     merge_counts,
     merge_partition,
@@ -30,7 +30,7 @@ def counted(sentences):
 def merged(*parts):
     tables = [
         merge_counts([io.BytesIO(part.getvalue()) for part in parts], partition)
-        for partition in range(WORD_PARTITIONS)
+        for partition in range(PARTITIONS)
     ]
     rows = [row for table in tables for row in table.to_pylist()]
     assert len({row["word"] for row in rows}) == len(rows)
@@ -53,7 +53,7 @@ def test_spilling_changes_nothing(monkeypatch):
     monkeypatch.setattr(word_counts, "SPILL_WORDS", 50)
     monkeypatch.setattr(word_counts, "WAITING_SENTENCES", 2)
     spilled = counted(many)
-    assert pq.ParquetFile(spilled).num_row_groups > 2 * WORD_PARTITIONS
+    assert pq.ParquetFile(spilled).num_row_groups > 2 * PARTITIONS
     assert merged(spilled) == at_once == Counter(word for sentence in many for word in sentence)
 
 
@@ -72,7 +72,7 @@ def vocabulary_of(tmp_path, *, min_count, max_final_vocab=None):
             folder="counts",
             min_count=min_count,
         )
-        for p in range(WORD_PARTITIONS)
+        for p in range(PARTITIONS)
     ]
     made = write(
         dropped,

@@ -234,15 +234,16 @@ def _listed_ids(item: WorkItem, output: OutputFolder) -> pa.Array | pa.ChunkedAr
     return pa.array([duplicates.named_article(path) for path, _ in item.files], pa.string())
 
 
-def finish_part(item: WorkItem, *, output: OutputFolder, reading: Reading) -> Part:
+def finish_part(item: WorkItem, *, output: OutputFolder, reading: Reading, groups: int = 0) -> Part:
     """Takes the copies that do not count out of a part that was read, and returns the part.
 
     Args:
         item: of the part.
         output: the dataset; all its parts are read, and the duplicates resolved.
         reading: how articles are read.
+        groups: into how many groups of parts the duplicates are gathered; 0 if they are not.
     """
-    rows, headings = duplicates.read_left_out(item.name, output=output)
+    rows, headings = duplicates.read_left_out(item.name, output=output, groups=groups)
     left_out = [row for row in rows if row["reason"] not in reading.welcome]
     by_heading = bool(headings or reading.filter.mesh)
     decided_by = (left_out, headings) if by_heading else left_out

@@ -40,11 +40,13 @@ from beam_pipelines.inputs.pubmed_files import is_numbered
 from beam_pipelines.inputs.sources import article_version, stem
 from beam_pipelines.stages import history
 from beam_pipelines.stages.companion_files import RETRACTED, ArticleFacts
-from beam_pipelines.stages.output_folder import SUMMARIES_FOLDER, OutputFolder
+from beam_pipelines.stages.output_folder import (
+    CATALOGUE_FOLDER,
+    SUMMARIES_FOLDER,
+    OutputFolder,
+)
+from beam_pipelines.stages.partitions import PARTITIONS, gather, group_of, read_partition
 from pmc2vec.storage.files import atomic_file, open_binary
-
-ID_PARTITIONS = 32
-"""Row groups of a list of copies: the articles of one are in the memory of a worker at once."""
 
 SUPERSEDED = "superseded"
 IN_FULL_TEXT = "in_full_text"
@@ -60,6 +62,8 @@ CITATION = "citation"
 HEADINGS = "headings"
 """In LEFT_SCHEMA, no reason: the row is a full text, and `--mesh` wants it by its citation."""
 
+_GATHERED = "gathered-"
+"""Prefix of the names of what is gathered from a group of parts."""
 _KNOWN_PART = "known"
 """Name of the part that a copy of an earlier dataset belongs to."""
 _AFTER_ARCHIVES = "\U0010ffff"
@@ -210,7 +214,7 @@ def read_known(ids: pa.Array | pa.ChunkedArray, output: OutputFolder) -> KnownCo
     rows: dict[str, tuple[str, str, str]] = {}
     if output.since is not None and len(ids):
         wanted = pc.unique(ids)
-        for partition in range(ID_PARTITIONS):
+        for partition in range(PARTITIONS):
             for table in _known_table(partition, output):
                 for row in table.filter(pc.is_in(table["pmcid"], wanted)).to_pylist():
                     version_and_date = row["rank"].partition("\t")[0]
@@ -238,31 +242,52 @@ _copy_values = attrgetter(*(field.name for field in fields(Copy)))
 
 def write_copies(part: str, copies: Iterable[Copy], *, output: OutputFolder) -> None:
     """Writes the copies of one part, a row group for each partition."""
-    partitions: list[list[Copy]] = [[] for _ in range(ID_PARTITIONS)]
+    partitions: list[list[Copy]] = [[] for _ in range(PARTITIONS)]
     for copy in copies:
-        partitions[zlib.crc32(copy.pmcid.encode()) % ID_PARTITIONS].append(copy)
+        partitions[zlib.crc32(copy.pmcid.encode()) % PARTITIONS].append(copy)
     with (
         atomic_file(_copies_path(part, output)) as file,
         pq.ParquetWriter(file, COPIES_SCHEMA, compression="zstd") as writer,
     ):
         for rows in partitions:
-            # Parquet has no empty row group: the next would take its place.
+            # See `partitions.placeholder`.
             columns = zip(*map(_copy_values, rows or [_NO_COPY]), strict=True)
             arrays = [pa.array(c, f.type) for c, f in zip(columns, COPIES_SCHEMA, strict=False)]
             parts = pa.array([part] * len(arrays[0]), pa.string())
             writer.write_table(pa.Table.from_arrays([*arrays, parts], schema=COPIES_SCHEMA))
 
 
-def _copies_path(part: str, output: OutputFolder) -> str:
-    return output.path(SUMMARIES_FOLDER, f"{part}.copies.parquet")
+def _copies_path(name: str, output: OutputFolder) -> str:
+    folder = CATALOGUE_FOLDER if name.startswith(_GATHERED) else SUMMARIES_FOLDER
+    return output.path(folder, f"{name}.copies.parquet")
 
 
-def write_left_out(partition: int, parts: Iterable[str], *, output: OutputFolder) -> int:
-    """Writes which copies of one partition do not count; returns the number of rows."""
+def _left_path(number: int, output: OutputFolder, *, gathered: bool = False) -> str:
+    prefix = _GATHERED if gathered else ""
+    return output.path(CATALOGUE_FOLDER, f"{prefix}left-{number:05d}.parquet")
+
+
+def gather_copies(group: int, parts: Iterable[str], *, output: OutputFolder, groups: int) -> str:
+    """Puts the lists of a group of parts into one, and returns the name that stands for them."""
+    name = f"{_GATHERED}{group:05d}"
+    paths = (_copies_path(part, output) for part in sorted(parts)
+             if group_of(part, groups) == group)  # fmt: skip
+    gather(paths, _copies_path(name, output), COPIES_SCHEMA)
+    return name
+
+
+def write_left_out(partition: int, lists: Iterable[str], *, output: OutputFolder) -> int:
+    """Writes which copies of one partition do not count; returns the number of rows.
+
+    Args:
+        partition: which.
+        lists: names of all parts, or of all groups of them.
+        output: the dataset.
+    """
     tables = [COPIES_SCHEMA.empty_table()]
-    for part in sorted(parts):
-        with open_binary(_copies_path(part, output)) as file:
-            tables.append(pq.ParquetFile(file).read_row_group(partition))
+    for name in sorted(lists):
+        with open_binary(_copies_path(name, output)) as file:
+            tables.append(read_partition(file, partition))
     known = pa.concat_tables([KNOWN_SCHEMA.empty_table(), *_known_table(partition, output)])
     copies = pa.concat_tables(tables).filter(pc.field("pmcid") != "")
     newest, left = [KNOWN_SCHEMA.empty_table()], [LEFT_SCHEMA.empty_table()]
@@ -274,7 +299,7 @@ def write_left_out(partition: int, parts: Iterable[str], *, output: OutputFolder
         history.EDITIONS, partition, pa.concat_tables(newest).combine_chunks(), output=output
     )
     left_out = pa.concat_tables(left).combine_chunks()
-    with atomic_file(output.path("catalogue", f"left-{partition:05d}.parquet")) as file:
+    with atomic_file(_left_path(partition, output)) as file:
         pq.write_table(left_out, file)
     return int(left_out.num_rows)
 
@@ -422,18 +447,45 @@ def _left(
     return row | {"reason": reason, "mesh": mesh}
 
 
+def gather_left_out(group: int, *, output: OutputFolder, groups: int) -> int:
+    """Puts the rows that `write_left_out` wrote for a group of parts into one file."""
+    tables = []
+    for partition in range(PARTITIONS):
+        with open_binary(_left_path(partition, output)) as file:
+            table = pq.ParquetFile(file).read()
+        parts = [
+            part
+            for part in pc.unique(table["part"]).to_pylist()
+            if part != _KNOWN_PART and group_of(part, groups) == group
+        ]
+        tables.append(table.filter(pc.is_in(table["part"], pa.array(parts, pa.string()))))
+    with atomic_file(_left_path(group, output, gathered=True)) as file:
+        pq.write_table(pa.concat_tables(tables), file)
+    return group
+
+
 def read_left_out(
-    part: str, *, output: OutputFolder
+    part: str, *, output: OutputFolder, groups: int = 0
 ) -> tuple[list[dict[str, Any]], dict[int, str]]:
     """Returns what the comparison says of one part.
+
+    Args:
+        part: its name.
+        output: the dataset.
+        groups: into how many groups of parts this was gathered; 0 if it was not.
 
     Returns:
         The rows of LEFT_SCHEMA that belong to the part, by article, each copy once, without those
         with HEADINGS; and of these row to headings, which may be empty.
     """
+    paths = (
+        [_left_path(group_of(part, groups), output, gathered=True)]
+        if groups
+        else [_left_path(partition, output) for partition in range(PARTITIONS)]
+    )
     rows: list[dict[str, Any]] = []
-    for partition in range(ID_PARTITIONS):
-        with open_binary(output.path("catalogue", f"left-{partition:05d}.parquet")) as file:
+    for path in paths:
+        with open_binary(path) as file:
             table = pq.ParquetFile(file).read()
         # A mask: for an expression Arrow would set up a query, which costs more than a small table.
         rows += table.filter(pc.equal(table["part"], part)).to_pylist()

@@ -24,6 +24,7 @@ from beam_pipelines.inputs.article_versions import SELECTION_NAME, VERSIONS_SCHE
 from beam_pipelines.inputs.sources import article_version, is_archive
 from beam_pipelines.stages.companion_files import companion_path
 from beam_pipelines.stages.output_folder import OutputFolder
+from beam_pipelines.stages.partitions import placeholder
 from pmc2vec.storage.files import (
     atomic_file,
     exists,
@@ -76,15 +77,9 @@ def gather_partitions(output: OutputFolder) -> None:
                 if writer is None:
                     writer = pq.ParquetWriter(file, table.schema, compression="zstd")
                     stack.enter_context(writer)
-                # Parquet has no empty row group: the next would take its place.
-                rows = table if table.num_rows else _placeholder(table.schema)
+                rows = table if table.num_rows else placeholder(table.schema)
                 writer.write_table(rows, row_group_size=rows.num_rows)
         remove_files(folder, partitions)
-
-
-def _placeholder(schema: pa.Schema) -> pa.Table:
-    row = {name: "" if schema.field(name).type == pa.string() else 0 for name in schema.names}
-    return pa.Table.from_pylist([row], schema)
 
 
 # --- input files ---------------------------------------------------------------------------------

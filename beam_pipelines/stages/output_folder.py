@@ -24,6 +24,8 @@ from pmc2vec.storage.object_stores import use_storage_options
 REJECTED_NAME = "rejected.jsonl"
 SOURCES_NAME = "SOURCES.tsv"
 SUPERSEDED_NAME = "superseded.tsv"
+CATALOGUE_FOLDER = "catalogue"
+"""What a stage of the build tells the next; nothing reads it later."""
 SUMMARIES_FOLDER = "parts"
 """What is known of each part of the corpus, apart from its text."""
 

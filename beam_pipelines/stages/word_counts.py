@@ -1,15 +1,14 @@
 """Counts of the words in the corpus: of each part, then merged, then ranked as the vocabulary.
 
-Counts go through files. The hash of a word names one of WORD_PARTITIONS partitions, and one worker
-merges a partition over all parts and reads nothing else. So memory holds the words of one
-partition, however large the corpus is.
+Counts go through files of partitions (see `partitions`): a word stands in the one that its hash
+names. So memory holds the words of one partition, however large the corpus is.
 """
 
 from __future__ import annotations
 
 import hashlib
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import BinaryIO
 
 import numpy as np
@@ -18,15 +17,19 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from beam_pipelines.stages import history
-from beam_pipelines.stages.output_folder import OutputFolder
+from beam_pipelines.stages.output_folder import CATALOGUE_FOLDER, OutputFolder
+from beam_pipelines.stages.partitions import (
+    PARTITIONS,
+    gather,
+    group_of,
+    placeholder,
+    read_partition,
+)
 from pmc2vec.dataset import vocabulary
 from pmc2vec.dataset.manifest import VocabularyFile
 from pmc2vec.storage.files import atomic_file, join, open_binary, write_text
 
 COUNTS_SCHEMA = pa.schema([("word", pa.string()), ("count", pa.int64())])
-
-WORD_PARTITIONS = 32
-"""Row groups of a counts file: a word stands in the one that its hash names."""
 
 SPILL_WORDS = 1 << 20
 """Rows of counts that a worker holds before it adds them up, and writes them if half remain."""
@@ -38,8 +41,7 @@ WAITING_SENTENCES = 1 << 14
 class CountsWriter:
     """Counts the words of one part and writes them, spilling where there are many.
 
-    Row group i holds words of partition i mod WORD_PARTITIONS: a merge reads only the row groups of
-    its own partition, from every part.
+    Row group i holds words of partition i mod PARTITIONS.
     """
 
     def __init__(self, file: BinaryIO) -> None:
@@ -73,11 +75,10 @@ class CountsWriter:
     def _spill(self) -> None:
         counted = _summed(self._tables).sort_by("word")
         hashes = [zlib.crc32(word.encode()) for word in counted["word"].to_pylist()]
-        partitions = np.array(hashes, np.uint32) % WORD_PARTITIONS
-        for partition in range(WORD_PARTITIONS):
+        partitions = np.array(hashes, np.uint32) % PARTITIONS
+        for partition in range(PARTITIONS):
             table = counted.filter(pa.array(partitions == partition))
-            # An empty row group would not be written, and the next ones would take its place.
-            self._writer.write_table(table if table.num_rows else _PLACEHOLDER)
+            self._writer.write_table(table if table.num_rows else placeholder(COUNTS_SCHEMA))
         self._tables, self._rows = [], 0
 
     def close(self) -> None:
@@ -88,22 +89,31 @@ class CountsWriter:
         self._writer.close()
 
 
-_PLACEHOLDER = pa.table({"word": [""], "count": [0]}, schema=COUNTS_SCHEMA)
-
-
 def merge_counts(files: Iterable[BinaryIO], partition: int) -> pa.Table:
     """Returns word and count of every word of one partition, over all parts, sorted by word."""
     tables = [COUNTS_SCHEMA.empty_table()]
     for file in files:
-        reader = pq.ParquetFile(file)
-        groups = range(partition, reader.num_row_groups, WORD_PARTITIONS)
-        tables.append(reader.read_row_groups(list(groups)))
+        tables.append(read_partition(file, partition))
         if sum(table.num_rows for table in tables[1:]) > 4 * max(SPILL_WORDS, tables[0].num_rows):
             tables = [_summed(tables)]
     return _summed(tables).sort_by("word")
 
 
-def _summed(tables: list[pa.Table]) -> pa.Table:
+def gather_counts(
+    group: int, parts: Iterable[str], *, counted: str, output: OutputFolder, groups: int
+) -> str:
+    """Puts the counts of a group of parts into one file of the catalogue, and returns its name."""
+    name = f"gathered-{counted.rpartition('/')[2]}-{group:05d}"
+    paths = [
+        join(counted, f"{part}.parquet")
+        for part in sorted(parts)
+        if group_of(part, groups) == group
+    ]
+    gather(paths, output.path(CATALOGUE_FOLDER, f"{name}.parquet"), COUNTS_SCHEMA, _summed)
+    return name
+
+
+def _summed(tables: Sequence[pa.Table]) -> pa.Table:
     grouped = pa.concat_tables(tables).group_by("word").aggregate([("count", "sum")])
     word_table = pa.table({"word": grouped["word"], "count": grouped["count_sum"]}, COUNTS_SCHEMA)
     return word_table.filter(pc.field("count") > 0)
@@ -122,7 +132,7 @@ def merge_partition(
     """Writes the words of one partition that are frequent enough, over all parts.
 
     Args:
-        partition: 0 to WORD_PARTITIONS - 1.
+        partition: 0 to PARTITIONS - 1.
         parts: names of the parts, in any order.
         counted: path of the folder with the counts of the parts.
         output: the dataset.
@@ -156,7 +166,7 @@ def _opened(paths: Iterable[str]) -> Iterator[BinaryIO]:
 
 def read_merged(output: OutputFolder, folder: str) -> pa.Table:
     """Returns word and count of all partitions that `merge_partition` wrote."""
-    paths = (output.path(folder, f"merged-{p:05d}.parquet") for p in range(WORD_PARTITIONS))
+    paths = (output.path(folder, f"merged-{p:05d}.parquet") for p in range(PARTITIONS))
     return pa.concat_tables([pq.read_table(file) for file in _opened(paths)])
 
 
