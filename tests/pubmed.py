@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import gzip
 import hashlib
-from collections.abc import Iterable
+import http.server
+import threading
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 HEAD = (
@@ -74,3 +78,42 @@ def write_numbered(
         digest = hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
         path.with_name(f"{path.name}.md5").write_text(f"MD5({path.name})= {digest}\n")
     return path
+
+
+class _Handler(http.server.SimpleHTTPRequestHandler):
+    """Serves files and index pages, and ranges of files, as NLM's server does."""
+
+    def log_message(self, *_):
+        """Stays silent."""
+
+    def do_GET(self):
+        """Sends a file from where the request asks for it."""
+        begin = self.headers.get("Range", "").removeprefix("bytes=").partition("-")[0]
+        path = Path(self.translate_path(self.path))
+        self.server.requests.append((path.name, begin))
+        if not begin or not path.is_file() or not self.server.has_ranges:
+            super().do_GET()
+            return
+        data = path.read_bytes()
+        self.send_response(206)
+        self.send_header("Content-Range", f"bytes {begin}-{len(data) - 1}/{len(data)}")
+        self.send_header("Content-Length", str(len(data) - int(begin)))
+        self.send_header("Last-Modified", self.date_time_string(path.stat().st_mtime))
+        self.end_headers()
+        self.wfile.write(data[int(begin) :])
+
+
+@contextlib.contextmanager
+def serve(folder: Path) -> Iterator[http.server.ThreadingHTTPServer]:
+    """Serves a folder with index pages; `url` is its address, `requests` what was asked for."""
+    handler = functools.partial(_Handler, directory=str(folder))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as running:
+        running.url = f"http://127.0.0.1:{running.server_port}/"
+        running.requests, running.has_ranges = [], True
+        thread = threading.Thread(target=running.serve_forever)
+        thread.start()
+        try:
+            yield running
+        finally:
+            running.shutdown()
+            thread.join()

@@ -1,11 +1,8 @@
 """PubMed's files of citations: cut into citations, compared with each other and with full text."""
 
-import functools
 import gzip
-import http.server
 import io
 import json
-import threading
 import zipfile
 
 import pyarrow as pa
@@ -21,7 +18,7 @@ from beam_pipelines.stages import duplicates
 from beam_pipelines.stages.increments import NothingNewError
 from pmc2vec.errors import UserError
 from tests.bulk import article, write_archive
-from tests.pubmed import HEAD, citation, citation_set, write_numbered
+from tests.pubmed import HEAD, citation, citation_set, serve, write_numbered
 
 ALONE = ("--direct_num_workers=1",)
 
@@ -452,19 +449,9 @@ def test_slices_of_a_file_are_the_whole_file(tmp_path, monkeypatch):
 
 @pytest.fixture
 def server(tmp_path):
-    """Serves the folder `www`, with index pages, and returns its URL."""
-
-    class Quiet(http.server.SimpleHTTPRequestHandler):
-        def log_message(self, *_):
-            pass
-
-    handler = functools.partial(Quiet, directory=str(tmp_path / "www"))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as running:
-        thread = threading.Thread(target=running.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{running.server_port}/pubmed/"
-        running.shutdown()
-        thread.join()
+    """Serves the folder `www`, with index pages, and returns the URL of PubMed's folder in it."""
+    with serve(tmp_path / "www") as running:
+        yield f"{running.url}pubmed/"
 
 
 def test_pubmed_is_read_from_its_server(tmp_path, server):

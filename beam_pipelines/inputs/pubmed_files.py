@@ -90,9 +90,14 @@ class ChecksumReader(io.RawIOBase):
 
 def with_checksum(file: BinaryIO, path: str) -> BinaryIO:
     """Returns the file, such that it is compared with the `.md5` beside it where there is one."""
-    text = read_text(f"{path}.md5", errors="replace") if is_numbered(path) else None
-    checksum = _MD5.search(text or "")
-    return cast(BinaryIO, ChecksumReader(file, checksum[0].lower())) if checksum else file
+    md5 = md5_beside(path) if is_numbered(path) else ""
+    return cast(BinaryIO, ChecksumReader(file, md5)) if md5 else file
+
+
+def md5_beside(path: str) -> str:
+    """Returns the hex digest in the `.md5` beside a file; empty where there is none."""
+    checksum = _MD5.search(read_text(f"{path}.md5", errors="replace") or "")
+    return checksum[0].lower() if checksum else ""
 
 
 # --- citations -----------------------------------------------------------------------------------

@@ -3,7 +3,7 @@
     server_files("https://ftp.ncbi.nlm.nih.gov/pubmed/")
 
 Each of its two folders has an index page with a link to every file. Files are read over https when
-their turn comes, and none is kept.
+their turn comes, and none is kept; `pmc2vec fetch` keeps them.
 """
 
 from __future__ import annotations
@@ -21,13 +21,19 @@ SERVER_NAME = "pubmed"
 """`--input pubmed` means the server, unless a file or folder has this name."""
 SERVER_URL = "https://ftp.ncbi.nlm.nih.gov/pubmed/"
 FOLDERS = ("baseline", "updatefiles")
+CONNECTIONS = 8
+"""Requests at once: NLM asks for few, and one after another would take minutes."""
 
 _LINK = re.compile(r"""<a\s[^>]*?href\s*=\s*["']?([^"'\s>]+)""", re.IGNORECASE)
-# NLM asks for few connections at a time; one request for each size would take minutes.
-_CONNECTIONS = 8
 
 
 def server_files(url: str = SERVER_URL) -> list[InputFile]:
+    """Returns the files of `server_paths` with their sizes; errors as there, or one is missing."""
+    with ThreadPoolExecutor(CONNECTIONS) as requests:
+        return list(requests.map(_input_file, server_paths(url)))
+
+
+def server_paths(url: str = SERVER_URL) -> list[str]:
     """Returns the files of the baseline and of the updates, in the order in which they count.
 
     Args:
@@ -44,8 +50,7 @@ def server_files(url: str = SERVER_URL) -> list[InputFile]:
         if not names and folder == FOLDERS[0]:
             raise UserError(f"{place}/: no index page with links to pubmedNNnNNNN.xml.gz")
         paths += (join(place, name) for name in names)
-    with ThreadPoolExecutor(_CONNECTIONS) as requests:
-        return list(requests.map(_input_file, paths))
+    return paths
 
 
 def linked_names(page: str) -> list[str]:

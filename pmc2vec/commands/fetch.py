@@ -6,6 +6,8 @@
     bulk/pmc.00000.tar.gz          PMC10009416.1/PMC10009416.1.xml, ...
     bulk/pmc.00000.filelist.csv    licence, version, retraction, date and MD5 of each; written last
 
+`--input pubmed` downloads PubMed's files of citations; see `fetch_pubmed`.
+
 The same command again downloads what is new in the bucket, or newer, into further archives. An
 archive is a series of gzip streams of 64 articles. An unfinished one ends in `.part`, and its
 filelist says up to which byte it is whole: a download that was killed goes on from there.
@@ -29,10 +31,14 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rich.console import Console
+
+from beam_pipelines.inputs.pubmed_server import SERVER_NAME, SERVER_URL
 from pmc2vec.cli import exit_codes, options
 from pmc2vec.cli.console import progress, stderr_console, verbosity
 from pmc2vec.cli.logging_setup import LogFormat
 from pmc2vec.cli.options import option
+from pmc2vec.commands.fetch_pubmed import FetchResult, fetch_pubmed
 from pmc2vec.errors import UserError
 from pmc2vec.storage import files
 from pmc2vec.storage.object_stores import parse_storage_options, use_storage_options
@@ -68,7 +74,10 @@ class FetchConfig:
     output: Path
     """Local folder of the archives; what it has already is not downloaded again."""
     input: str = "pmc"
-    """pmc, which is PubMed Central's public bucket, or a bucket with its layout."""
+    """pmc, which is PubMed Central's public bucket, or a bucket with its layout; pubmed, which is
+    PubMed's baseline and updates on NLM's server."""
+    pubmed_url: str = option(SERVER_URL, rare=True)
+    """Folder above baseline/ and updatefiles/ that `--input pubmed` reads, such as a mirror's."""
     pmcids: str | None = None
     """Only the articles in this file: PMC123, PMC123.2 or 123, one a line."""
     query: str | None = None
@@ -97,42 +106,44 @@ class FetchConfig:
             raise ValueError("--query and --pmcids both name articles; give one of them")
         if not 0 < self.share_of_articles <= 1 or (self.max_requests_per_second or 1) <= 0:
             raise ValueError("--share_of_articles or --max_requests_per_second is out of range")
+        selecting = ("pmcids", "query", "limit", "inventory")
+        if self.is_pubmed and (
+            self.share_of_articles < 1 or any(getattr(self, name) for name in selecting)
+        ):
+            raise ValueError(
+                "--pmcids, --query, --limit, --share_of_articles and --inventory select from a "
+                f"bucket; with --input {SERVER_NAME} all files are downloaded"
+            )
         if "://" in str(self.output) or ":/" in str(self.output):
             raise ValueError(f"--output {self.output}: must be a folder of this machine")
         parse_storage_options(self.storage_option)
 
-
-@dataclass
-class FetchResult:
-    """What came of a download.
-
-    Attributes:
-        counts: versions of the bucket (`listed`), and those left out by reason.
-        fetched: articles that were downloaded now.
-        rejected: articles that could not be downloaded; see rejected.jsonl.
-        bytes: of XML that were downloaded now.
-    """
-
-    counts: dict[str, int]
-    fetched: int = 0
-    rejected: int = 0
-    bytes: int = 0
+    @property
+    def is_pubmed(self) -> bool:
+        """Tells whether the input is PubMed's server, and no folder of this name."""
+        return self.input == SERVER_NAME and not files.exists(self.input)
 
 
 def fetch(config: FetchConfig, *, quiet: bool = True) -> FetchResult:
     """Downloads what the folder does not have.
 
     Raises:
-        UserError: the bucket or the folder is not usable.
+        UserError: the bucket, the server or the folder is not usable.
     """
     from beam_pipelines.inputs import article_versions
     from beam_pipelines.inputs.esearch import wanted_articles
     from beam_pipelines.stages.version_reader import read_article_versions
 
     use_storage_options(parse_storage_options(config.storage_option))
+    if config.is_pubmed:
+        return fetch_pubmed(
+            config.output, config.pubmed_url, on=Console(quiet=True) if quiet else None
+        )
     root = article_versions.bucket_root([config.input], config.inventory)
     if root is None:
-        raise UserError(f"--input {config.input}: no bucket of article versions; give pmc")
+        raise UserError(
+            f"--input {config.input}: no bucket of article versions; give pmc or pubmed"
+        )
     output = str(config.output)
     with files.lock_folder(output), ExitStack() as stack:
         archives = _Archives(config.output, config.archive_megabytes * 1_000_000)
@@ -375,12 +386,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs `pmc2vec fetch`."""
     config = options.parse(
         FetchConfig, argv, prog=PROG, json_result=True,
-        description="Download articles of PubMed Central into archives, for builds without it.",
+        description="Download articles of PubMed Central, or PubMed's citations, for builds "
+        "without a network.",
         examples=(
             "pmc2vec fetch --output bulk --limit 5000",
             "pmc2vec fetch --output bulk --pmcids list.txt",
             "pmc2vec fetch --output bulk --query 'melanoma[title] AND 2024[pdat]'",
             "pmc2vec build --input bulk --output dataset --keywords melanoma",
+            "pmc2vec fetch --input pubmed --output citations",
+            "pmc2vec build --input bulk citations --output dataset",
         ),
     )  # fmt: skip
     return exit_codes.run_program(lambda: _command(config))
@@ -392,7 +406,8 @@ def _command(config: FetchConfig) -> int:
         print(json.dumps(vars(result)))
         return 0
     size, present = result.bytes / _MEGA, result.counts.get("known", 0)
-    print(f"{config.output}: {result.fetched:,} articles fetched, {size:,.1f} MB of XML; "
+    what, unit = ("files", "MB") if config.is_pubmed else ("articles", "MB of XML")
+    print(f"{config.output}: {result.fetched:,} {what} fetched, {size:,.1f} {unit}; "
           f"{present:,} were there")  # fmt: skip
     if result.rejected:
         print(f"{result.rejected:,} could not be downloaded; see {config.output / REJECTED_NAME}")
