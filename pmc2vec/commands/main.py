@@ -84,6 +84,12 @@ COMMANDS: Mapping[str, Command] = MappingProxyType(
             "pmc2vec.commands.neighbours:NeighboursConfig",
             json_result=True,
         ),
+        "why": Command(
+            "pmc2vec.commands.why:main",
+            "Show what two words share, in sentences",
+            "pmc2vec.commands.why:WhyConfig",
+            json_result=True,
+        ),
         "vector": Command(
             "pmc2vec.commands.vector:main",
             "Print the numbers of a word's vector",
