@@ -89,7 +89,7 @@ EXAMPLES = (
     "pmc2vec build --input 'bulk/*.tar.gz' --output data --keywords cancer melanoma carcinoma",
     "pmc2vec build --input articles/ --output data --min_count 10 --max_final_vocab 100000",
     "pmc2vec build --input 'bulk/*.tar.gz' --output january --since december",
-    "pmc2vec build --input bulk pubmed --output data --min_year 2015",
+    "pmc2vec build --input pmc pubmed --output data --mesh Neoplasms --mesh_tree desc2026.xml",
     "pmc2vec build --input 'gs://b/*.tar.gz' --output gs://b/data -- --runner=DataflowRunner ...",
 )
 
@@ -199,20 +199,27 @@ class BuildInput:
     """What a build reads.
 
     Attributes:
-        files: (path, size in bytes) of each input file; of a bucket of article versions, its root.
-        selection: how the versions of a bucket are selected; None where files are read.
+        files: (path, size in bytes) of each input file.
+        bucket: (root, bytes) of a bucket of article versions; the bytes are those of the selected
+            versions, and 0 before.
+        selection: options by which its versions are selected; None without a bucket.
         versions: how many are.
     """
 
     files: history.InputFiles
+    bucket: history.InputFiles = ()
     selection: dict[str, Any] | None = None
     versions: int = 0
 
+    @property
+    def recorded(self) -> history.InputFiles:
+        """Returns (path, size in bytes) of all that is read, as the dataset records it."""
+        return (*self.bucket, *self.files)
+
     def work_items(self, slices: int) -> list[work_items.WorkItem]:
-        """Returns what workers read."""
-        if self.versions:
-            return work_items.version_items(self.versions)
-        return work_items.work_items(self.files, slices)
+        """Returns what workers read: article versions first, since they go by their index."""
+        versions = work_items.version_items(self.versions)
+        return [*versions, *work_items.work_items(self.files, slices, first=len(versions))]
 
 
 @dataclass(frozen=True)
@@ -300,34 +307,51 @@ def _run_share(job: _Job) -> None:
 
 
 def _build_input(config: BuildConfig, output: OutputFolder) -> BuildInput:
-    """Returns what to read, or what made the corpus that is used; of a bucket, without versions."""
+    """Returns what to read, or what made the corpus that is used; of a bucket, without versions.
+
+    Raises:
+        NothingNewError: the earlier dataset knows all files, and there is no bucket.
+        UserError: there is no such input.
+    """
     if config.corpus:
         return BuildInput(read_corpus(output).inputs)
-    root = article_versions.bucket_root(config.input, config.inventory)
-    if root is not None:
-        text = files.read_text(config.pmcids, errors="replace") if config.pmcids else None
-        digest = hashlib.sha256((text or "").encode()).hexdigest()
-        selection = {
-            "pmcids": text and digest,
-            "query": config.query,
-            "limit": config.limit,
-            "share": config.share_of_articles,
-            "inventory": list(config.inventory),
-        }
-        if config.since:
-            _open_since(config, config.since)
-        return BuildInput(((root, 0),), selection)
-    if config.pmcids or config.query or config.limit or config.share_of_articles < 1:
+    root, patterns = article_versions.split_bucket(config.input, config.inventory)
+    if root is None and _selection_options(config):
         raise UserError(
             "--pmcids, --query, --limit and --share_of_articles select from a bucket of article "
             "versions; give --input pmc"
         )
-    inputs = tuple(
-        (file.path, file.size) for file in listing.input_files(config.input, config.pubmed_url)
-    )
+    listed = listing.input_files(patterns, config.pubmed_url) if patterns else ()
+    inputs = tuple((file.path, file.size) for file in listed)
     if config.since:
-        inputs = _open_since(config, config.since).new_files(inputs)
-    return BuildInput(inputs)
+        earlier = _open_since(config, config.since)
+        try:
+            inputs = earlier.new_files(inputs) if inputs else ()
+        except NothingNewError:
+            if root is None:
+                raise
+            inputs = ()  # The bucket may have something.
+    if root is None:
+        return BuildInput(inputs)
+    return BuildInput(inputs, ((root, 0),), _selection(config))
+
+
+def _selection_options(config: BuildConfig) -> bool:
+    """Tells whether there are options that select from a bucket."""
+    return bool(config.pmcids or config.query or config.limit or config.share_of_articles < 1)
+
+
+def _selection(config: BuildConfig) -> dict[str, Any]:
+    """Returns what decides which versions of a bucket are read, for build.json."""
+    text = files.read_text(config.pmcids, errors="replace") if config.pmcids else None
+    digest = hashlib.sha256((text or "").encode()).hexdigest()
+    return {
+        "pmcids": text and digest,
+        "query": config.query,
+        "limit": config.limit,
+        "share": config.share_of_articles,
+        "inventory": list(config.inventory),
+    }
 
 
 def _select_versions(job: _Job, *, quiet: bool = True) -> _Job:
@@ -344,7 +368,7 @@ def _select_versions(job: _Job, *, quiet: bool = True) -> _Job:
     config, inputs = job.config, job.inputs
     if inputs.selection is None:
         return job
-    path, ((root, _),) = job.output.path(article_versions.SELECTION_NAME), inputs.files
+    path, ((root, _),) = job.output.path(article_versions.SELECTION_NAME), inputs.bucket
     if files.exists(path):
         selection = article_versions.read_selection(path)
     else:
@@ -360,15 +384,16 @@ def _select_versions(job: _Job, *, quiet: bool = True) -> _Job:
             known=history.read_known_versions(config.since) if config.since else None,
         )
         article_versions.warn_of_missing(root, missing)
-        if not versions.num_rows and counts.get(article_versions.KNOWN):
+        is_known = bool(counts.get(article_versions.KNOWN))
+        if not versions.num_rows and is_known and not inputs.files:
             raise NothingNewError(f"nothing new since {config.since}: it knows all versions")
-        if not versions.num_rows:
+        if not versions.num_rows and not is_known:
             raise UserError(
-                f"--input {config.input[0]}: none of {counts[article_versions.LISTED]:,} article "
+                f"--input {root}: none of {counts[article_versions.LISTED]:,} article "
                 "versions is selected; see --pmcids, --query and --share_of_articles"
             )
         selection = article_versions.write_selection(path, root, versions, counts)
-    inputs = replace(inputs, files=((root, selection.bytes),), versions=selection.versions)
+    inputs = replace(inputs, bucket=((root, selection.bytes),), versions=selection.versions)
     return replace(job, inputs=inputs)
 
 
@@ -400,7 +425,7 @@ def _apply_stages(job: _Job) -> None:
         names = [item.name for item in items]
         parts = _read_parts(job, items)
         corpus = parts | WriteCorpus(
-            output, config.recorded_options(), job.inputs.files, __version__
+            output, config.recorded_options(), job.inputs.recorded, __version__
         )
     if config.stop_after != "corpus":
         _draw_records(config, output, parts=parts, corpus=corpus, names=names)
@@ -473,7 +498,7 @@ def _prepare_folder(job: _Job) -> None:
     path = output.path(STARTED_NAME)
     options_and_inputs: dict[str, Any] = {
         "config": config.recorded_options() | {"slices": config.slices},
-        "inputs": [list(entry) for entry in inputs.files],
+        "inputs": [list(entry) for entry in inputs.recorded],
     }
     if inputs.selection:
         options_and_inputs["selection"] = inputs.selection

@@ -13,6 +13,7 @@ from typing import Any
 from rich.console import Console
 
 from beam_pipelines.inputs.article_versions import LISTED
+from beam_pipelines.inputs.work_items import VERSION_BYTES
 from beam_pipelines.stages.corpus_files import finished_parts, sum_summaries
 from beam_pipelines.stages.corpus_parts import NOT_DOWNLOADED
 from beam_pipelines.stages.duplicates import OLDER_VERSION
@@ -39,9 +40,9 @@ _METRICS = {
 class BuildDisplay:
     """Shows the build's progress from the heartbeats of its workers, while a `with` block runs.
 
-    First the corpus (MB of input read, of all; of a bucket, article versions), then, with phrases,
-    the words counted, and at last the words drawn for records. Where workers have no heartbeats,
-    the finished files.
+    First the corpus (MB of input read, of all; of a bucket alone, article versions), then, with
+    phrases, the words counted, and at last the words drawn for records. Where workers have no
+    heartbeats, the finished files.
     """
 
     def __init__(
@@ -90,8 +91,8 @@ class BuildDisplay:
 
     def _watch(self) -> None:
         if self._output.corpus is None:
-            megabytes = round(self._input_bytes / _MEGA)
-            total, unit = (self._versions, "versions") if self._versions else (megabytes, "MB")
+            unit = "versions" if self._versions and not self._input_bytes else "MB"
+            total = self._amount(self._versions, self._input_bytes)
             with progress("read", unit, total=total, on=self._console) as reading:
                 self._follow(lambda: self._show_reading(reading), until=("counted-", "records-"))
         if self._times_counted:
@@ -149,7 +150,13 @@ class BuildDisplay:
         }
         if totals["xml_bytes"]:  # Plain text has none.
             columns["speed"] = f"{totals['xml_bytes'] / elapsed / _MEGA:.0f} MB/s"
-        reading.update(totals["versions"] or round(totals["bytes"] / _MEGA), **columns)
+        reading.update(self._amount(totals["versions"], totals["bytes"]), **columns)
+
+    def _amount(self, versions: int, size: int) -> int:
+        """Returns article versions where a bucket alone is read, else MB."""
+        if self._versions and not self._input_bytes:
+            return versions
+        return round((versions * VERSION_BYTES + size) / _MEGA)
 
 
 def corpus_table(funnel: Mapping[str, int]) -> str:

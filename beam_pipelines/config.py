@@ -242,7 +242,7 @@ class BuildConfig:
             raise ValueError("--output must not be the dataset that --corpus names")
         if self.query and self.pmcids:
             raise ValueError("--query and --pmcids both name articles; give one of them")
-        if self.inventory and len(self.input) != 1:
+        if self.inventory and len(self.input) != 1 and PMC not in self.input:
             raise ValueError("--inventory needs one --input: the folder or bucket of its keys")
         if self.since and self.corpus:
             raise ValueError("--since needs --input, and has nothing to do with --corpus")

@@ -9,12 +9,12 @@ from rich.console import Console
 
 from beam_pipelines.inputs import article_versions
 from beam_pipelines.inputs.article_versions import (
-    bucket_root,
     list_versions,
     read_pmcids,
     read_selection,
     select_versions,
     selected_versions,
+    split_bucket,
     write_selection,
 )
 from pmc2vec.errors import UserError
@@ -120,7 +120,7 @@ def test_the_newest_inventory_is_found_and_else_the_folder_is_listed(tmp_path):
     for path in ("metadata/PMC3.1.json", "PMC3.1/PMC3.1.xml", "metadata/PMC3.2.json"):
         (tmp_path / path).parent.mkdir(exist_ok=True)
         (tmp_path / path).write_text("{}")
-    assert bucket_root([f"{tmp_path}/"], []) == str(tmp_path)
+    assert split_bucket([f"{tmp_path}/"], [])[0] == str(tmp_path)
     # The size of a JSON is not that of its article.
     assert rows(list_versions(str(tmp_path), [])) == [(3, 1, 0, 0), (3, 2, 0, 0)]
     reports = tmp_path / article_versions.INVENTORIES
@@ -136,13 +136,15 @@ def test_the_newest_inventory_is_found_and_else_the_folder_is_listed(tmp_path):
 
 def test_pmc_is_the_bucket_unless_it_is_a_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert bucket_root(["pmc"], []) == "s3://pmc-oa-opendata"
-    assert bucket_root(["s3://pmc-oa-opendata/"], []) == "s3://pmc-oa-opendata"
-    assert bucket_root(["copy"], ["i.csv"]) == "copy"
-    assert bucket_root(["copy"], []) is None
-    assert bucket_root(["pmc", "copy"], []) is None
+    assert split_bucket(["pmc"], [])[0] == "s3://pmc-oa-opendata"
+    assert split_bucket(["s3://pmc-oa-opendata/"], [])[0] == "s3://pmc-oa-opendata"
+    assert split_bucket(["copy"], ["i.csv"])[0] == "copy"
+    assert split_bucket(["copy"], [])[0] is None
+    assert split_bucket(["copy", "pmc", "a.zip"]) == ("s3://pmc-oa-opendata", ("copy", "a.zip"))
+    with pytest.raises(UserError, match="--input pmc s3://pmc-oa-opendata: give one bucket"):
+        split_bucket(["pmc", "s3://pmc-oa-opendata"])
     (tmp_path / "pmc").mkdir()
-    assert bucket_root(["pmc"], []) is None
+    assert split_bucket(["pmc"], [])[0] is None
 
 
 def versions(*named):

@@ -32,7 +32,7 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 from rich.console import Console
 
-from beam_pipelines.inputs.sources import article_version
+from beam_pipelines.inputs.sources import article_version, source_of
 from pmc2vec.cli.console import Progress, progress
 from pmc2vec.errors import UserError
 from pmc2vec.storage.files import (
@@ -134,21 +134,36 @@ class ArticleVersion:
 # --- where the versions are ----------------------------------------------------------------------
 
 
-def bucket_root(patterns: Sequence[str], inventories: Sequence[str]) -> str | None:
-    """Returns the bucket of article versions, or a copy of it, that the user means; or None.
+def split_bucket(
+    patterns: Sequence[str], inventories: Sequence[str] = ()
+) -> tuple[str | None, tuple[str, ...]]:
+    """Returns the bucket of article versions among the inputs, or a copy of it, and the others.
+
+    Of several copies none is the bucket: they are read as the folders that they are.
 
     Args:
         patterns: of `--input`.
-        inventories: of `--inventory`; they list the keys of the one input.
+        inventories: of `--inventory`; a single input is what they list the keys of.
+
+    Raises:
+        UserError: it is not the only bucket.
     """
-    if len(patterns) != 1:
-        return None
-    root = patterns[0].rstrip("/") or "/"
-    if root == PMC and not exists(root):  # A folder of that name is what it is.
-        return PMC_BUCKET
-    if inventories or root == PMC_BUCKET:
-        return root
-    return root if _has_metadata(root) else None
+    is_only = len(patterns) == 1
+    roots = {}
+    for pattern in patterns:
+        # Of thousands of archives none is asked for its folders: in a bucket that is a request.
+        if is_only or source_of(pattern) is None:
+            root = pattern.rstrip("/") or "/"
+            if root == PMC and not exists(root):  # A folder of that name is what it is.
+                root = PMC_BUCKET
+            if root == PMC_BUCKET or (is_only and inventories) or _has_metadata(root):
+                roots[pattern] = root
+    if len(roots) > 1 and PMC_BUCKET in roots.values():
+        raise UserError(f"--input {' '.join(roots)}: give one bucket of article versions")
+    if len(roots) != 1:
+        return None, tuple(patterns)
+    ((bucket, root),) = roots.items()
+    return root, tuple(pattern for pattern in patterns if pattern != bucket)
 
 
 def _has_metadata(root: str) -> bool:

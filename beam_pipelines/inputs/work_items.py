@@ -32,6 +32,8 @@ DocumentT = TypeVar("DocumentT")
 RUN_DOCUMENTS = 64
 RANGE_BYTES = 1 << 20
 """Bytes of an archive that are worth a range of their own."""
+VERSION_BYTES = 1 << 15
+"""What an article version counts as beside bytes of archives: about its size when compressed."""
 LOOSE_FILES = 1024
 LOOSE_BYTES = 64 << 20
 """Loose files that make one part of the corpus, at most."""
@@ -103,16 +105,20 @@ class WorkItem:
 
     @property
     def size(self) -> int:
-        """Bytes of its files, or of the byte range; of article versions, how many."""
-        return self.versions or sum(self.byte_range.size_of(size) for _, size in self.files)
+        """Bytes of its files, or of the byte range; of article versions, what they count as."""
+        files = sum(self.byte_range.size_of(size) for _, size in self.files)
+        return files + self.versions * VERSION_BYTES
 
 
-def work_items(files: Sequence[tuple[str, int]], ranges: int = 1) -> list[WorkItem]:
+def work_items(
+    files: Sequence[tuple[str, int]], ranges: int = 1, *, first: int = 0
+) -> list[WorkItem]:
     """Returns the work items of the input: one for each archive, loose files by the handful.
 
     Args:
         files: (path, size in bytes) of each input file.
         ranges: the most byte ranges that a large archive is divided into.
+        first: index of the first work item, after those of article versions.
     """
     groups: list[tuple[list[tuple[str, int]], ByteRange]] = []
     loose: list[tuple[str, int]] = []
@@ -129,7 +135,7 @@ def work_items(files: Sequence[tuple[str, int]], ranges: int = 1) -> list[WorkIt
     names = file_names([path for path, _ in files])
     return [
         WorkItem(index, tuple(group), part, tuple(names[path] for path, _ in group))
-        for index, (group, part) in enumerate(groups)
+        for index, (group, part) in enumerate(groups, first)
     ]
 
 

@@ -139,7 +139,7 @@ def fetch(config: FetchConfig, *, quiet: bool = True) -> FetchResult:
         return fetch_pubmed(
             config.output, config.pubmed_url, on=Console(quiet=True) if quiet else None
         )
-    root = article_versions.bucket_root([config.input], config.inventory)
+    root = article_versions.split_bucket([config.input], config.inventory)[0]
     if root is None:
         raise UserError(
             f"--input {config.input}: no bucket of article versions; give pmc or pubmed"
