@@ -92,7 +92,8 @@ class BuildConfig:
     max_year: int | None = option(None, minimum=0)
     """Keep articles published in this year or earlier."""
     journals: tuple[str, ...] = option((), rare=True)
-    """Keep articles of these journals, by title."""
+    """Keep articles of these journals, by title or standard abbreviation (N Engl J Med); case and
+    dots do not count."""
     mesh: tuple[str, ...] = ()
     """Keep articles with these MeSH headings, by id (D008545) or name (Melanoma). Citations of
     PubMed have headings; full text has those of its citation, if that is among the input."""

@@ -27,6 +27,7 @@ def citation(
     types: Iterable[str] = ("Journal Article",),
     year: str = "<Year>2020</Year>",
     journal: str = "The Journal",
+    abbreviation: str = "J",
     language: str = "eng",
     pmc: str = "",
     mesh: Iterable[str] = (),
@@ -46,7 +47,8 @@ def citation(
     pmc_id = f'<ArticleId IdType="pmc">{pmc}</ArticleId>' if pmc else ""
     return f"""<PubmedArticle><MedlineCitation Status="MEDLINE" Owner="NLM">
 <PMID Version="{version}">{pmid}</PMID><Article PubModel="Print">
-<Journal><JournalIssue><PubDate>{year}</PubDate></JournalIssue><Title>{journal}</Title></Journal>
+<Journal><JournalIssue><PubDate>{year}</PubDate></JournalIssue><Title>{journal}</Title>
+<ISOAbbreviation>{abbreviation}</ISOAbbreviation></Journal>
 <ArticleTitle>{title}</ArticleTitle><Abstract>{abstract}
 <CopyrightInformation>Copyright 2020 Somebody.</CopyrightInformation></Abstract>
 <AuthorList CompleteYN="Y"><Author><LastName>Unread</LastName></Author></AuthorList>

@@ -32,6 +32,7 @@ ARTICLE = Article(
         Section("abstract", ("Melanoma is AIDS-related.",)),
         Section("body", ("An adenocarcinoma of the breast.", "Breast cancer in non‐small cells.")),
     ),
+    journal_abbreviations=("Br J Dermatol",),
 )  # fmt: skip
 
 
@@ -79,6 +80,9 @@ def test_keywords(keep, mentioned):
         (ArticleFilter(min_year=2016), "year"),
         (ArticleFilter(max_year=2014), "year"),
         (ArticleFilter(journals=["j. SKIN"]), None),
+        (ArticleFilter(journals=["The  J Skin"]), None),
+        (ArticleFilter(journals=["Br. J. Dermatol."]), None),
+        (ArticleFilter(journals=["Br J"]), "journal"),
         (ArticleFilter(journals=["Skin"]), "journal"),
     ],
 )
@@ -87,7 +91,9 @@ def test_metadata(keep, reason):
 
 
 def test_what_an_article_does_not_say():
-    silent = replace(ARTICLE, year="", licence="", language="", journal="")
+    silent = replace(ARTICLE, year="", licence="", language="", journal="",
+                     journal_abbreviations=())  # fmt: skip
+    assert ArticleFilter(journals=["J. Skin"]).drop_reason(silent) == "journal"
     assert ArticleFilter(languages=["en"]).drop_reason(silent) is None
     assert ArticleFilter(min_year=1).drop_reason(silent) == "year"
     assert ArticleFilter(licences=["CC BY"]).drop_reason(silent) == "licence"

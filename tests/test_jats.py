@@ -512,3 +512,14 @@ def test_only_rejections_come_out_of_damaged_articles(path, data):
         assert error.reason in {"empty", "not_xml", "broken_xml", "hostile_xml", "not_jats"}  # noqa: PT017
     else:
         assert all(block.strip() for a in found for s in a.sections for block in s.blocks)
+
+
+def test_abbreviations_of_a_journal_are_known_wherever_they_stand():
+    meta = b"""<front><journal-meta><journal-id journal-id-type="nlm-ta">Br J Dermatol</journal-id>
+<journal-id journal-id-type="publisher-id">BJD</journal-id><journal-title-group>
+<journal-title>The British Journal of Dermatology</journal-title>
+<abbrev-journal-title abbrev-type="publisher">Br. J. Derm.</abbrev-journal-title>
+</journal-title-group></journal-meta><article-meta/></front>"""
+    (found,) = read_articles(b"<article>" + meta + b"<body><p>x</p></body></article>", "a.xml")
+    assert found.journal == "The British Journal of Dermatology"
+    assert found.journal_abbreviations == ("Br J Dermatol", "BJD", "Br. J. Derm.")

@@ -23,6 +23,7 @@ def test_what_a_citation_says_of_itself():
         "title": "A title", "journal": "The Journal", "year": "2020", "licence": "",
         "article_type": "Journal Article; Review", "language": "en", "version": "3",
         "retracted": False, "source": "pubmed", "mesh": "",
+        "journal_abbreviations": ("J",),
     }  # fmt: skip
     assert blocks(article, "title") == ["A title"]
     assert blocks(article) == ["Melanoma cells divide."]
@@ -42,6 +43,12 @@ def test_what_a_citation_says_of_itself():
 )
 def test_a_title_loses_its_full_stop_and_the_brackets_of_a_translation(title, expected):
     assert read(citation(1, title=title)).title == expected
+
+
+def test_both_abbreviations_of_a_journal_are_known():
+    info = "<MedlineJournalInfo><MedlineTA>N Engl J Med</MedlineTA></MedlineJournalInfo>"
+    article = read(citation(1, abbreviation="N. Engl. J. Med.", extra=info))
+    assert article.journal_abbreviations == ("N. Engl. J. Med.", "N Engl J Med")
 
 
 def test_labels_are_blocks_of_their_own_and_placeholders_are_none():

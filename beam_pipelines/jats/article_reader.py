@@ -107,6 +107,7 @@ class Article:
         version: number of the article version, or empty.
         retracted: whether it was retracted, or is itself a notice of retraction.
         source: `pmc` or `pubmed`, or empty for what is of neither.
+        journal_abbreviations: of the journal's title, in any writing: `N Engl J Med`; and its ids.
         mesh: MeSH headings of a citation, such as `D008545 Melanoma; D006801 Humans`.
     """
 
@@ -124,6 +125,7 @@ class Article:
     version: str = ""
     retracted: bool = False
     source: str = ""
+    journal_abbreviations: tuple[str, ...] = ()
     mesh: str = ""
 
 
@@ -272,7 +274,15 @@ def read_article(
         version=ids.version,
         retracted=_is_retracted(node, meta, title),
         source="pmc" if ids.pmcid else "",
+        journal_abbreviations=_journal_abbreviations(node),
     )
+
+
+def _journal_abbreviations(node: Any) -> tuple[str, ...]:
+    """Returns abbreviations of the title, the standard ones among them, and ids of the journal."""
+    paths = ("{*}journal-id", "{*}abbrev-journal-title", "*/{*}abbrev-journal-title")
+    elements = (e for p in paths for e in node.iterfind(f"{{*}}front/{{*}}journal-meta/{p}"))
+    return tuple(filter(None, map(element_text, elements)))
 
 
 def normalized_pmcid(text: str) -> str:

@@ -128,6 +128,7 @@ def read_citation(
         version=number.get("Version", ""),
         retracted=_is_retracted(node, types, title),
         source=SOURCE,
+        journal_abbreviations=_journal_abbreviations(node),
         mesh=LIST_SEPARATOR.join(headings or _headings(node)),
     )
 
@@ -173,6 +174,12 @@ def _article_ids(node: Any) -> Iterator[Any]:
     yield from node.iterfind("{*}ArticleIdList/{*}ArticleId")  # of a book
     if (around := node.getparent()) is not None:
         yield from around.iterfind("{*}PubmedData/{*}ArticleIdList/{*}ArticleId")
+
+
+def _journal_abbreviations(node: Any) -> tuple[str, ...]:
+    """Returns the abbreviations of the journal's title: ISO's and NLM's."""
+    paths = ("{*}Article/{*}Journal/{*}ISOAbbreviation", "{*}MedlineJournalInfo/{*}MedlineTA")
+    return tuple(filter(None, (element_text(node.find(path)) for path in paths)))
 
 
 def _location_doi(article: Any) -> str:

@@ -40,6 +40,9 @@ JOURNAL = "journal"
 MESH = "mesh"
 
 
+_JOURNAL_WORD = re.compile(r"\w+")
+
+
 @dataclass(frozen=True)
 class ArticleFilter:
     """What an article must have to be kept; an empty field asks for nothing.
@@ -57,7 +60,7 @@ class ArticleFilter:
             citation they are those of the article that it cites.
         min_year: of publication; an article without a year is dropped.
         max_year: likewise.
-        journals: titles, in any case.
+        journals: titles or abbreviations, as `journal_key` compares them.
         mesh: MeSH headings, by id or by name in lower case. An article with an id of PubMed
             Central or PubMed is kept, whatever this says: its citation has the headings, and
             `duplicates` compares the two later.
@@ -100,8 +103,9 @@ class ArticleFilter:
             yield LICENCE
         if not self._accepts_year(article.year):
             yield YEAR
-        journals = {name.casefold() for name in self.journals}
-        if journals and article.journal.casefold() not in journals:
+        if self.journals and self._journal_keys.isdisjoint(
+            map(journal_key, (article.journal, *article.journal_abbreviations))
+        ):
             yield JOURNAL
         if not (self.awaits_citation(article) or self.has_heading(article.mesh)):
             yield MESH
@@ -117,6 +121,10 @@ class ArticleFilter:
             return True
         pairs = (heading.partition(" ") for heading in headings.split(LIST_SEPARATOR))
         return any(ui in self._mesh or name.casefold() in self._mesh for ui, _, name in pairs)
+
+    @cached_property
+    def _journal_keys(self) -> frozenset[str]:
+        return frozenset(map(journal_key, self.journals))
 
     @cached_property
     def _mesh(self) -> frozenset[str]:
@@ -144,6 +152,16 @@ class ArticleFilter:
         ]
         mentions = (any(map(pattern.search, texts)) for pattern in patterns)
         return all(mentions) if self.require == "all" else any(mentions)
+
+
+def journal_key(name: str) -> str:
+    """Returns what two writings of a journal's title or abbreviation have in common.
+
+    >>> [journal_key(name) for name in ("The New England J. of Medicine", "PLoS ONE", "Cell & Co")]
+    ['new england j of medicine', 'plos one', 'cell and co']
+    """
+    words = _JOURNAL_WORD.findall(name.casefold().replace("&", " and "))
+    return " ".join(words[1:] if words[:1] == ["the"] and words[1:] else words)
 
 
 def _covers(name: str, licence: str) -> bool:
