@@ -239,33 +239,40 @@ def _best_sentences(
     An article has one sentence of each kind.
     """
     weights = {context.word: context.weight for context in contexts}
-    least = _SHOWN_SHARE * max(weights.values(), default=0.0)
-    entries: dict[tuple[str, ...], dict[str | None, dict[str, Any]]] = {
+    best: dict[tuple[str, ...], dict[str | None, dict[str, Any]]] = {
         words: {}, words[:1]: {}, words[1:]: {},
     }  # fmt: skip
     for word in words:
         for sentence in sentences[word]:
-            present = tuple(other for other in words if other in sentence.tokens)
-            around = contexts_around(sentence.tokens, present, weights, window)
-            score = round(sum(weights[context] for context in around), 2)
+            entry = _sentence_entry(sentence, words, weights, window)
+            of_article = best[tuple(entry["words"])]
             article = sentence.source["article_id"]
-            best = entries[present].get(article)
-            if around and (best is None or score > best["score"]):
-                entries[present][article] = {
-                    "words": list(present),
-                    "score": score,
-                    "pmcid": sentence.source["pmcid"] or article,
-                    **{name: sentence.source[name] for name in ("journal", "year", "licence")},
-                    "sentence": sentence.text,
-                    "contexts": [context for context in around if weights[context] >= least],
-                }
+            if entry["score"] > of_article.get(article, {"score": 0})["score"]:
+                of_article[article] = entry
     return [
         entry
-        for of_article in entries.values()
+        for of_article in best.values()
         for entry in sorted(
             of_article.values(), key=lambda entry: (-entry["score"], entry["sentence"])
         )[:topn]
     ]
+
+
+def _sentence_entry(
+    sentence: Sentence, words: Sequence[str], weights: Mapping[str, float], window: int
+) -> dict[str, Any]:
+    """Returns a sentence for JSON: its words, its score, its source and the contexts in it."""
+    present = [word for word in words if word in sentence.tokens]
+    around = contexts_around(sentence.tokens, present, weights, window)
+    least = _SHOWN_SHARE * max(weights.values(), default=0.0)
+    return {
+        "words": present,
+        "score": round(sum(weights[context] for context in around), 2),
+        "pmcid": sentence.source["pmcid"] or sentence.source["article_id"],
+        **{name: sentence.source[name] for name in ("journal", "year", "licence")},
+        "sentence": sentence.text,
+        "contexts": [context for context in around if weights[context] >= least],
+    }
 
 
 # --- for a person ------------------------------------------------------------------------------
@@ -295,8 +302,8 @@ def _show(reasons: Mapping[str, Any]) -> None:
     counts = " and ".join(f"{count:,}" for count in reasons["counts"])
     out.print(
         Text(
-            f"{first} and {second}: cosine {reasons['cosine']:.2f}; seen {counts} times, "
-            f"{reasons['together']:,} times within {reasons['window']} words of each other"
+            f"{first} and {second}: cosine {reasons['cosine']:.2f}; seen {counts} times; "
+            f"together within {reasons['window']} words: {reasons['together']:,}"
         )
     )
     print_table(header, rows)
