@@ -91,7 +91,7 @@ def test_a_person_sees_tables_in_a_pipe_and_sentences_on_a_terminal(run, capsys,
     ("words", "complaint"),
     [
         (["melanoma", "melanoma"], "'melanoma' is given twice; name two words"),
-        (["melanoma", "nevi"], "'nevi' is not in the vocabulary; did you mean nevus?"),
+        (["melanoma", "nevos"], "'nevos' is not in the vocabulary; did you mean nevus?"),
         (["melanoma", "unseen"], "'unseen' is not in its vocabulary; name with --dataset"),
         (["melanoma", "nevus", "--dataset", "no"], "no: no finished dataset there; name with"),
     ],
