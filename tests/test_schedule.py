@@ -12,7 +12,7 @@ from trainer.schedule import EpochSchedule, StepsPerCall, TrainingPosition
     ("seconds", "expected"), [(10.0, 100), (0.25, 100), (0.1, 200), (0.03, 800), (0.001, 1000)]
 )
 def test_a_call_takes_a_quarter_of_a_second_where_it_can(seconds, expected):
-    pace = StepsPerCall(validate_every=10_000)
+    pace = StepsPerCall([10_000])
     pace.measure(100, seconds=seconds)
     assert pace.next(step=0, steps_left=9999) == expected
 
@@ -51,17 +51,24 @@ def test_a_schedule_ends_at_the_step_or_word_limit():
 
 
 def test_it_is_never_further_than_what_is_due():
-    pace = StepsPerCall(validate_every=250)
+    pace = StepsPerCall([250])
     assert pace.next(step=240, steps_left=9999) == 10
     assert pace.next(step=250, steps_left=30) == 30
 
 
 @pytest.mark.parametrize("sync_every", [1, 7, 10, 64, 150])
 def test_calls_end_with_an_average_whatever_they_begin_with(sync_every):
-    pace, after = StepsPerCall(validate_every=10**9, sync_every=sync_every), 5
+    pace, after = StepsPerCall([10**9], sync_every=sync_every), 5
     for seconds in (9.0, 0.03, 0.001, 9.0):
         steps = pace.next(step=after, steps_left=10**9)
         assert 0 < steps <= max(1000, sync_every)
         after += steps
         assert after % sync_every == 0
         pace.measure(steps, seconds=seconds * steps / 100)
+
+
+def test_a_call_ends_at_the_next_of_several_stops():
+    calls = StepsPerCall([250, 110])
+    assert [calls.next(step=step, steps_left=999) for step in (0, 100, 110, 210, 220)] == [
+        100, 10, 100, 10, 30,
+    ]  # fmt: skip

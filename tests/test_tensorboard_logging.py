@@ -21,6 +21,7 @@ from trainer.input_pipeline import open_dataset
 from trainer.tensorboard_logging import (
     TrainingCurve,
     corpus_tables,
+    find_probe_words,
     hparams_session,
     hyperparameters,
     write_corpus,
@@ -99,6 +100,17 @@ def test_a_session_has_its_hyperparameters_and_says_how_it_ended(tmp_path, ends,
     assert start.hparams["lower"].bool_value
     end = metadata.parse_session_end_info_plugin_data(told(tmp_path, metadata.SESSION_END_INFO_TAG))
     assert end.status == status
+
+
+def test_probe_words_may_be_drawn_named_or_none(dataset):
+    vocabulary = dataset.vocabulary
+    drawn = find_probe_words(("random:4:9", "the"), vocabulary, seed=1)
+    assert len({*drawn} - {"the"} & {*vocabulary.words[:9]}) >= 3
+    assert drawn == find_probe_words(("random:4:9", "the"), vocabulary, seed=1)
+    assert find_probe_words(("none",), vocabulary, seed=1) == ()
+    assert len(find_probe_words(("zebra",), vocabulary, seed=1)) == 8
+    with pytest.raises(ValueError, match=r"random:9: must be random:N:M"):
+        TrainConfig(dataset="d", workdir=Path("w"), probe_words=("random:9",))
 
 
 # --- the program -------------------------------------------------------------------------------

@@ -180,3 +180,18 @@ def test_what_is_not_finished_or_lost_its_checkpoint_is_refused(earlier, more, t
     (copy / "provenance.json").unlink()
     with pytest.raises(UserError, match=r"no provenance.json, so there is no finished"):
         train(config(more, tmp_path / "run3", **other))
+
+
+def test_a_file_of_vectors_starts_a_training_too(more, tmp_path):
+    """One step of no length: the vectors that come out are those that went in."""
+    words = [f"{letter}1" for letter in OLD] + ["unheard"]
+    matrix = np.random.default_rng(2).normal(size=(len(words), 8)).astype(np.float32)
+    rows = (f"{w} {' '.join(map(str, row))}\n" for w, row in zip(words, matrix, strict=True))
+    (tmp_path / "glove.txt").write_text("".join(rows))
+    options = {"init_from": tmp_path / "glove.txt", "output_vectors": "target", "max_steps": 1}
+    train(config(more, tmp_path / "run", optimizer="sgd", alpha=1e-30, min_alpha=0, **options))
+    vectors = Vectors.load(tmp_path / "run")
+    np.testing.assert_array_equal(vectors[words[:-1]], matrix[:-1])
+    assert np.linalg.norm(vectors["w2"]) < 0.2
+    with pytest.raises(UserError, match="vectors of 8 numbers, not 9; give --vector_size 8"):
+        train(config(more, tmp_path / "other", vector_size=9, **options))

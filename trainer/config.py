@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -34,7 +35,17 @@ class Defaults(NamedTuple):
 
 # Adagrad's were found on one corpus (docs/experiments.md). For sgd the rates are gensim's; its sums
 # of repeated rows diverge in batches much larger than this.
-DEFAULTS = {"adagrad": Defaults(0.55, 0.05, 0.1, 2048), "sgd": Defaults(0.025, 0.0001, 0, 512)}
+# Keras's optimizers have Keras's rate, which does not fall.
+DEFAULTS = {
+    "adagrad": Defaults(0.55, 0.05, 0.1, 2048),
+    "sgd": Defaults(0.025, 0.0001, 0, 512),
+    "adam": Defaults(0.001, 0.001, 0, 512),
+    "rmsprop": Defaults(0.001, 0.001, 0, 512),
+}
+
+_RANDOM_PROBES = re.compile(r"random:(\d{1,6}):(\d{1,9})")
+NO_PROBES = ("none",)
+"""The value of `--probe_words` for no neighbours at all."""
 
 
 def adagrad_alpha(targets: int | None) -> float:
@@ -124,33 +135,38 @@ class TrainConfig:
     """Stop after this many corpus words, if the epochs have more."""
 
     init_from: Path | None = option(None, hyperparameter=True)
-    """Finished workdir whose vectors to start from (a warm start); words that it does not have
-    start at random."""
+    """Finished workdir, or file of word vectors (such as GloVe's or word2vec's), to start from: a
+    warm start. Words that it does not have start at random."""
 
-    optimizer: Literal["adagrad", "sgd"] = option(
+    optimizer: Literal["adagrad", "sgd", "adam", "rmsprop"] = option(
         "adagrad", hyperparameter=True, same_for_warm_start=True
     )
-    """Row-wise Adagrad, or plain gradient descent as in word2vec.c (smaller batches, slower)."""
+    """Row-wise Adagrad; plain gradient descent as in word2vec.c (smaller batches, slower); or Adam
+    and RMSprop as Keras has them, for small vocabularies: they change all vectors in each step."""
 
     alpha: float | None = option(
         None,
         hyperparameter=True,
-        default_text="adagrad: 0.15 to 0.55 by the length of the training; sgd: 0.025",
+        default_text="adagrad: 0.15 to 0.55 by the length of the training; sgd: 0.025; adam, "
+        "rmsprop: 0.001",
     )
     """Learning rate at the start."""
 
     min_alpha: float | None = option(
-        None, rare=True, hyperparameter=True, default_text="adagrad: 0.05; sgd: 0.0001"
+        None,
+        rare=True,
+        hyperparameter=True,
+        default_text="adagrad: 0.05; sgd: 0.0001; others: 0.001",
     )
     """Learning rate at the end; it falls linearly."""
 
     warmup: float | None = option(
-        None, rare=True, hyperparameter=True, default_text="adagrad: 0.1; sgd: 0"
+        None, rare=True, hyperparameter=True, default_text="adagrad: 0.1; others: 0"
     )
     """Share of all steps in which the learning rate rises to its linear schedule."""
 
     batch_size: int | None = option(
-        None, minimum=1, hyperparameter=True, default_text="adagrad: 2048; sgd: 512"
+        None, minimum=1, hyperparameter=True, default_text="adagrad: 2048; others: 512"
     )
     """Tokens in a step, rounded to whole records."""
 
@@ -191,7 +207,16 @@ class TrainConfig:
     """Multiply in bfloat16 and add in float32; auto: on a CPU where that is faster."""
 
     probe_words: tuple[str, ...] = option((), may_change=True, default_text="a few are chosen")
-    """Words whose nearest neighbours to show after each epoch."""
+    """Words whose nearest neighbours to show after each epoch; random:16:100 is 16 of the 100 most
+    frequent words, none is none."""
+
+    probe_neighbours: int = option(5, rare=True, minimum=1, maximum=1000, may_change=True)
+    """Neighbours of each probe word."""
+
+    probe_every: int | None = option(
+        None, rare=True, minimum=1, may_change=True, default_text="the end of each epoch"
+    )
+    """Steps between two looks at the neighbours; each epoch ends with one too."""
 
     log_every: int = option(100, rare=True, minimum=1, may_change=True)
     """Steps between two points of the training curves."""
@@ -263,6 +288,8 @@ class TrainConfig:
         if self.init_from and same_place(str(self.init_from), str(self.workdir)):
             raise ValueError("--workdir must not be the training that --init_from names")
         parse_storage_options(self.storage_option)
+        for word in self.probe_words:
+            random_probes(word)
         (alpha, min_alpha), start = self.rates(), self.initial_accumulator_value
         for name, value in (("alpha", alpha), ("initial_accumulator_value", start)):
             if value is not None and value <= 0:
@@ -314,9 +341,30 @@ class TrainConfig:
             output_vectors=self.output_vectors if self.add_context else "target",
             batch_size=max(1, round(batch_tokens / length)) * length,
             validate_every=math.ceil(self.validate_every / rounds) * rounds,
+            probe_every=self.probe_every and math.ceil(self.probe_every / rounds) * rounds,
             checkpoint_dir=self.checkpoint_dir or str(workdir / "checkpoints"),
             log_dir=self.log_dir or str(workdir / "logs"),
         )
+
+
+def random_probes(word: str) -> tuple[int, int] | None:
+    """Returns what a value of `--probe_words` asks for: so many of the most frequent words.
+
+    >>> random_probes("random:16:100"), random_probes("fever")
+    ((16, 100), None)
+
+    Raises:
+        ValueError: it begins like one and is none.
+    """
+    match = _RANDOM_PROBES.fullmatch(word)
+    if match is None and not word.startswith("random:"):
+        return None
+    count, most_frequent = map(int, match.groups()) if match else (0, 0)
+    if not 0 < count <= most_frequent:
+        raise ValueError(
+            f"--probe_words {word}: must be random:N:M, N of the M most frequent words"
+        )
+    return count, most_frequent
 
 
 def mounted(folder: Path) -> Path:

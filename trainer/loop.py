@@ -39,7 +39,14 @@ from trainer.distribution.replicas import Replicas
 from trainer.input_pipeline import BatchGroups, training_batches, validation_batches
 from trainer.model import WORD_ROWS, InputRows, SkipGram
 from trainer.objectives import NEGATIVE_SAMPLING, SKIPGRAM, chance_loss, gradient_function
-from trainer.optimizers import Adagrad, Optimizer, Sgd, initial_accumulator_value
+from trainer.optimizers import (
+    Adagrad,
+    Adam,
+    Optimizer,
+    RMSprop,
+    Sgd,
+    initial_accumulator_value,
+)
 from trainer.schedule import (
     EpochSchedule,
     LearningRateSchedule,
@@ -75,6 +82,9 @@ class Training:
 
     # The batches of the next epoch, which are read while the last epoch is validated and saved.
     _next_batches: BatchGroups | None = None
+
+    # The step whose neighbours were logged last.
+    _probed_step = -1
 
     # Set by `reporting`.
     _started_at: float
@@ -123,7 +133,8 @@ class Training:
         self.position = self._restore_or_start()
         self._saved_at = time.monotonic()
         self._steps_per_call = StepsPerCall(
-            validate_every=config.validate_every, sync_every=config.sync_every
+            [config.validate_every, *filter(None, [config.probe_every])],
+            sync_every=config.sync_every,
         )
         self.divergence = DivergenceMonitor(
             config, self.schedule, negative=dataset.manifest.shape.negative
@@ -139,8 +150,7 @@ class Training:
         if not self._validation_steps:
             self._log_line("the dataset has no validation records, so there is no validation loss")
         self._tensorboard = open_tensorboard_logger(
-            self.config.log_dir if self.worker.chief else None,
-            self.config.probe_words,
+            self.config if self.worker.chief else None,
             self.dataset.vocabulary,
             self._log_line,
         )
@@ -194,6 +204,8 @@ class Training:
                 self._log_point(point)
             if self.position.step % self.config.validate_every == 0:
                 self.validate()
+            if self.config.probe_every and self.position.step % self.config.probe_every == 0:
+                self.report_neighbours()
             # At the end of an epoch the validation comes first; `task.train` then saves.
             if self.schedule.steps_left(self.position) > 0:
                 self._save_if_due()
@@ -280,6 +292,21 @@ class Training:
         for line in word_pair_lines(scores):
             self._log_line(line)
         self._tensorboard.log_norms(step, vectors)
+        self.report_neighbours(vectors)
+
+    def report_neighbours(self, vectors: NDArray[np.float32] | None = None) -> None:
+        """Logs the neighbours of the probe words, unless those of this step have been logged.
+
+        Args:
+            vectors: [V, D] float32, the word vectors of this step, where they are at hand.
+        """
+        step = self.position.step
+        if not self.worker.chief or self._probed_step == step:
+            return
+        self._probed_step = step
+        if vectors is None:
+            self._log_line(f"step {step:,}")
+            vectors = self.word_vectors()
         neighbours = self._tensorboard.log_neighbours(step, vectors)
         if not self._console.quiet:
             log_neighbours(neighbours)
@@ -535,8 +562,9 @@ def _make_optimizer(config: TrainConfig, dataset: Dataset, schedule: EpochSchedu
     The accumulators of a new training start by the steps that are planned; a continued one reads
     them from its checkpoint.
     """
-    if config.optimizer == "sgd":
-        return Sgd()
+    others: dict[str, Optimizer] = {"sgd": Sgd(), "adam": Adam(), "rmsprop": RMSprop()}
+    if config.optimizer in others:
+        return others[config.optimizer]
     if config.initial_accumulator_value is not None:
         return Adagrad(config.initial_accumulator_value)
     targets = schedule.step_limit * schedule.records * dataset.manifest.shape.length
@@ -548,6 +576,8 @@ def _native_fits(config: TrainConfig, strategy: tf.distribute.Strategy) -> bool:
     if strategy.num_replicas_in_sync > 1 or tf.config.list_logical_devices("GPU"):
         return False
     if (config.architecture, config.objective) != (SKIPGRAM, NEGATIVE_SAMPLING):
+        return False
+    if config.optimizer not in {"adagrad", "sgd"}:
         return False
     from trainer.cpu_kernels.llvm_intrinsics import HAS_BFLOAT16
 

@@ -1,7 +1,8 @@
 """Sparse optimizers: a step reads and writes only the rows of a table that the batch names.
 
-Keras's optimizers update the whole table in every step, or drop repeated rows. Here a row id may
-occur several times in a batch, and its gradients add up. Both classes are used alike:
+Keras's optimizers update the whole table in every step, or drop repeated rows. `Adagrad` and `Sgd`
+change the rows of the batch only. `Adam` and `RMSprop` are Keras's, with the whole table. In all of
+them a row id may occur several times in a batch, and its gradients add up. All are used alike:
 
     slots = optimizer.slots(table)
     optimizer.update(table, slots, [RowGradients(ids, rows)], rate)
@@ -56,7 +57,8 @@ class Optimizer(Protocol):
             table: [R, D] float32.
             slots: what `slots` returned for this table.
             gradients: the parts of one gradient; a row may occur in several of them.
-            rate: [] float32, the learning rate.
+            rate: [] float32, the learning rate. A rate of 0 changes nothing: batches of padding,
+                which fill the last call of the step, have it.
         """
         ...
 
@@ -120,6 +122,87 @@ class Adagrad:
             _subtract_rows(table, ids, scale[:, None] * rows)
 
 
+@dataclass(frozen=True)
+class Adam:
+    """`keras.optimizers.Adam` with Keras's defaults (Kingma and Ba 2015, arXiv:1412.6980).
+
+    As in Keras every row moves in every step, by its momentum, so that a step takes time in
+    proportion to the vocabulary, and a table three times its memory. The gradient is of the sum of
+    the loss, Keras's of its mean; a step does not depend on such a factor, but for `epsilon`.
+    """
+
+    beta_1: float = 0.9
+    beta_2: float = 0.999
+    epsilon: float = 1e-7
+
+    def slots(self, table: tf.Variable) -> Slots:
+        """Returns both moments, [R, D] float32, and the steps of each row, [R] float32.
+
+        All rows have done the same number of steps unless a training started from another
+        (`--init_from`), in which new words begin at 0.
+        """
+        return (*(_zeros(table.shape) for _ in range(2)), _zeros(table.shape[:1]))
+
+    def update(
+        self,
+        table: tf.Variable,
+        slots: Slots,
+        gradients: Sequence[RowGradients],
+        rate: tf.Tensor,
+    ) -> None:
+        """Changes the table and its slots; see `Optimizer.update`."""
+        momentum, velocity, steps = slots
+        gradient = dense_gradient(table, gradients)
+        new_momentum = _moving_average(momentum, gradient, self.beta_1, rate)
+        new_velocity = _moving_average(velocity, tf.square(gradient), self.beta_2, rate)
+        new_steps = steps.read_value() + tf.cast(rate > 0.0, tf.float32)
+        powers = tf.maximum(new_steps, 1.0)[:, None]  # [R, 1]
+        corrected = rate * tf.sqrt(1.0 - self.beta_2**powers) / (1.0 - self.beta_1**powers)
+        change = corrected * new_momentum / (tf.sqrt(new_velocity) + self.epsilon)
+        for variable, value in (
+            (momentum, new_momentum),
+            (velocity, new_velocity),
+            (steps, new_steps),
+            (table, table.read_value() - change),
+        ):
+            _assign(variable, value)
+
+
+@dataclass(frozen=True)
+class RMSprop:
+    """`keras.optimizers.RMSprop` with Keras's defaults; costs and gradients are as of `Adam`."""
+
+    rho: float = 0.9
+    epsilon: float = 1e-7
+
+    def slots(self, table: tf.Variable) -> Slots:
+        """Returns the mean squares, [R, D] float32."""
+        return (_zeros(table.shape),)
+
+    def update(
+        self,
+        table: tf.Variable,
+        slots: Slots,
+        gradients: Sequence[RowGradients],
+        rate: tf.Tensor,
+    ) -> None:
+        """Changes the table and its slots; see `Optimizer.update`."""
+        (velocity,) = slots
+        gradient = dense_gradient(table, gradients)
+        new_velocity = _moving_average(velocity, tf.square(gradient), self.rho, rate)
+        change = rate * gradient * tf.math.rsqrt(new_velocity + self.epsilon)
+        _assign(velocity, new_velocity)
+        _assign(table, table.read_value() - change)
+
+
+def dense_gradient(table: tf.Variable, gradients: Sequence[RowGradients]) -> tf.Tensor:
+    """Returns the gradient of a whole table, [R, D] float32: zero in rows that no part names."""
+    total = tf.zeros(table.shape)
+    for ids, rows in gradients:
+        total = tf.tensor_scatter_nd_add(total, ids[:, None], rows)
+    return total
+
+
 def initial_accumulator_value(targets: int, vector_size: int) -> float:
     """Returns the first value of Adagrad's accumulators, in proportion to the targets.
 
@@ -143,3 +226,20 @@ def _subtract_rows(table: tf.Variable, ids: tf.Tensor, rows: tf.Tensor) -> None:
     # An addition of negative numbers gives the same bits as a subtraction, and GPUs have an atomic
     # instruction for it.
     tf.raw_ops.ResourceScatterAdd(resource=table.handle, indices=ids, updates=-rows)
+
+
+def _zeros(shape: tf.TensorShape) -> tf.Variable:
+    return tf.Variable(tf.zeros(shape))
+
+
+def _moving_average(
+    slot: tf.Variable, value: tf.Tensor, decay: float, rate: tf.Tensor
+) -> tf.Tensor:
+    """Returns `decay * slot + (1 - decay) * value`, or the slot where the rate is 0."""
+    share = tf.where(rate > 0.0, 1.0 - decay, 0.0)
+    return slot.read_value() + share * (value - slot.read_value())
+
+
+def _assign(variable: tf.Variable, value: tf.Tensor) -> None:
+    # Not `variable.assign`: in a replica of a strategy it would ask how to aggregate the copies.
+    tf.raw_ops.AssignVariableOp(resource=variable.handle, value=value)

@@ -10,6 +10,7 @@ A schedule depends on the dataset and the options alone, so a continued training
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -193,7 +194,7 @@ class StepsPerCall:
     idle; longer ones would make a user wait after Ctrl-C. A call ends early where a validation is
     due, and always at an average of the tables.
 
-    >>> steps_per_call = StepsPerCall(validate_every=350)
+    >>> steps_per_call = StepsPerCall([350])
     >>> steps_per_call.next(step=300, steps_left=999), steps_per_call.next(step=350, steps_left=999)
     (50, 100)
     >>> steps_per_call.measure(100, seconds=0.05)
@@ -201,14 +202,15 @@ class StepsPerCall:
     (350, 20)
     """
 
-    def __init__(self, *, validate_every: int, sync_every: int | None = None) -> None:
+    def __init__(self, stops_every: Sequence[int], *, sync_every: int | None = None) -> None:
         """Begins with the shortest calls.
 
         Args:
-            validate_every: steps between two validations.
+            stops_every: a call ends at every multiple of one of these numbers of steps, such as
+                where a validation is due.
             sync_every: steps between two averages of the tables; None if they are not averaged.
         """
-        self._validate_every, self._sync_every = validate_every, sync_every or 1
+        self._stops_every, self._sync_every = tuple(stops_every), sync_every or 1
         self._steps = _MIN_STEPS
 
     def next(self, *, step: int, steps_left: int) -> int:
@@ -220,7 +222,8 @@ class StepsPerCall:
         """
         steps = max(self._steps // self._sync_every, 1) * self._sync_every
         until_average = steps - step % self._sync_every
-        return min(until_average, steps_left, self._validate_every - step % self._validate_every)
+        until_stops = (every - step % every for every in self._stops_every)
+        return min(until_average, steps_left, *until_stops)
 
     def measure(self, steps: int, *, seconds: float) -> None:
         """Takes the time of a call into account for the next ones."""

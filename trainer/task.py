@@ -69,7 +69,7 @@ _RATES = ("alpha", "min_alpha", "warmup")
 # validations one of them would wait for ever in a collective operation.
 _SAME_ON_ALL_WORKERS = (
     "epochs", "max_steps", "max_words", "early_stopping", "validate_every", "validation_steps",
-    "log_every", "devices", "publish_diverged",
+    "log_every", "devices", "publish_diverged", "probe_every",
 )  # fmt: skip
 
 
@@ -140,6 +140,15 @@ def train(
     targets = config.epochs * sum(shard.targets for shard in dataset.shards(0))
     given_config, config = config, config.resolved(dataset.manifest.shape.length, targets)
     options = _recorded_options(given_config, config, dataset, worker)
+    if worker.chief and given_config.batch_size not in {None, config.batch_size}:
+        logger.warning(
+            "--batch_size %s: a step takes whole records, so here %s tokens; to have smaller steps "
+            "build with a --record_length below %s",
+            given_config.batch_size,
+            config.batch_size,
+            dataset.manifest.shape.length,
+            extra={"stage": "train"},
+        )
     with contextlib.ExitStack() as stack:
         stack.enter_context(serve_metrics(config.metrics_port))
         if worker.chief:

@@ -27,11 +27,11 @@ from pmc2vec.cli.metrics import progress_metrics
 from pmc2vec.cli.options import options_that
 from pmc2vec.dataset.manifest import Manifest
 from pmc2vec.dataset.records import TRAIN, VALIDATION
-from pmc2vec.dataset.vocabulary import Vocabulary
+from pmc2vec.dataset.vocabulary import UNKNOWN_WORD, Vocabulary
 from pmc2vec.errors import UserError
 from pmc2vec.vectors.evaluation import WordPairScore
 from pmc2vec.vectors.keyed_vectors import Vectors
-from trainer.config import TrainConfig
+from trainer.config import NO_PROBES, TrainConfig, random_probes
 from trainer.dataset_reader import Dataset
 from trainer.devices import SINGLE_WORKER, Worker
 
@@ -41,7 +41,6 @@ PREFERRED_PROBE_WORDS = (
     "melanoma", "brca1", "insulin", "fever", "mitochondria", "hypertension", "antibiotics", "mice",
 )  # fmt: skip
 PROBE_WORD_COUNT = 8
-NEIGHBOUR_COUNT = 5  # Of each probe word.
 
 _DESCRIPTIONS = {
     "loss": "Of the objective, mean per pair.",
@@ -61,36 +60,40 @@ WordPairScores = Mapping[str, WordPairScore]
 
 
 def open_tensorboard_logger(
-    folder: str | None,
-    requested_probe_words: Sequence[str],
-    vocabulary: Vocabulary,
-    warn: Callable[[str], None],
+    config: TrainConfig | None, vocabulary: Vocabulary, warn: Callable[[str], None]
 ) -> TensorBoardLogger:
-    """Returns a logger with probe words that are in the vocabulary.
+    """Returns a logger of TensorBoard's files.
 
     Args:
-        folder: of TensorBoard's files; None to write none.
-        requested_probe_words: where none of them is in the vocabulary, some are chosen.
+        config: the options, resolved; None to write no files.
         vocabulary: of the dataset.
         warn: shows a line to the user.
 
     Raises:
         UserError: the folder cannot be written.
     """
-    unknown = [word for word in requested_probe_words if word not in vocabulary.ids]
+    if config is None:
+        return TensorBoardLogger(None, probe_words=(), words=vocabulary.words)
+    probe_words = find_probe_words(config.probe_words, vocabulary, seed=config.seed)
+    unknown = [
+        word
+        for word in config.probe_words
+        if word not in probe_words and not random_probes(word) and (word,) != NO_PROBES
+    ]
     if unknown:
         warn(f"not in the vocabulary, so not probed: {' '.join(unknown)}")
-    probe_words = [word for word in requested_probe_words if word in vocabulary.ids]
     try:
         return TensorBoardLogger(
-            folder,
-            probe_words=probe_words or choose_probe_words(vocabulary),
+            config.log_dir,
+            probe_words=probe_words,
             words=vocabulary.words,
+            neighbours=config.probe_neighbours,
         )
     except tf.errors.OpError as error:
         reason = str(error).partition("}} ")[2].partition("\n")[0]
         raise UserError(
-            f"{folder}: cannot be written ({reason}); mend that and give the same command again"
+            f"{config.log_dir}: cannot be written ({reason}); mend that and give the same command "
+            "again"
         ) from error
 
 
@@ -98,7 +101,12 @@ class TensorBoardLogger:
     """Writes TensorBoard's event files of one training."""
 
     def __init__(
-        self, folder: str | None, *, probe_words: Sequence[str], words: Sequence[str]
+        self,
+        folder: str | None,
+        *,
+        probe_words: Sequence[str],
+        words: Sequence[str],
+        neighbours: int = 5,
     ) -> None:
         """Opens the files.
 
@@ -106,8 +114,9 @@ class TensorBoardLogger:
             folder: any path that TensorFlow can write; None to write no files.
             probe_words: words whose neighbours are written.
             words: V words.
+            neighbours: of each probe word.
         """
-        self._probe_words, self._words = probe_words, words
+        self._probe_words, self._words, self._neighbours = probe_words, words, neighbours
         self._writers = {
             split: tf.summary.create_file_writer(f"{folder.rstrip('/')}/{split}")
             if folder is not None
@@ -143,9 +152,11 @@ class TensorBoardLogger:
         """
         word_vectors = Vectors(self._words, vectors)
         neighbours = {
-            word: word_vectors.most_similar(word, topn=NEIGHBOUR_COUNT)
+            word: word_vectors.most_similar(word, topn=self._neighbours)
             for word in self._probe_words
         }
+        if not neighbours:
+            return neighbours
         with self._writer_at_step(TRAIN, step):
             table = neighbour_table(neighbours)
             tf.summary.text("neighbours", table, description="Nearest words by cosine.")
@@ -167,6 +178,33 @@ class TensorBoardLogger:
         """Writes what is buffered, and closes the files."""
         for writer in self._writers.values():
             writer.close()
+
+
+def find_probe_words(
+    requested: Sequence[str], vocabulary: Vocabulary, *, seed: int
+) -> tuple[str, ...]:
+    """Returns the words of the vocabulary whose neighbours to show.
+
+    Args:
+        requested: words; `random:16:100` is 16 of the 100 most frequent. Where none of them is in
+            the vocabulary, some are chosen. `none` alone is no word.
+        vocabulary: of the dataset.
+        seed: of the random words.
+    """
+    if tuple(requested) == NO_PROBES:
+        return ()
+    rng = np.random.default_rng(seed)
+    frequent = [word for word in vocabulary.words if word != UNKNOWN_WORD]
+    probe_words: dict[str, None] = {}  # A set in order.
+    for word in requested:
+        probes = random_probes(word)
+        if probes is None:
+            probe_words.update({word: None} if word in vocabulary.ids else {})
+            continue
+        among = min(probes[1], len(frequent))
+        places = rng.choice(among, min(probes[0], among), replace=False)
+        probe_words.update(dict.fromkeys(frequent[place] for place in places.tolist()))
+    return tuple(probe_words) or choose_probe_words(vocabulary)
 
 
 def choose_probe_words(vocabulary: Vocabulary) -> tuple[str, ...]:

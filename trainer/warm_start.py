@@ -1,4 +1,4 @@
-"""`--init_from`: a training that starts from the tables of an earlier one.
+"""`--init_from`: a training that starts from the tables of an earlier one, or from word vectors.
 
 Rows are matched by name: a row of the new tables that the earlier training had too gets its values,
 in both tables and in the slots of the optimizer; the others start as they always do. The context
@@ -8,6 +8,9 @@ Adagrad's accumulators must be copied too. A word that was trained long has a la
 it moves little and keeps its neighbours, while a new word starts with the full learning rate. With
 new accumulators the first steps would move the old words far. (gensim's
 `build_vocab(update=True)` does so: it gives old and new words the same rate.)
+
+A file of word vectors has neither a context table nor accumulators: its rows become rows of the
+target table, and all words learn at the full rate.
 """
 
 from __future__ import annotations
@@ -25,6 +28,7 @@ from numpy.typing import NDArray
 from pmc2vec.cli.options import options_that
 from pmc2vec.errors import UserError
 from pmc2vec.vectors.formats.workdir_files import METADATA_TSV, read_metadata
+from pmc2vec.vectors.keyed_vectors import Vectors
 from trainer.checkpoints import BEST_NAME
 from trainer.config import TrainConfig
 from trainer.distribution.replicas import Replicas
@@ -48,20 +52,27 @@ class FinishedTraining:
 
 
 def warm_start(folder: Path, config: TrainConfig, replicas: Replicas, words: Sequence[str]) -> str:
-    """Copies the rows of the words that a workdir has, and returns a line that counts them.
+    """Copies the rows of the words that an earlier training has; returns a line that counts them.
 
     Args:
-        folder: the workdir of the earlier training.
+        folder: its workdir; or a file, or a folder of files, that `Vectors.load` reads.
         config: of the new training.
         replicas: its model, just made.
         words: its vocabulary.
 
     Raises:
-        UserError: as `open_finished_training` and `copy_rows`.
+        UserError: as `open_finished_training`, `copy_rows` and `copy_vectors`.
     """
-    earlier = open_finished_training(folder, config)
-    copy_rows(earlier, replicas, words)
-    count = len({*earlier.words} & {*words})
+    is_workdir = (folder / CONFIG_NAME).exists()
+    if folder.is_file() or (not is_workdir and any(folder.glob("vectors.*"))):
+        vectors = Vectors.load(folder)
+        copy_vectors(vectors, folder, replicas, words)
+        earlier_words: Sequence[str] = vectors.words
+    else:
+        earlier = open_finished_training(folder, config)
+        copy_rows(earlier, replicas, words)
+        earlier_words = earlier.words
+    count = len({*earlier_words} & {*words})
     return f"{count:,} words start from their vectors in {folder}, {len(words) - count:,} are new"
 
 
@@ -131,6 +142,33 @@ def copy_rows(earlier: FinishedTraining, replicas: Replicas, words: Sequence[str
         ) from error
 
 
+def copy_vectors(vectors: Vectors, path: Path, replicas: Replicas, words: Sequence[str]) -> None:
+    """Sets the rows of the target table of which there are vectors.
+
+    Args:
+        vectors: where the rows come from.
+        path: of their file, for messages.
+        replicas: a model that was just made.
+        words: its vocabulary.
+
+    Raises:
+        UserError: they have another size, or no word in common.
+    """
+    model = replicas.model
+    shared = _shared_rows(vectors.words, model.input_rows.names(words))
+    size = model.target.shape[1]
+    if vectors.vector_size != size:
+        raise UserError(
+            f"--init_from {path}: vectors of {vectors.vector_size} numbers, not {size}; give "
+            f"--vector_size {vectors.vector_size}"
+        )
+    if not len(shared.rows):
+        raise UserError(f"--init_from {path}: has no word of the dataset; give other vectors")
+    values = model.target.numpy()
+    values[shared.rows] = vectors.matrix[shared.earlier_rows]
+    replicas.assign(model.target, values)
+
+
 class _SharedRows(NamedTuple):
     """The rows that two tables both have, by their names.
 
@@ -175,7 +213,7 @@ def _read_json(path: Path) -> dict[str, Any]:
     except FileNotFoundError as error:
         raise UserError(
             f"--init_from {path.parent}: no {path.name}, so there is no finished training; "
-            "give a workdir of pmc2vec train"
+            "give a workdir of pmc2vec train, or a file of word vectors"
         ) from error
     except (OSError, ValueError) as error:
         raise UserError(f"{path}: cannot be read ({error}); give another --init_from") from error
