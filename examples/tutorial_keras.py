@@ -17,8 +17,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from pmc2vec.vectors.keyed_vectors import Vectors
-from trainer.input_pipeline import open_dataset, pair_dataset
+import pmc2vec
+from trainer.dataset_reader import open_dataset
 
 
 class Word2Vec(keras.Model):
@@ -51,7 +51,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parser.parse_args(argv)
 
     vocabulary = open_dataset(options.dataset).vocabulary
-    pairs = pair_dataset(options.dataset, batch_size=options.batch_size, num_ns=options.num_ns)
+    pairs = pmc2vec.pairs(
+        options.dataset,
+        batch_size=options.batch_size,
+        negative=options.num_ns,
+        unique_negatives=True,
+    )
     model = Word2Vec(len(vocabulary), options.embedding_dim)
     model.compile(
         optimizer="adam",
@@ -65,7 +70,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if options.output:
         options.output.mkdir(parents=True, exist_ok=True)
         matrix = model.target_embedding.get_weights()[0]
-        Vectors(vocabulary.words, matrix, vocabulary.counts).save(options.output)
+        pmc2vec.Vectors(vocabulary.words, matrix, vocabulary.counts).save(options.output)
     return 0
 
 

@@ -1,6 +1,6 @@
 """Word vectors from PubMed Central.
 
-The three names that a program needs; each is imported when it is first used, so that building
+The names that a program needs; each is imported when it is first used, so that building
 needs no TensorFlow and training no Beam.
 
     >>> import pmc2vec
@@ -13,15 +13,19 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from beam_pipelines.build import build
+    from pmc2vec.dataset.pairs import iterate_pairs
     from pmc2vec.vectors.keyed_vectors import Vectors
+    from trainer.pairs import pairs
     from trainer.task import train
 
 __version__ = "0.1.0"
 
-__all__ = ["Vectors", "__version__", "build", "train"]
+__all__ = ["Vectors", "__version__", "build", "iterate_pairs", "pairs", "train"]
 
 _HOMES = {
     "build": "beam_pipelines.build",
+    "iterate_pairs": "pmc2vec.dataset.pairs",
+    "pairs": "trainer.pairs",
     "train": "trainer.task",
     "Vectors": "pmc2vec.vectors.keyed_vectors",
 }

@@ -14,11 +14,12 @@ import pytest
 from gensim.models import KeyedVectors
 
 import pmc2vec
+from pmc2vec.dataset.pairs import PairOptions
 from pmc2vec.vectors.keyed_vectors import Vectors
 
 API = Path(__file__).parent.parent / "docs" / "api.md"
 MARK = "<!-- From here on made from the docstrings: python tests/test_api.py -->"
-FUNCTIONS = ("build", "train")
+FUNCTIONS = ("build", "train", "pairs", "iterate_pairs")
 
 
 def signature(name: str, function: Callable[..., Any]) -> str:
@@ -52,6 +53,7 @@ def generated() -> str:
     for name in FUNCTIONS:
         function = getattr(pmc2vec, name)
         parts += [f"### `{signature(f'pmc2vec.{name}', function)}`", "", *body(function), ""]
+    parts += ["## Options of pairs", "", *body(PairOptions), ""]
     parts += ["## pmc2vec.Vectors", "", *body(Vectors), ""]
     for _, heading, text in members(Vectors):
         if text:

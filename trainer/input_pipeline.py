@@ -30,23 +30,18 @@ import tensorflow as tf
 
 from pmc2vec.dataset.manifest import Shard
 from pmc2vec.dataset.records import (
-    PADDING,
     RECORD_FEATURES,
-    SENTENCE_START,
-    TRAIN,
     VALIDATION,
-    WINDOW_BITS,
     RecordFeature,
     RecordShape,
 )
-from pmc2vec.errors import UserError
 from pmc2vec.machine import available_cores
 from trainer import redrawing
 from trainer.dataset_reader import Dataset, open_dataset, shards_of_worker
 from trainer.devices import SINGLE_WORKER, Worker
 
 __all__ = [
-    "Batch", "BatchGroups", "empty_batches", "open_dataset", "pad_to_steps", "pair_dataset",
+    "Batch", "BatchGroups", "empty_batches", "open_dataset", "pad_to_steps",
     "training_batches", "validation_batches",
 ]  # fmt: skip
 
@@ -69,8 +64,6 @@ PARALLEL_PARSES = max(1, min(8, available_cores() // 4))
 """Groups that are parsed at the same time. One where there are few cores: the step needs them."""
 
 PREFETCH_BATCHES = 16
-
-_PAIR_RECORDS = 64  # Records whose pairs are shuffled together; some 200,000 pairs.
 
 # AutoGraph would rewrite the source of each mapped function, which takes half a second in all. None
 # of them has Python control flow over tensors.
@@ -232,114 +225,6 @@ def pad_to_steps(group: Batch, steps: int) -> Batch:
             for feature, values in zip(RECORD_FEATURES, group, strict=True)
         )
     )
-
-
-# --- explicit pairs ----------------------------------------------------------------------------
-
-
-def pair_dataset(
-    folder: str,
-    *,
-    batch_size: int = 1024,
-    num_ns: int | None = None,
-    epoch: int = 0,
-    seed: int = 1,
-    split: str = TRAIN,
-) -> tf.data.Dataset:
-    """Returns explicit pairs in the shapes of TensorFlow's word2vec tutorial.
-
-    Each element is `((target, context), label)`: target [B] int64, a word id; context
-    [B, 1 + num_ns] int64, its context and then its negatives; label [B, 1 + num_ns] int64, 1 for
-    the context and 0 for the negatives. `model.fit` takes the dataset as it is. The last pairs that
-    do not fill a batch are dropped, as in the tutorial.
-
-    The pairs of a block take its K negatives in turn.
-
-    Args:
-        folder: written by `pmc2vec build`.
-        batch_size: B, pairs.
-        num_ns: negatives of a pair; by default the dataset's `negative`, at most its K.
-        epoch: counted from 0; selects the stored draw and, with `seed`, the order.
-        seed: of the order.
-        split: `train` or `validation`.
-
-    Raises:
-        UserError: as `open_dataset`; or the records hold fewer than `num_ns` negatives for a pair.
-    """
-    dataset = open_dataset(folder)
-    shape = dataset.manifest.shape
-    pair_negatives = min(shape.negative, shape.block_negatives) if num_ns is None else num_ns
-    if not 1 <= pair_negatives <= shape.block_negatives:
-        raise UserError(
-            f"num_ns {num_ns}: the records of {folder} hold {shape.block_negatives} negatives for "
-            "a pair; ask for 1 to as many"
-        )
-    if split == TRAIN:
-        shards = dataset.shards(epoch)
-        batches = training_batches(dataset, epoch=epoch, seed=seed, records=_PAIR_RECORDS)
-    else:
-        shards = dataset.manifest.select(split)
-        batches = validation_batches(dataset, records=_PAIR_RECORDS, limit=2**31)
-    expand = partial(_shuffled_pairs, shape=shape, pair_negatives=pair_negatives, seed=seed)
-    pairs = batches.enumerate().map(expand, num_parallel_calls=available_cores())
-    count = sum(shard.pairs for shard in shards) // batch_size
-    full_batches = pairs.rebatch(batch_size, drop_remainder=True)
-    return full_batches.apply(tf.data.experimental.assert_cardinality(count)).prefetch(
-        PREFETCH_BATCHES
-    )
-
-
-@_no_autograph
-def _shuffled_pairs(
-    number: Any, batch: Batch, *, shape: RecordShape, pair_negatives: int, seed: int
-) -> Any:
-    """Returns the pairs of a batch, shuffled: ((target, context), label).
-
-    Args:
-        number: [] int64, of the batch.
-        batch: of records.
-        shape: of a record.
-        pair_negatives: negatives of a pair.
-        seed: of the order.
-    """
-    target, context, negatives = _pairs(batch, shape, pair_negatives)
-    shuffle_seed = tf.stack([tf.constant(seed, tf.int64), number])
-    order = tf.argsort(tf.random.stateless_uniform(tf.shape(target), shuffle_seed))
-    words = tf.concat([context[:, None], negatives], 1)
-    label = tf.one_hot(tf.zeros_like(target), 1 + pair_negatives, dtype=tf.int64)
-    return tf.nest.map_structure(lambda part: tf.gather(part, order), ((target, words), label))
-
-
-def _pairs(batch: Batch, shape: RecordShape, pair_negatives: int) -> tuple[Any, Any, Any]:
-    """Returns target [P], context [P] and negatives [P, num_ns] of a batch's pairs, int64."""
-    w, length = shape.window, shape.length
-    offsets = np.array([*range(-w, 0), *range(1, w + 1)])
-    around = np.arange(length)[:, None] + offsets + w  # [T, 2w], indices in a padded record
-    starts = tf.cast(batch.windows >= SENTENCE_START, tf.int32)
-    sentences = tf.where(batch.tokens == PADDING, -1, tf.cumsum(starts, 1))
-    windows = tf.cast(batch.windows, tf.int32) & WINDOW_BITS
-
-    def neighbours(values: Any) -> Any:
-        """Returns [B, T, 2w]: the values around each of [B, T] values, -1 beyond the record."""
-        return tf.gather(tf.pad(values, [[0, 0], [w, w]], constant_values=-1), around, axis=1)
-
-    mask = (
-        (neighbours(sentences) == sentences[..., None])
-        & (sentences[..., None] >= 0)
-        & (np.abs(offsets) <= windows[..., None])
-    )
-    indices = tf.cast(tf.where(mask), tf.int32)  # [P, 3]: record, token, offset
-    turns = tf.range(tf.shape(indices)[0])[:, None] * pair_negatives + np.arange(pair_negatives)
-    first_negative = indices[:, 1:2] // shape.block * shape.block_negatives
-    negative_indices = first_negative + turns % shape.block_negatives
-    records = tf.broadcast_to(indices[:, :1], tf.shape(negative_indices))
-    pairs = (
-        tf.gather_nd(batch.tokens, indices[:, :2]),
-        tf.gather_nd(neighbours(batch.tokens), indices),
-        tf.gather_nd(batch.negatives, tf.stack([records, negative_indices], 2)),
-    )
-    target, context, negatives = (tf.cast(part, tf.int64) for part in pairs)
-    return target, context, negatives
 
 
 # --- reading, shuffling, parsing, padding ------------------------------------------------------
