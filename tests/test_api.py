@@ -16,6 +16,7 @@ from gensim.models import KeyedVectors
 import pmc2vec
 from pmc2vec.dataset.pairs import PairOptions
 from pmc2vec.vectors.keyed_vectors import Vectors
+from tests.datasets import topic_articles, write_dataset
 
 API = Path(__file__).parent.parent / "docs" / "api.md"
 MARK = "<!-- From here on made from the docstrings: python tests/test_api.py -->"
@@ -200,9 +201,19 @@ def test_an_unknown_id_is_named() -> None:
         Vectors(["a", "b"], np.eye(2, dtype=np.float32)).most_similar(2)
 
 
+def test_the_model_of_ones_own_trains(tmp_path, monkeypatch):
+    _, example, _ = re.findall(r"```python\n(.*?)```", API.read_text(encoding="utf-8"), re.DOTALL)
+    write_dataset(tmp_path / "dataset", topic_articles(6))
+    monkeypatch.chdir(tmp_path)
+    names = {}
+    exec(example, names)
+    losses = names["model"].history.history["loss"]
+    assert losses[-1] < losses[0] < 0.7
+
+
 def test_the_example_at_the_top_runs(tmp_path, monkeypatch):
     text = API.read_text(encoding="utf-8")
-    (example,) = re.findall(r"```python\n(.*?)```", text[: text.index(MARK)], re.DOTALL)
+    example, *_ = re.findall(r"```python\n(.*?)```", text[: text.index(MARK)], re.DOTALL)
     rows = "king 3 3\nqueen 3 -3\nman 1 4\nwoman 1 -4\nsea -5 1\n"
     (tmp_path / "glove.txt").write_text(rows)
     (tmp_path / "pairs.tsv").write_text("king\tqueen\t9\nman\tsea\t1\nwoman\tsea\t0\n")
