@@ -34,8 +34,8 @@ def counted(frame, event, _):
         if count == moment:
             exec(action)
 
-from pmc2vec.commands.main import COMMANDS, load, main
-load(words[0])  # Before anything counts.
+from pmc2vec.commands.main import COMMANDS, load_command, main
+load_command(words[0])  # Before anything counts.
 if COMMANDS[words[0]].target.startswith("trainer.task"):
     import trainer.loop
 if moment:

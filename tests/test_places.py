@@ -2,6 +2,8 @@
 
 import json
 import shutil
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -122,6 +124,26 @@ def test_a_training_goes_on_in_a_folder_of_any_name(dataset, tmp_path, name):
     assert train(TrainConfig(**options | {"epochs": 4})).steps == whole.steps
 
 
+def _train_into_a_bucket(options: dict[str, Any], folder: Path) -> None:
+    """Trains five steps on one machine and the rest on another, as in one local folder."""
+    for max_steps in (5, None):
+        train(TrainConfig(**options | {"workdir": folder / "twice", "max_steps": max_steps}))
+    url = "s3://bucket/runs/a[1]"
+    options |= {"workdir": Path(url)}
+    train(TrainConfig(**options | {"max_steps": 5}))
+    half = {path.removeprefix(url) for path, _ in files.list_files(url)}
+    assert {"/config.json", "/checkpoints/ckpt-5.index", "/vectors.tsv"} < half
+    summary = train(TrainConfig(**options | {"cache_dir": folder / "other machine"}))
+    assert summary.remote_workdir == url
+    whole = {path.removeprefix(url) for path, _ in files.list_files(url)}
+    below = (path for path in summary.workdir.rglob("*") if path.is_file())
+    assert whole == {f"/{path.relative_to(summary.workdir)}" for path in below} - {"/.lock"}
+    assert files.read_bytes(f"{url}/vectors.tsv") == (folder / "twice/vectors.tsv").read_bytes()
+    # The first machine takes what the bucket has now: it is finished.
+    assert train(TrainConfig(**options)).steps == summary.steps
+    assert "secret-of-tests" not in files.read_text(f"{url}/config.json")
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_training_from_a_bucket_is_that_of_a_local_folder(kind, dataset, tmp_path, no_cloud):
     train(TrainConfig(dataset=str(dataset), workdir=tmp_path / "local", **TINY))
@@ -133,11 +155,12 @@ def test_a_training_from_a_bucket_is_that_of_a_local_folder(kind, dataset, tmp_p
         given = tuple(f"{key}={value}" for key, value in server.options.items())
         options = TINY | {"dataset": "s3://bucket/d[1]", "cache_dir": tmp_path / "cache"}
         train(TrainConfig(workdir=tmp_path / "remote", storage_option=given, **options))
+        _train_into_a_bucket(options | {"storage_option": given}, tmp_path)
         files.write_text("s3://bucket/d[1]/manifest.json", "{}")
         with pytest.raises(UserError, match="not a manifest of ours"):
             train(TrainConfig(workdir=tmp_path / "other", storage_option=given, **options))
     vectors = [np.loadtxt(tmp_path / name / "vectors.tsv") for name in ("local", "remote")]
     assert np.array_equal(*vectors)
     assert "secret-of-tests" not in (tmp_path / "remote/config.json").read_text()
-    copies = sorted(path.stat().st_size for path in (tmp_path / "cache").iterdir())
+    copies = sorted(p.stat().st_size for p in (tmp_path / "cache").iterdir() if p.is_file())
     assert copies == sorted(path.stat().st_size for path in dataset.glob("*.tfrecord"))

@@ -9,7 +9,7 @@ import pytest
 
 from pmc2vec.errors import UserError
 from trainer import task
-from trainer.config import TrainConfig, mounted
+from trainer.config import TrainConfig
 
 ROOT = Path(__file__).parent.parent
 
@@ -46,10 +46,10 @@ def test_vertex_ai_gives_the_folders(monkeypatch, tmp_path):
     monkeypatch.setenv("AIP_CHECKPOINT_DIR", "gs://bucket/checkpoints")
     monkeypatch.setenv("AIP_TENSORBOARD_LOG_DIR", "gs://bucket/logs")
     found = TrainConfig(dataset="gs://bucket/dataset")
-    with pytest.raises(UserError, match=r"^gs://bucket/model: .*not mounted at /gcs; choose"):
-        found.resolved(512)
+    assert found.remote_workdir() == "gs://bucket/model"
+    assert replace(found, cache_dir=tmp_path).resolved(512).workdir.parent == tmp_path / "workdirs"
     monkeypatch.setattr("trainer.config.MOUNT", tmp_path)
-    assert mounted(Path("gs://bucket/model")) == tmp_path / "bucket/model"
+    assert found.remote_workdir() is None
     resolved = found.resolved(512)
     assert resolved.workdir == tmp_path / "bucket/model"
     assert resolved.checkpoint_dir == "gs://bucket/checkpoints"
@@ -60,7 +60,6 @@ def test_vertex_ai_gives_the_folders(monkeypatch, tmp_path):
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        ({"workdir": Path("s3://bucket/run")}, "^s3://bucket/run: the workdir must be a folder of"),
         ({"checkpoint_dir": "s3://b/c"}, "^--checkpoint_dir s3://b/c: TensorFlow writes to gs://"),
         ({"log_dir": "az://b/logs"}, "^--log_dir az://b/logs: TensorFlow writes to gs:// and to"),
     ],

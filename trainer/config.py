@@ -20,6 +20,7 @@ from pmc2vec.errors import UserError
 from pmc2vec.storage.files import is_remote, same_place
 from pmc2vec.storage.object_stores import parse_storage_options
 from pmc2vec.vectors.output_vectors import OutputVectors
+from trainer.remote_workdir import local_folder, remote_url
 
 MOUNT = Path("/gcs")  # Where Vertex AI mounts Cloud Storage.
 
@@ -93,7 +94,8 @@ class TrainConfig:
         may_change=True,
         default_text="AIP_MODEL_DIR, which Vertex AI sets",
     )
-    """Folder for the results. A workdir of an earlier run is continued."""
+    """Folder for the results, local or at s3://, gs:// or az://. A workdir of an earlier run is
+    continued."""
 
     vector_size: int = option(
         128, minimum=1, maximum=1 << 16, hyperparameter=True, same_for_warm_start=True
@@ -314,6 +316,18 @@ class TrainConfig:
             return alpha, self.min_alpha
         return alpha, min(alpha, defaults.min_alpha)
 
+    def remote_workdir(self) -> str | None:
+        """Returns the URL of a workdir in an object store that is not mounted; None for others."""
+        url = remote_url(self.workdir or Path())
+        return None if url and url.startswith("gs://") and MOUNT.is_dir() else url
+
+    def _local_workdir(self) -> Path:
+        """Returns the folder of this machine that is trained in."""
+        if url := self.remote_workdir():
+            return local_folder(url, self.cache_dir)
+        url = remote_url(self.workdir or Path())
+        return MOUNT / url.removeprefix("gs://") if url else Path(self.workdir or "")
+
     def resolved(self, length: int, targets: int | None = None) -> TrainConfig:
         """Returns the options with every default decided that depends on something else.
 
@@ -328,7 +342,7 @@ class TrainConfig:
         """
         _check_tensorflow_writes(self)
         alpha, min_alpha = self.rates(targets)
-        workdir = mounted(Path(self.workdir or ""))
+        workdir = self._local_workdir()
         defaults = DEFAULTS[self.optimizer]
         batch_tokens = self.batch_size or defaults.batch_size
         rounds = self.sync_every or 1
@@ -365,29 +379,6 @@ def random_probes(word: str) -> tuple[int, int] | None:
             f"--probe_words {word}: must be random:N:M, N of the M most frequent words"
         )
     return count, most_frequent
-
-
-def mounted(folder: Path) -> Path:
-    """Returns a folder of this machine for a folder in Cloud Storage; any other as it is.
-
-    >>> mounted(Path("runs/first")).as_posix()
-    'runs/first'
-
-    Raises:
-        UserError: it is in Cloud Storage, which is not mounted at /gcs, or in another object store.
-    """
-    scheme, slash, rest = folder.as_posix().partition(":/")  # Path makes one slash of "//".
-    rest = rest.lstrip("/")
-    if not slash or not is_remote(f"{scheme}://{rest}"):
-        return folder
-    if scheme != "gs" or not MOUNT.is_dir():
-        reason = f", and Cloud Storage is not mounted at {MOUNT}" if scheme == "gs" else ""
-        raise UserError(
-            f"{scheme}://{rest}: the workdir must be a folder of this machine{reason}; choose "
-            "another --workdir, and copy it when it is finished "
-            "(--checkpoint_dir and --log_dir may be gs://)"
-        )
-    return MOUNT / rest
 
 
 def _check_tensorflow_writes(config: TrainConfig) -> None:

@@ -20,12 +20,10 @@ from pmc2vec.dataset.records import TRAIN, read_tfrecords
 from pmc2vec.dataset.vocabulary import Vocabulary, parse_vocabulary
 from pmc2vec.errors import UserError
 from pmc2vec.storage import files
-from pmc2vec.storage.local_cache import LocalCache
+from pmc2vec.storage.local_cache import DEFAULT_CACHE, LocalCache
 from trainer.devices import Worker
 
 _STAT_THREADS = 16  # Files of an object store whose sizes are asked for at the same time.
-
-_DEFAULT_CACHE = "~/.cache/pmc2vec"
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,7 +122,7 @@ def open_dataset(folder: str, cache_dir: Path | None = None) -> Dataset:
         manifest,
         hashlib.sha256(manifest_bytes).hexdigest(),
         parse_vocabulary(vocabulary_bytes.decode(), vocabulary_path),
-        LocalCache(cache_dir or Path(_DEFAULT_CACHE).expanduser())
+        LocalCache(cache_dir or Path(DEFAULT_CACHE).expanduser())
         if files.is_remote(folder)
         else None,
     )

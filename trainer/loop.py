@@ -119,6 +119,7 @@ class Training:
         assert config.checkpoint_dir is not None
         self.config, self.dataset, self.worker = config, dataset, worker
         self._stop, self._console = stop, console
+        self.after_save: Callable[[], None] = lambda: None
         self.schedule = make_schedule(config, dataset, worker)
         self._word_pair_files = word_pair_files(config.evaluate)
         self._validation_steps = self._count_validation_steps()
@@ -264,6 +265,7 @@ class Training:
         self._saved_at = time.monotonic()
         if self.worker.chief:
             self._checkpoints.save(self.position)
+            self.after_save()
 
     def stop_if_asked(self) -> None:
         """Ends the program if a signal asked for it; to be called after `save`.

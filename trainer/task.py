@@ -18,7 +18,7 @@ import math
 import sys
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -31,6 +31,7 @@ from pmc2vec.cli.metrics import serve_metrics
 from pmc2vec.cli.options import options_that, parse
 from pmc2vec.cli.signals import StopRequest, stop_request
 from pmc2vec.machine import load_tensorflow
+from pmc2vec.storage.files import join
 from pmc2vec.storage.object_stores import parse_storage_options, use_storage_options
 from pmc2vec.vectors.formats.workdir_files import write_vectors
 from trainer.config import TrainConfig
@@ -41,6 +42,7 @@ from trainer.devices import (
     worker_addresses,
 )
 from trainer.distribution.rendezvous import WorkersDifferError, meet_workers
+from trainer.remote_workdir import RemoteWorkdir
 from trainer.workdir import (
     EXPORTED_NAMES,
     PROVENANCE_NAME,
@@ -90,6 +92,7 @@ class TrainSummary:
         accuracy: share of pairs whose logit is above those of the negatives, likewise.
         validation_loss: of the exported vectors; None without validation records.
         validation_accuracy: likewise.
+        remote_workdir: its URL, where it is in an object store; `workdir` is then a copy of it.
         word_pairs: for each file of `--evaluate`, by its name: Spearman's correlation of the
             exported vectors (None where there is none), pairs covered, pairs in all.
     """
@@ -107,6 +110,7 @@ class TrainSummary:
     validation_loss: float | None
     validation_accuracy: float | None
     word_pairs: dict[str, dict[str, Any]]
+    remote_workdir: str | None = None
 
     @property
     def words_per_second(self) -> float:
@@ -136,6 +140,7 @@ def train(
     worker = this_worker()
     console = stderr_console() if worker.chief else Console(quiet=True)
     use_storage_options(parse_storage_options(config.storage_option))
+    remote = RemoteWorkdir(config.remote_workdir(), worker)
     dataset = open_dataset(config.dataset, config.cache_dir)
     targets = config.epochs * sum(shard.targets for shard in dataset.shards(0))
     given_config, config = config, config.resolved(dataset.manifest.shape.length, targets)
@@ -154,6 +159,7 @@ def train(
         if worker.chief:
             assert config.workdir is not None
             stack.enter_context(locked_workdir(config.workdir))
+            remote.download(config.workdir)
             _check_workdir(config, options)
         if worker.count > 1:
             facts = {**options.fixed, "code_version": __version__}
@@ -164,8 +170,11 @@ def train(
         # handler of signals never runs.
         request = stack.enter_context(stop or contextlib.nullcontext(StopRequest()))
         training = Training(config, dataset, strategy, stop=request, console=console, worker=worker)
+        training.after_save = remote.upload
         _train_epochs(training, options)
-        return _publish(training, options)
+        summary = replace(_publish(training, options), remote_workdir=remote.url)
+        remote.upload()
+        return summary
 
 
 class _RecordedOptions(NamedTuple):
@@ -324,7 +333,8 @@ def summary_lines(summary: TrainSummary) -> list[str]:
     words, seconds = f"{summary.trained_words:,} words", clock_time(summary.seconds)
     speed = f"{summary.words_per_second:,.0f} words/s"
     epochs = "1 epoch" if summary.epochs == 1 else f"{summary.epochs or 'no whole'} epochs"
-    files = ", ".join(str(summary.workdir / name) for name in EXPORTED_NAMES[:2])
+    folder = summary.remote_workdir or str(summary.workdir)
+    files = ", ".join(join(folder, name) for name in EXPORTED_NAMES[:2])
     lines = [
         f"trained {words} in {seconds}, {speed} ({epochs}, {summary.steps:,} steps)",
         f"loss {summary.loss:.4f}, accuracy {summary.accuracy:.3f}",

@@ -22,7 +22,7 @@ from pmc2vec.vectors.formats.workdir_files import METADATA_TSV, PROJECTOR_CONFIG
 CONFIG_NAME = "config.json"
 PROVENANCE_NAME = "provenance.json"
 CHECKPOINTS_NAME = "checkpoints"
-_LOCK_NAME = ".lock"
+LOCK_NAME = ".lock"
 
 _CONFIG_FORMAT = "pmc2vec training"
 _CONFIG_VERSION = 1
@@ -40,7 +40,7 @@ def locked_workdir(folder: Path) -> Iterator[None]:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        file = (folder / _LOCK_NAME).open("w")
+        file = (folder / LOCK_NAME).open("w")
     except OSError as error:
         raise UserError(
             f"{folder}: cannot be written ({error.strerror}); choose another --workdir"

@@ -18,6 +18,8 @@ from pathlib import Path
 from pmc2vec.errors import UserError
 from pmc2vec.storage.files import atomic_file, open_binary
 
+DEFAULT_CACHE = "~/.cache/pmc2vec"
+
 # The last copies stay whatever the bound is: a reader may not have opened them yet. (One that is
 # open already may be deleted: its bytes stay until it is closed.)
 _NEWEST_COPIES = 16
@@ -98,6 +100,8 @@ class LocalCache:
             try:
                 status = entry.stat()
             except FileNotFoundError:  # Another process has deleted it.
+                continue
+            if not entry.is_file():  # The folder of workdirs.
                 continue
             copies.append((status.st_mtime, Path(entry.path), status.st_size))
         return copies
