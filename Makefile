@@ -69,14 +69,19 @@ flink: .flink/.installed ## Put a Flink cluster and Beam's job server for it int
 test-flink: setup flink ## Run the tests that start a Flink cluster
 	@$(BIN)/python -m pytest -m flink tests/test_flink.py
 
-# An S3 server over a folder, for the tests; needs Go. The module is pinned by Go's checksum database.
+# Servers of buckets over a folder, for the tests; need Go. Go's checksum database pins the modules.
 VERSITYGW := v1.8.0
+FAKE_GCS := v1.52.2
 
 .PHONY: s3
-s3: .s3/$(VERSITYGW) ## Put an S3 server for the tests into .s3
+s3: .s3/versitygw-$(VERSITYGW) .s3/fake-gcs-$(FAKE_GCS) ## Put servers of S3 and Cloud Storage for the tests into .s3
 
-.s3/$(VERSITYGW):
+.s3/versitygw-$(VERSITYGW):
 	@GOBIN=$(CURDIR)/.s3 go install github.com/versity/versitygw/cmd/versitygw@$(VERSITYGW)
+	@touch $@
+
+.s3/fake-gcs-$(FAKE_GCS):
+	@GOBIN=$(CURDIR)/.s3 go install github.com/fsouza/fake-gcs-server@$(FAKE_GCS)
 	@touch $@
 
 .PHONY: lint

@@ -1,4 +1,4 @@
-"""S3 servers for tests: moto's, a Python package, and versitygw, which `make s3` sets up."""
+"""Servers of buckets for tests: moto's, of PyPI; versitygw and fake-gcs-server, of `make s3`."""
 
 import contextlib
 import os
@@ -14,7 +14,8 @@ import pytest
 
 from pmc2vec.storage import object_stores
 
-VERSITYGW = Path(__file__).parent.parent / ".s3" / "versitygw"
+_PROGRAMS = Path(__file__).parent.parent / ".s3"
+VERSITYGW, FAKE_GCS = _PROGRAMS / "versitygw", _PROGRAMS / "fake-gcs-server"
 KEYS = {"access_key_id": "tester", "secret_access_key": "secret-of-tests"}
 
 
@@ -32,9 +33,7 @@ class ObjectServer:
 @contextlib.contextmanager
 def object_server(kind: str, folder: Path) -> Iterator[ObjectServer]:
     """Runs a server, with no other configuration of a cloud in sight."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = _free_port()
     if kind == "versitygw":
         if not VERSITYGW.exists():
             pytest.skip("no .s3/versitygw; `make s3` sets it up")
@@ -44,9 +43,7 @@ def object_server(kind: str, folder: Path) -> Iterator[ObjectServer]:
                    "posix", str(folder)]  # fmt: skip
     else:
         command = [sys.executable, "-m", "moto.server", "--host", "127.0.0.1", "--port", str(port)]
-    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        _wait_for(port, server)
+    with _running(command, port):
         if kind == "moto":
             import boto3
 
@@ -55,6 +52,36 @@ def object_server(kind: str, folder: Path) -> Iterator[ObjectServer]:
                 aws_access_key_id="tester", aws_secret_access_key="secret-of-tests",
             ).create_bucket(Bucket="bucket")  # fmt: skip
         yield ObjectServer({"endpoint": f"http://127.0.0.1:{port}", "region": "us-east-1", **KEYS})
+
+
+@contextlib.contextmanager
+def cloud_storage_server(folder: Path) -> Iterator[str]:
+    """Runs fake-gcs-server, whose buckets are the folders in `folder`; yields its address.
+
+    It reads and lists by the XML interface, which obstore speaks, and writes by the other one only.
+    """
+    if not FAKE_GCS.exists():
+        pytest.skip("no .s3/fake-gcs-server; `make s3` sets it up")
+    port = _free_port()
+    address = f"127.0.0.1:{port}"
+    command = [str(FAKE_GCS), "-scheme", "http", "-host", "127.0.0.1", "-port", str(port),
+               "-backend", "memory", "-data", str(folder), "-public-host", address]  # fmt: skip
+    with _running(command, port):
+        yield address
+
+
+def _free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+@contextlib.contextmanager
+def _running(command: list[str], port: int) -> Iterator[None]:
+    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        _wait_for(port, server)
+        yield
     finally:
         server.kill()
         server.wait()

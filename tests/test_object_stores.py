@@ -9,13 +9,18 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from beam_pipelines.build import build
+from beam_pipelines.config import BuildConfig
 from beam_pipelines.stages.output_folder import OutputFolder
 from pmc2vec.errors import UserError
 from pmc2vec.storage import files, object_stores
 from pmc2vec.storage.object_stores import use_storage_options
-from tests.object_server import KINDS, no_cloud, object_server
+from tests.bulk import write_bulk
+from tests.object_server import KINDS, cloud_storage_server, no_cloud, object_server
 
 __all__ = ["no_cloud"]
+
+ALONE = ("--direct_num_workers=1",)
 
 
 @pytest.fixture(scope="module", params=KINDS)
@@ -166,6 +171,53 @@ def test_a_bucket_that_is_not_there_and_an_unknown_option_are_one_line(bucket, s
     use_storage_options({**server.options, "colour": "red"})
     with pytest.raises(UserError, match="colour"):
         files.read_text(f"{bucket}/a")
+
+
+@pytest.mark.s3
+def test_cloud_storage_is_read_and_listed_without_a_login(no_cloud, tmp_path, monkeypatch):
+    folder = tmp_path / "buckets/bucket/b[1]"
+    write_bulk(folder, archives=2, articles=3)
+
+    def digests(source: str, output: str) -> list[str]:
+        config = BuildConfig(
+            input=(source,), output=str(tmp_path / output), min_count=1, num_shards=1
+        )
+        return [shard.sha256 for shard in build(config, ALONE).shards]
+
+    with cloud_storage_server(tmp_path / "buckets") as address:
+        monkeypatch.setenv("STORAGE_EMULATOR_HOST", address)
+        use_storage_options({"max_retries": "1"})
+        assert files.read_text("gs://bucket/none") is None
+        with pytest.raises(UserError, match="gs://nobody") as caught:
+            files.list_files("gs://nobody/a")
+        assert "\n" not in str(caught.value)
+        with files.open_binary("gs://bucket/b[1]/oa_0.tar.gz") as file:
+            file.seek(-4, io.SEEK_END)
+            assert file.read() == (folder / "oa_0.tar.gz").read_bytes()[-4:]
+        assert digests("gs://bucket/b[1]", "remote") == digests(str(folder), "local")
+
+
+def test_cloud_storage_is_not_written_without_credentials(no_cloud):
+    use_storage_options({})
+    with pytest.raises(UserError, match="there are no credentials to write with"):
+        files.write_text("gs://bucket/a", "1")
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("ftp://b/k", "no support for ftp://; give a local path or a URL with one of s3://"),
+        ("hdfs://b/k", "no support for hdfs://"),
+        ("s3://", "names no bucket"),
+        ("az://account", "names no account and a container"),
+        ("az://account/c/k", "az://account/c/k: cannot be read"),
+    ],
+)
+def test_what_cannot_be_opened_is_one_line(no_cloud, path, message):
+    use_storage_options({"endpoint": "http://127.0.0.1:9", "max_retries": "0"})
+    with pytest.raises(UserError, match=message) as caught:
+        files.open_binary(path)
+    assert "\n" not in str(caught.value)
 
 
 def test_a_server_that_is_not_there_is_an_error_within_the_budget(no_cloud):

@@ -32,6 +32,7 @@ from pmc2vec.storage.object_stores import (
     FileMetadata,
     ObjectReader,
     delete_objects,
+    error_reason,
     list_objects,
     locate,
     object_metadata,
@@ -106,7 +107,7 @@ def open_binary(path: str) -> BinaryIO:
             return io.BufferedReader(cast(io.RawIOBase, ObjectReader(path)), _CHUNK_BYTES)
         return local_path(path).open("rb")
     except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error})") from error
+        raise UserError(f"{path}: cannot be read ({error_reason(error)})") from error
 
 
 def read_bytes(path: str) -> bytes | None:

@@ -350,6 +350,13 @@ def _writable(url: str) -> ObjectLocation:
         raise UserError(f"{url}: a web server is only read; give a folder or a bucket")
     if not location.key:
         raise UserError(f"{url}: names no object in its bucket")
+    if location.scheme == "gs" and "skip_signature" in _store(location).config:
+        # object_store would ask the metadata address for a token, also where it is no Google
+        # machine.
+        raise UserError(
+            f"{url}: there are no credentials to write with; set GOOGLE_APPLICATION_CREDENTIALS, "
+            "or log in with gcloud auth application-default login"
+        )
     return location
 
 

@@ -15,6 +15,7 @@ variables and the profile say; options count.
 from __future__ import annotations
 
 import configparser
+import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -107,7 +108,7 @@ def _aws_profile() -> dict[str, str]:
 def _gs_defaults(config: Mapping[str, str]) -> tuple[dict[str, str], bool]:
     env = os.environ
     if host := env.get("STORAGE_EMULATOR_HOST"):
-        return {"base_url": host if "://" in host else f"http://{host}"}, False
+        return _emulator_account(host if "://" in host else f"http://{host}"), True
     keys = ("application_credentials", "service_account", "service_account_key", "bearer_token")
     login = Path("~/.config/gcloud/application_default_credentials.json").expanduser()
     has_credentials = (
@@ -117,6 +118,17 @@ def _gs_defaults(config: Mapping[str, str]) -> tuple[dict[str, str], bool]:
         or _is_google_machine()
     )
     return {}, has_credentials
+
+
+def _emulator_account(base_url: str) -> dict[str, str]:
+    """Returns the configuration for an emulator, which asks for no login.
+
+    object_store signs what it writes also where requests are to be anonymous. This kind of account
+    is its way to write to an emulator.
+    """
+    account = {"gcs_base_url": base_url, "disable_oauth": True, "client_email": "",
+               "private_key": "", "private_key_id": ""}  # fmt: skip
+    return {"base_url": base_url, "service_account_key": json.dumps(account)}
 
 
 def _is_google_machine() -> bool:
