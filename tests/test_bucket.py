@@ -3,21 +3,24 @@
 import asyncio
 import hashlib
 import json
+import socket
 import time
 from pathlib import Path
 
+import boto3
 import pyarrow.parquet as pq
 import pytest
 
-from beam_pipelines.build import build
+from beam_pipelines.build import build, main
 from beam_pipelines.config import BuildConfig
+from beam_pipelines.inputs.article_versions import PMC_BUCKET
 from pmc2vec.errors import UserError
 from pmc2vec.storage import files
 from pmc2vec.storage.concurrent_reads import read_in_order
 from pmc2vec.storage.object_stores import RetryBudget, use_storage_options
 from tests.bulk import TOPICS, article
 from tests.fault_proxy import FAULTS, fault_proxy
-from tests.object_server import KINDS, no_cloud, object_server
+from tests.object_server import KEYS, KINDS, no_cloud, object_server
 
 __all__ = ["no_cloud"]
 
@@ -160,6 +163,38 @@ def test_trouble_of_the_whole_bucket_is_one_line(server, no_cloud, tmp_path, cop
             )  # fmt: skip
             with pytest.raises(UserError, match=message):
                 build(config, ALONE)
+
+
+def test_the_public_bucket_needs_no_configuration(
+    server, no_cloud, tmp_path, monkeypatch, copy, capfd
+):
+    client = boto3.client(
+        "s3", endpoint_url=server.options["endpoint"], region_name="us-east-1",
+        aws_access_key_id=KEYS["access_key_id"], aws_secret_access_key=KEYS["secret_access_key"],
+    )  # fmt: skip
+    name = PMC_BUCKET.removeprefix("s3://")
+    client.create_bucket(Bucket=name)
+    statements = [
+        {"Effect": "Allow", "Principal": "*", "Action": action, "Resource": f"arn:aws:s3:::{where}"}
+        for action, where in (("s3:ListBucket", name), ("s3:GetObject", f"{name}/*"))
+    ]
+    policy = {"Version": "2012-10-17", "Statement": statements}
+    client.put_bucket_policy(Bucket=name, Policy=json.dumps(policy))
+    for path in (*copy.glob("PMC[1-3].1/*.xml"), *copy.glob("metadata/PMC[1-3].1.json")):
+        client.put_object(Bucket=name, Key=str(path.relative_to(copy)), Body=path.read_bytes())
+    # Whatever is not asked of the server goes to this address, a metadata address too.
+    with socket.create_server(("127.0.0.1", 0)) as elsewhere:
+        elsewhere.setblocking(False)
+        monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{elsewhere.getsockname()[1]}")
+        monkeypatch.setenv("no_proxy", "127.0.0.1")
+        monkeypatch.setenv("AWS_ENDPOINT_URL", server.options["endpoint"])
+        words = ["--input", "pmc", "--output", str(tmp_path / "d"), "--min_count", "1"]
+        assert main([*words, "--", *ALONE]) == 0
+        with pytest.raises(BlockingIOError):
+            elsewhere.accept()
+    out, err = capfd.readouterr()
+    assert "articles kept                         3" in out
+    assert err.startswith("list: 3 keys, ")
 
 
 def test_a_killed_build_goes_on_with_its_selection(copy, tmp_path, caplog):
