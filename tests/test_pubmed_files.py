@@ -21,6 +21,10 @@ from tests.bulk import article, write_archive
 from tests.pubmed import HEAD, citation, citation_set, serve, write_numbered
 
 ALONE = ("--direct_num_workers=1",)
+BOOK = """<PubmedBookArticle><BookDocument><PMID Version="1">20</PMID>
+<Book><BookTitle>GeneReviews</BookTitle></Book><ArticleTitle>Gaucher Disease</ArticleTitle>
+<Abstract><AbstractText>It is lysosomal.</AbstractText></Abstract></BookDocument>
+<PubmedBookData/></PubmedBookArticle>"""
 
 
 def read(data: bytes, name: str = "set.xml", max_bytes: int = 64 << 20):
@@ -63,10 +67,10 @@ def full_text(number, pmid=None):
 
 
 def test_a_file_is_cut_into_citations_and_deletions():
-    contents = read(citation_set(citation(1), citation(2), delete=(3, 4)))
-    assert members(contents) == ["pmid:1", "pmid:2"]
-    assert contents[2] == Deletions((("3", 1), ("4", 1)), "set.xml")
-    assert len(contents) == 3
+    contents = read(citation_set(citation(1), citation(2), BOOK, delete=(3, 4)))
+    assert members(contents) == ["pmid:1", "pmid:2", "pmid:20"]
+    assert contents[3] == Deletions((("3", 1), ("4", 1)), "set.xml")
+    assert len(contents) == 4
     assert contents[0].data.startswith(HEAD.encode())
     assert contents[0].data.endswith(b"</PubmedArticle></PubmedArticleSet>")
 
@@ -301,10 +305,10 @@ def test_an_abstract_counts_where_the_full_text_is_dropped(tmp_path):
 def test_an_increment_takes_new_files_and_nothing_again(tmp_path):
     folder = tmp_path / "in"
     options = {"min_count": 1, "num_shards": 1, "validation_fraction": 0.0, "sample": 0.0}
-    write_numbered(folder, 1, citation(1, "maize grows"), citation(2), citation(3))
+    write_numbered(folder, 1, citation(1, "maize grows"), citation(2), citation(3), citation(5))
     (folder / "PMC7.xml").write_bytes(full_text(7, 70))
     config = BuildConfig(input=(str(folder),), output=str(tmp_path / "one"), **options)
-    assert build(config, ALONE).funnel["kept"] == 4
+    assert build(config, ALONE).funnel["kept"] == 5
     again = BuildConfig(
         input=(str(folder),), output=str(tmp_path / "two"), since=str(tmp_path / "one"), **options
     )
@@ -312,14 +316,17 @@ def test_an_increment_takes_new_files_and_nothing_again(tmp_path):
         build(again, ALONE)
     write_numbered(
         folder, 2, citation(1, "maize was changed"), citation(2), citation(4, "new wheat"),
-        citation(70, "known in full text"), citation(71, "known by id", pmc="PMC7"), delete=(3,),
+        citation(70, "known in full text"), citation(71, "known by id", pmc="PMC7"),
+        citation(5, types=("Journal Article", "Retracted Publication")), delete=(3,),
     )  # fmt: skip
     made = build(again, ALONE).funnel
-    assert (made["read"], made["kept"]) == (5, 3)
-    assert dropped(made) == {"dropped:in_full_text": 2}
-    assert made["superseded_earlier"] == 3
+    assert (made["read"], made["kept"]) == (6, 3)
+    assert dropped(made) == {"dropped:in_full_text": 2, "dropped:retracted": 1}
+    assert made["superseded_earlier"] == 4
     superseded = (tmp_path / "two/superseded.tsv").read_text().splitlines()[1:]
-    assert [row.split("\t")[0] for row in superseded] == ["pmid:1", "pmid:2", "pmid:3"]
+    assert [row.split("\t")[0] for row in superseded] == [
+        "pmid:1", "pmid:2", "pmid:3", "pmid:5",
+    ]  # fmt: skip
     write_numbered(folder, 3, citation(3, "A once more, a once more."))
     third = BuildConfig(
         input=(str(folder),), output=str(tmp_path / "three"), since=str(tmp_path / "two"), **options
@@ -420,7 +427,9 @@ def test_sources_name_both_kinds(tmp_path):
         ({"article_types": ("review",)}, ["1", "3"]),
         ({"languages": ("de", "fr")}, ["3"]),
         ({"keywords": ("insulin",)}, ["2"]),
-        ({"sections": ("abstract",)}, ["1", "2"]),
+        ({"sections": ("abstract",)}, ["1", "2", "20"]),
+        ({"keywords": ("rein",), "other_abstracts": True}, ["3"]),
+        ({"keywords": ("lysosomal",)}, ["20"]),
     ],
 )
 def test_filters_choose_citations(tmp_path, options, expected):
@@ -428,7 +437,11 @@ def test_filters_choose_citations(tmp_path, options, expected):
         tmp_path / "in", 1,
         citation(1, types=("Journal Article", "Review"), year="<Year>2001</Year>"),
         citation(2, "Insulin was given.", journal="Gut"),
-        citation(3, "", title="[Ein Titel].", types=("Review",), language="ger"),
+        citation(
+            3, "", title="[Ein Titel].", types=("Review",), language="ger",
+            extra="<OtherAbstract><AbstractText>Rein.</AbstractText></OtherAbstract>",
+        ),
+        BOOK,
     )  # fmt: skip
     funnel(tmp_path, **options)
     assert [row["pmid"] for row in rows(tmp_path)] == expected

@@ -98,10 +98,7 @@ def read_citation(
         RejectedError: it cannot be parsed, or has no PMID.
     """
     data, headings = _without_headings(_without_lists(data))
-    root = parse_xml(data)
-    node = next(root.iter("{*}MedlineCitation", "{*}BookDocument"), None)
-    if node is None:
-        raise RejectedError("not_pubmed", f"no MedlineCitation or BookDocument in {root.tag}")
+    node = _citation_element(data)
     number = node.find("{*}PMID")
     pmid = element_text(number)
     if not (pmid.isascii() and pmid.isdecimal()):
@@ -131,6 +128,14 @@ def read_citation(
         journal_abbreviations=_journal_abbreviations(node),
         mesh=LIST_SEPARATOR.join(headings or _headings(node)),
     )
+
+
+def _citation_element(data: bytes) -> Any:
+    root = parse_xml(data)
+    node = next(root.iter("{*}MedlineCitation", "{*}BookDocument"), None)
+    if node is None:
+        raise RejectedError("not_pubmed", f"no MedlineCitation or BookDocument in {root.tag}")
+    return node
 
 
 def _without_lists(data: bytes) -> bytes:

@@ -130,20 +130,27 @@ def fetch(config: FetchConfig, *, quiet: bool = True) -> FetchResult:
     Raises:
         UserError: the bucket, the server or the folder is not usable.
     """
-    from beam_pipelines.inputs import article_versions
-    from beam_pipelines.inputs.esearch import wanted_articles
-    from beam_pipelines.stages.version_reader import read_article_versions
+    from beam_pipelines.inputs.article_versions import split_bucket
 
     use_storage_options(parse_storage_options(config.storage_option))
     if config.is_pubmed:
         return fetch_pubmed(
             config.output, config.pubmed_url, on=Console(quiet=True) if quiet else None
         )
-    root = article_versions.split_bucket([config.input], config.inventory)[0]
+    root, _ = split_bucket([config.input], config.inventory)
     if root is None:
         raise UserError(
             f"--input {config.input}: no bucket of article versions; give pmc or pubmed"
         )
+    return _fetch_articles(root, config, quiet=quiet)
+
+
+def _fetch_articles(root: str, config: FetchConfig, *, quiet: bool) -> FetchResult:
+    """Downloads articles of a bucket into archives; arguments and errors as of `fetch`."""
+    from beam_pipelines.inputs import article_versions
+    from beam_pipelines.inputs.esearch import wanted_articles
+    from beam_pipelines.stages.version_reader import read_article_versions
+
     output = str(config.output)
     with files.lock_folder(output), ExitStack() as stack:
         archives = _Archives(config.output, config.archive_megabytes * 1_000_000)
