@@ -1,7 +1,10 @@
 """trainer.cpu_kernels: machine code that does what `trainer.model` says."""
 
 import mmap
+import os
 import re
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -348,3 +351,31 @@ def test_padding_has_no_gradient():
     assert (loss, pairs, hits) == (0, 0, 0)
     for table, before in zip(tables, tables_of(draw_tables(), sums=1.0), strict=True):
         np.testing.assert_array_equal(table, before)
+
+
+@pytest.mark.slow  # Numba compiles everything again.
+def test_the_kernels_need_no_instructions_of_one_processor(tmp_path):
+    # As on AArch64, or before AVX: registers of 8 numbers, which LLVM makes of what there is.
+    program = (
+        "import sys, pytest; from trainer.cpu_kernels.llvm_intrinsics import describe_target; "
+        "print(describe_target(bfloat16=False)); sys.exit(pytest.main(sys.argv[1:]))"
+    )
+    options = ["-q", "-p", "no:xdist", __file__, "-k", "explicit_pairs or are_the_models"]
+    generic = {"NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": "", "NUMBA_CACHE_DIR": tmp_path}
+    command = [sys.executable, "-c", program, *options]
+    done = subprocess.run(
+        command, env={**os.environ, **generic}, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout
+    expected = "generic, 8 numbers at a time instead of 16, products in float32"
+    assert done.stdout.splitlines()[0] == expected
+
+
+def test_the_log_says_what_the_kernels_run_on():
+    model = SkipGram(SHAPES[0], words=V, vector_size=D, seed=1)
+    hardware = NativeStepRunner(model, ((), ())).hardware
+    assert re.fullmatch(
+        r"\d+ cores?, machine code for [\w.-]+( with AVX-512|, 8 numbers at a time instead of 16)"
+        ", products in float32",
+        hardware,
+    )

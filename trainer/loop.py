@@ -13,6 +13,7 @@ import math
 import signal
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import partial
@@ -86,6 +87,9 @@ class Training:
     # The step whose neighbours were logged last.
     _probed_step = -1
 
+    # The word vectors of the last step, which are both reported and exported.
+    _last_vectors: NDArray[np.float32] | None = None
+
     # Set by `reporting`.
     _started_at: float
     _progress: Progress
@@ -150,6 +154,7 @@ class Training:
             self._log_line(f"continues after step {self.position.step:,}")
         if not self._validation_steps:
             self._log_line("the dataset has no validation records, so there is no validation loss")
+        self._log_line(f"trains on {self.replicas.hardware}")
         self._tensorboard = open_tensorboard_logger(
             self.config if self.worker.chief else None,
             self.dataset.vocabulary,
@@ -197,6 +202,19 @@ class Training:
         if not self.position.epoch_step:
             self.position = replace(self.position, loss=0.0, pairs=0.0, hits=0.0)
         groups, self._next_batches = self._next_batches or self._training_batches(), None
+        with ThreadPoolExecutor(1) as pool:
+            # TensorFlow makes the next epoch's pipeline meanwhile; then no core waits for it.
+            is_last = epoch + 1 >= self.config.epochs
+            pipeline = None if is_last else pool.submit(self._pipeline, epoch + 1)
+            self._train_batches(groups)
+        if self.position.epoch_step == self.schedule.steps_of(epoch):
+            self.position = replace(self.position, epoch=epoch + 1, epoch_step=0)
+        del groups  # Its buffers are freed before those of the next epoch fill.
+        if pipeline and not self.is_finished:
+            self._next_batches = self.replicas.batch_groups(pipeline.result())
+
+    def _train_batches(self, groups: BatchGroups) -> None:
+        """Trains on the epoch's batches, to where `train_epoch` ends."""
         while (steps_left := self.schedule.steps_left(self.position)) > 0:
             if self.out_of_patience:
                 break
@@ -210,11 +228,6 @@ class Training:
             # At the end of an epoch the validation comes first; `task.train` then saves.
             if self.schedule.steps_left(self.position) > 0:
                 self._save_if_due()
-        if self.position.epoch_step == self.schedule.steps_of(epoch):
-            self.position = replace(self.position, epoch=epoch + 1, epoch_step=0)
-        del groups  # Its buffers are freed before those of the next epoch fill.
-        if not self.is_finished:
-            self._next_batches = self._training_batches()
 
     def validate(self) -> None:
         """Measures the validation loss, and saves the tables as the best if it is the lowest."""
@@ -289,6 +302,8 @@ class Training:
         step = self.position.step
         self._log_line(epoch_line(self.position, self.schedule, epochs=self.config.epochs))
         vectors = self.word_vectors()
+        if self.is_finished:
+            self._last_vectors = vectors
         scores = self.word_pair_scores(vectors)
         self._tensorboard.log_word_pair_scores(step, scores)
         for line in word_pair_lines(scores):
@@ -325,7 +340,7 @@ class Training:
             return position
         if self.out_of_patience:
             self._log_line(f"stopped early: no lower validation loss in {patience} measurements")
-        best = self._checkpoints.restore_best()
+        best, self._last_vectors = self._checkpoints.restore_best(), None
         self._log_line(
             f"the vectors are those of step {best.step:,} of {position.step:,}, which had the "
             f"lowest validation loss, {best.validation_loss:.4f}"
@@ -343,6 +358,8 @@ class Training:
 
     def word_vectors(self) -> NDArray[np.float32]:
         """Returns the word vectors as they are exported, [V, D] float32."""
+        if self._last_vectors is not None:
+            return self._last_vectors
         return self.replicas.model.word_vectors(self.config.output_vectors)
 
     def word_pair_scores(self, vectors: NDArray[np.float32]) -> WordPairScores:
@@ -385,17 +402,20 @@ class Training:
 
     def _training_batches(self) -> BatchGroups:
         """Returns the batches that are left of the epoch. Reading begins at once."""
-        return self.replicas.batch_groups(
-            training_batches(
-                self.dataset,
-                epoch=self.position.epoch,
-                seed=self.config.seed,
-                records=self._records,
-                skip=self.position.epoch_step,
-                worker=self.worker,
-                redraw=self.config.redraw,
-                grouped=True,
-            )
+        position = self.position
+        return self.replicas.batch_groups(self._pipeline(position.epoch, position.epoch_step))
+
+    def _pipeline(self, epoch: int, skip: int = 0) -> tf.data.Dataset:
+        """Returns an epoch's batches without the first `skip`. Reading begins with an iterator."""
+        return training_batches(
+            self.dataset,
+            epoch=epoch,
+            seed=self.config.seed,
+            records=self._records,
+            skip=skip,
+            worker=self.worker,
+            redraw=self.config.redraw,
+            grouped=True,
         )
 
     def _user_errors(self, split: str) -> AbstractContextManager[None]:

@@ -48,6 +48,17 @@ _FLOAT_REGISTER = ir.VectorType(ir.FloatType(), REGISTER_FLOATS)
 _INT_REGISTER = ir.VectorType(_INT32, REGISTER_FLOATS)
 
 
+def describe_target(*, bfloat16: bool) -> str:
+    """Returns the processor and the instructions that kernels are compiled for, for the log.
+
+    `znver4 with AVX-512, products in bfloat16`, or, without AVX-512 or on another architecture,
+    `haswell, 8 numbers at a time instead of 16, products in float32`.
+    """
+    widest = REGISTER_FLOATS == CACHE_LINE_FLOATS
+    width = " with AVX-512" if widest else f", {REGISTER_FLOATS} numbers at a time instead of 16"
+    return f"{_CPU_NAME}{width}, products in {'bfloat16' if bfloat16 else 'float32'}"
+
+
 class _Bfloat16(ir.Type):
     """LLVM's bfloat, which llvmlite has no class for."""
 

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from pmc2vec.machine import available_cores
 from trainer.cpu_kernels.buffers import Tables, kernel_sizes
-from trainer.cpu_kernels.llvm_intrinsics import HAS_BFLOAT16
+from trainer.cpu_kernels.llvm_intrinsics import HAS_BFLOAT16, describe_target
 from trainer.cpu_kernels.step import Buffers, new_buffers, train
 from trainer.input_pipeline import Batch, BatchGroups, empty_batches
 from trainer.model import SkipGram
@@ -71,6 +71,12 @@ class NativeStepRunner:
         self._buffers: dict[int, Buffers] = {}  # By the number of records in a batch.
         self._warn = warn
         self._huge_page_tables: set[tuple[int, int]] = set()  # Addresses and sizes.
+
+    @property
+    def hardware(self) -> str:
+        """See `replicas.StepRunner`."""
+        cores = "1 core" if self.cores == 1 else f"{self.cores} cores"
+        return f"{cores}, machine code for {describe_target(bfloat16=self.bfloat16)}"
 
     def prepare(self, records: int) -> None:
         """Compiles the kernels, or loads them from the cache; see `replicas.StepRunner`."""

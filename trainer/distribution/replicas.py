@@ -32,6 +32,11 @@ from trainer.schedule import LearningRateSchedule
 class StepRunner(Protocol):
     """Trains the model, or its copies, many batches in a call."""
 
+    @property
+    def hardware(self) -> str:
+        """What trains, for the log: `2 cores, machine code for znver4: AVX-512, bfloat16`."""
+        ...
+
     def prepare(self, records: int) -> None:
         """Compiles the step, so that the first call is not measured with the compilation.
 
@@ -117,6 +122,11 @@ class Replicas:
         if self._single or self._sync_every:
             return XlaStepRunner(*devices, call_steps=self._sync_every)
         return SynchronousStepRunner(*devices)
+
+    @property
+    def hardware(self) -> str:
+        """What trains, for the log."""
+        return self._runner.hardware
 
     def batch_groups(self, batches: tf.data.Dataset) -> BatchGroups:
         """Returns the batches of this process, as `train` and `evaluate` take them.

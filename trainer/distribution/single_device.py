@@ -59,6 +59,13 @@ class XlaStepRunner:
         limit = MAX_PROGRAM_STEPS["GPU" if tf.config.list_logical_devices("GPU") else "CPU"]
         self.program_steps = limit if call_steps is None else steps_per_program(call_steps, limit)
 
+    @property
+    def hardware(self) -> str:
+        """See `replicas.StepRunner`."""
+        kind = "GPU" if tf.config.list_logical_devices("GPU") else "CPU"
+        count = self._strategy.num_replicas_in_sync
+        return f"{count} {kind} {'device' if count == 1 else 'devices'}, compiled by XLA"
+
     def prepare(self, records: int) -> None:
         """Compiles the step; see `replicas.StepRunner`."""
         padding = pad_to_steps(empty_batches(self._model.shape, records), self.program_steps)
