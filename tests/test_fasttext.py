@@ -9,7 +9,6 @@ from gensim.models import FastText
 from gensim.models.fasttext import load_facebook_vectors, save_facebook_model
 
 from pmc2vec.errors import UserError
-from pmc2vec.vectors.formats.fasttext import hash_ngrams
 from pmc2vec.vectors.formats.registry import read_vectors
 
 WORDS = ["insulin", "β-catenin", "a", "α", "मधुमेह", "il-2", "日本", "p53-/-", "x" * 120]
@@ -37,24 +36,6 @@ def test_vectors_are_those_that_gensim_reads(tmp_path, sentences, lengths):
     assert list(table.words) == expected.index_to_key
     assert table.counts.tolist() == [expected.get_vecattr(w, "count") for w in table.words]
     np.testing.assert_allclose(table.matrix, expected.vectors, rtol=1e-4, atol=1e-6)
-
-
-def fnv1a(ngram: bytes) -> int:
-    """FNV-1a of signed bytes, as `Dictionary::hash` of fastText has it."""
-    value = 2166136261
-    for byte in ngram:
-        value = ((value ^ (byte - 256 if byte > 127 else byte)) * 16777619) % 2**32
-    return value
-
-
-def test_ngrams_and_their_buckets_are_those_of_the_definition():
-    places, buckets = hash_ngrams(["ab", "", "</s>", "β"], 3, 4, 1000)
-    ngrams = [(0, b"<ab"), (0, b"ab>"), (3, "<β>".encode()), (0, b"<ab>")]
-    assert sorted(zip(places.tolist(), buckets.tolist(), strict=True)) == sorted(
-        (place, fnv1a(ngram) % 1000) for place, ngram in ngrams
-    )
-    places, _ = hash_ngrams(["ab"], 1, 1, 1000)
-    assert places.tolist() == [0, 0]  # Not `<` and `>`.
 
 
 def damaged(data: bytes, place: int, value: bytes) -> bytes:

@@ -276,11 +276,9 @@ class SharedRows:
     def lookup(self, table, word_ids):
         return (tf.gather(table, word_ids) + tf.gather(table, V + word_ids % 3)) / 2
 
-    def row_gradients(self, word_ids, gradients):
-        return (
-            RowGradients(word_ids, gradients / 2),
-            RowGradients(V + word_ids % 3, gradients / 2),
-        )
+    def update(self, optimizer, table, slots, gradients, rate):
+        shared = [RowGradients(V + ids % 3, rows) for ids, rows in gradients]
+        optimizer.update(table, slots, [*gradients, *shared], rate)
 
     def compose(self, table):
         return (table[:V] + table[V + np.arange(V) % 3]) / 2
@@ -318,9 +316,12 @@ def test_a_word_may_be_the_mean_of_several_rows(architecture, objective):
         dense(found.context, V), dense(expected.context, V), rtol=1e-4, atol=1e-6
     )
     of_words = dense(expected.target, V)
+    np.testing.assert_allclose(dense(found.target, V), of_words, rtol=1e-4, atol=1e-6)
+    before = model.target.numpy()
+    rows.update(Sgd(), model.target, (), found.target, tf.constant(2.0))
     shared = [of_words[number::3].sum(0) for number in range(3)]
     np.testing.assert_allclose(
-        dense(found.target, V + 3), np.concatenate([of_words, shared]) / 2, rtol=1e-4, atol=1e-6
+        before - model.target, 2 * np.concatenate([of_words, shared]), rtol=1e-4, atol=1e-6
     )
 
 

@@ -117,6 +117,27 @@ class TrainConfig:
     tie_embeddings: bool = option(False, rare=True, hyperparameter=True, same_for_warm_start=True)
     """Use one table for target and context words."""
 
+    subwords: bool = option(False, hyperparameter=True, same_for_warm_start=True)
+    """Learn vectors of character n-grams too, as fastText does: words that were not counted get
+    vectors."""
+
+    min_n: int = option(3, rare=True, minimum=1, hyperparameter=True, same_for_warm_start=True)
+    """With --subwords: characters of the shortest n-grams; < and > around a word count."""
+
+    max_n: int = option(6, rare=True, minimum=1, hyperparameter=True, same_for_warm_start=True)
+    """With --subwords: characters of the longest n-grams."""
+
+    bucket: int = option(
+        2_000_000,
+        rare=True,
+        minimum=1,
+        maximum=(1 << 31) - 1,
+        hyperparameter=True,
+        same_for_warm_start=True,
+    )
+    """With --subwords: buckets that the hashes of n-grams fall into; only those that occur take
+    memory."""
+
     output_vectors: OutputVectors = option(
         "balanced", rare=True, hyperparameter=True, may_change=True
     )
@@ -289,6 +310,15 @@ class TrainConfig:
         check_options(self)
         if self.init_from and same_place(str(self.init_from), str(self.workdir)):
             raise ValueError("--workdir must not be the training that --init_from names")
+        if self.min_n > self.max_n:
+            raise ValueError(f"--min_n {self.min_n}: must not be above --max_n {self.max_n}")
+        if self.subwords and self.tie_embeddings:
+            raise ValueError("--subwords: needs a table of its own; leave --tie_embeddings out")
+        if self.subwords and self.output_vectors == "concatenate":
+            raise ValueError(
+                "--subwords: words that were not counted have no context vector; give another "
+                "--output_vectors than concatenate"
+            )
         parse_storage_options(self.storage_option)
         for word in self.probe_words:
             random_probes(word)

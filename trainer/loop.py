@@ -32,6 +32,7 @@ from pmc2vec.dataset.records import TRAIN, VALIDATION
 from pmc2vec.errors import UserError
 from pmc2vec.vectors.evaluation import is_analogy_file, read_pairs
 from pmc2vec.vectors.keyed_vectors import Vectors
+from pmc2vec.vectors.subwords import Ngrams
 from trainer.checkpoints import Checkpoints, list_checkpoints
 from trainer.config import TrainConfig
 from trainer.dataset_reader import Dataset, check_unchanged, shard_read_error
@@ -54,6 +55,7 @@ from trainer.schedule import (
     StepsPerCall,
     TrainingPosition,
 )
+from trainer.subword_rows import SubwordRows
 from trainer.tensorboard_logging import (
     CurvePoint,
     TensorBoardLogger,
@@ -550,11 +552,10 @@ def make_replicas(
             "devices cannot share; give a multiple of "
             f"{devices * dataset.manifest.shape.length}"
         )
-    input_rows = WORD_ROWS
-    native = config.native and input_rows.one_row_per_word and _native_fits(config, strategy)
+    native = config.native and _native_fits(config, strategy)
     return Replicas(
         strategy,
-        partial(_make_model, config, dataset, input_rows),
+        partial(_make_model, config, dataset, native=native),
         _make_optimizer(config, dataset, schedule),
         LearningRateSchedule(config.alpha, config.min_alpha, schedule.step_limit, config.warmup),
         sync_every=config.sync_every,
@@ -564,7 +565,11 @@ def make_replicas(
     )
 
 
-def _make_model(config: TrainConfig, dataset: Dataset, input_rows: InputRows) -> SkipGram:
+def _make_model(config: TrainConfig, dataset: Dataset, *, native: bool) -> SkipGram:
+    input_rows: InputRows = WORD_ROWS
+    if config.subwords:
+        ngrams = Ngrams(config.min_n, config.max_n, config.bucket)
+        input_rows = SubwordRows(dataset.vocabulary.words, ngrams, native=native)
     return SkipGram(
         dataset.manifest.shape,
         words=len(dataset.vocabulary),

@@ -14,8 +14,8 @@ negatives; M [S, S + 2w] is 1 for pairs, and n_i are its row sums:
 The expectation of the loss is that of `negative` noise words drawn for every pair (Mikolov et al.
 2013); its variance is lower. Everything compiles under XLA: shapes are static, nothing branches.
 
-What stands for a word in T is decided by `InputRows`: the mean of some rows of the input table. A
-word's own row alone is the case that we have.
+What stands for a word in T is decided by `InputRows`: the mean of some rows of the input table. It
+is a word's own row (`WordRows`), or that and the rows of its n-grams (`subword_rows`).
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 from pmc2vec.dataset.records import SENTENCE_START, WINDOW_BITS, RecordShape
 from pmc2vec.vectors.output_vectors import OutputVectors, combine_tables
 from trainer.input_pipeline import Batch
-from trainer.optimizers import RowGradients
+from trainer.optimizers import Optimizer, RowGradients, Slots
 
 
 class LossTotals(NamedTuple):
@@ -53,7 +53,8 @@ class TableGradients(NamedTuple):
 
     Attributes:
         totals: loss, pairs and hits.
-        target: parts of the gradient of the target table, the input table of the model.
+        target: parts of the gradient of the words' vectors, which `InputRows.update` brings to the
+            rows of the target table, the input table of the model.
         context: parts of the gradient of the context table, the output table: a row for each token,
             and a row for each negative.
     """
@@ -67,8 +68,8 @@ class InputRows(Protocol):
     """Which rows of the input table each word's vector is the mean of, as in fastText.
 
     The rest of the trainer asks this object wherever a word becomes rows: the step (`lookup`,
-    `row_gradients`), the export (`compose`) and a warm start (`names`). Optimizers, checkpoints and
-    the context table know nothing of it.
+    `update`), the export (`compose`) and a warm start (`names`). Checkpoints and the context table
+    know nothing of it.
     """
 
     def table_size(self, words: int) -> int:
@@ -77,22 +78,37 @@ class InputRows(Protocol):
 
     @property
     def one_row_per_word(self) -> bool:
-        """Whether word id i has row i and no other, as the native kernels assume."""
+        """Whether word id i has row i and no other, as one table for both needs."""
         ...
 
     def lookup(self, table: tf.Variable, word_ids: tf.Tensor) -> tf.Tensor:
         """Returns the words' vectors, [..., D] float32, for word ids [...] int32."""
         ...
 
-    def row_gradients(self, word_ids: tf.Tensor, gradients: tf.Tensor) -> tuple[RowGradients, ...]:
-        """Returns the gradient of the table for gradients [n, D] of the vectors of n words."""
+    def update(
+        self,
+        optimizer: Optimizer,
+        table: tf.Variable,
+        slots: Slots,
+        gradients: Sequence[RowGradients],
+        rate: tf.Tensor,
+    ) -> None:
+        """Changes the table and its slots by the gradients of words' vectors.
+
+        Args:
+            optimizer: changes rows.
+            table: [R, D] float32.
+            slots: of the optimizer, for this table.
+            gradients: word ids with the gradients of their vectors; repeated ones add up.
+            rate: [] float32, the learning rate.
+        """
         ...
 
     def compose(self, table: NDArray[np.float32]) -> NDArray[np.float32]:
         """Returns the vectors of all words, [V, D], from a table [R, D]; it may be the table."""
         ...
 
-    def names(self, words: Sequence[str]) -> Sequence[str]:
+    def names(self, words: Sequence[str]) -> Sequence[str | int]:
         """Returns a name for each row, by which a warm start finds it in another vocabulary."""
         ...
 
@@ -114,9 +130,16 @@ class WordRows:
         """See `InputRows`."""
         return table_rows(table, word_ids)
 
-    def row_gradients(self, word_ids: tf.Tensor, gradients: tf.Tensor) -> tuple[RowGradients, ...]:
+    def update(
+        self,
+        optimizer: Optimizer,
+        table: tf.Variable,
+        slots: Slots,
+        gradients: Sequence[RowGradients],
+        rate: tf.Tensor,
+    ) -> None:
         """See `InputRows`."""
-        return (RowGradients(word_ids, gradients),)
+        optimizer.update(table, slots, gradients, rate)
 
     def compose(self, table: NDArray[np.float32]) -> NDArray[np.float32]:
         """See `InputRows`."""
@@ -255,7 +278,7 @@ def gradients(
             tf.reduce_sum(pairs),
             _hits(logits, mask, min(shape.negative, block_negatives)),
         ),
-        input_rows.row_gradients(token_ids, flat_rows(target_rows)),
+        (RowGradients(token_ids, flat_rows(target_rows)),),
         (
             RowGradients(token_ids, flat_rows(overlap_add(frame_rows, halo))),
             RowGradients(tf.reshape(batch.negatives, [-1]), flat_rows(negative_rows)),

@@ -175,7 +175,7 @@ def skipgram(
     frame_rows = matmul(slopes.positive, targets, transpose_a=True)
     return TableGradients(
         _totals(slopes.loss, positive, negative, mask, shape),
-        input_rows.row_gradients(_flat(ids), flat_rows(target_rows)),
+        (RowGradients(_flat(ids), flat_rows(target_rows)),),
         (
             RowGradients(_flat(ids), flat_rows(overlap_add(frame_rows, shape.window))),
             RowGradients(
@@ -219,7 +219,7 @@ def cbow(
     frame_rows = matmul(mean, hidden_rows, transpose_a=True)
     return TableGradients(
         _totals(slopes.loss, positive, negative, predictions, shape),
-        input_rows.row_gradients(_flat(ids), flat_rows(overlap_add(frame_rows, shape.window))),
+        (RowGradients(_flat(ids), flat_rows(overlap_add(frame_rows, shape.window))),),
         (
             RowGradients(_flat(ids), flat_rows(slopes.positive * hidden)),
             RowGradients(

@@ -38,10 +38,24 @@ class RowGradients(NamedTuple):
 
 
 class Optimizer(Protocol):
-    """Changes rows of a table by their gradients."""
+    """Changes rows of a table by their gradients.
+
+    `update` is what a step calls. It consists of the two others: all rows are accumulated before
+    any is changed.
+    """
 
     def slots(self, table: tf.Variable) -> Slots:
         """Returns new variables to keep beside a [R, D] table."""
+        ...
+
+    def accumulate(self, slots: Slots, ids: tf.Tensor, mean_squares: tf.Tensor) -> None:
+        """Adds the mean squares, [n] float32, of the gradients of rows, [n] int32, to the slots."""
+        ...
+
+    def subtract(
+        self, table: tf.Variable, slots: Slots, gradient: RowGradients, rate: tf.Tensor
+    ) -> None:
+        """Subtracts the scaled gradient from the rows of a table."""
         ...
 
     def update(
@@ -71,16 +85,30 @@ class Sgd:
         """Returns no variables."""
         return ()
 
-    def update(
+    def accumulate(self, slots: Slots, ids: tf.Tensor, mean_squares: tf.Tensor) -> None:
+        """Does nothing; see `Optimizer.accumulate`."""
+        del slots, ids, mean_squares  # AutoGraph cannot convert a function without a statement.
+
+    def subtract(
         self,
         table: tf.Variable,
         slots: Slots,  # noqa: ARG002
+        gradient: RowGradients,
+        rate: tf.Tensor,
+    ) -> None:
+        """Subtracts rate * gradient; see `Optimizer.subtract`."""
+        _subtract_rows(table, gradient.ids, rate * gradient.rows)
+
+    def update(
+        self,
+        table: tf.Variable,
+        slots: Slots,
         gradients: Sequence[RowGradients],
         rate: tf.Tensor,
     ) -> None:
         """Changes the table; see `Optimizer.update`."""
-        for ids, rows in gradients:
-            _subtract_rows(table, ids, rate * rows)
+        for gradient in gradients:
+            self.subtract(table, slots, gradient, rate)
 
 
 @dataclass(frozen=True)
@@ -102,6 +130,21 @@ class Adagrad:
         """Returns the accumulators, [R] float32."""
         return (tf.Variable(tf.fill(table.shape[:1], self.initial), name="accumulator"),)
 
+    def accumulate(self, slots: Slots, ids: tf.Tensor, mean_squares: tf.Tensor) -> None:
+        """Lets the accumulators grow; see `Optimizer.accumulate`."""
+        (accumulator,) = slots
+        tf.raw_ops.ResourceScatterAdd(
+            resource=accumulator.handle, indices=ids, updates=mean_squares
+        )
+
+    def subtract(
+        self, table: tf.Variable, slots: Slots, gradient: RowGradients, rate: tf.Tensor
+    ) -> None:
+        """Subtracts the gradient over the root of the accumulators; see `Optimizer.subtract`."""
+        (accumulator,) = slots
+        scale = rate * tf.math.rsqrt(tf.gather(accumulator, gradient.ids))  # [n]
+        _subtract_rows(table, gradient.ids, scale[:, None] * gradient.rows)
+
     def update(
         self,
         table: tf.Variable,
@@ -110,16 +153,12 @@ class Adagrad:
         rate: tf.Tensor,
     ) -> None:
         """Changes the table and its accumulators; see `Optimizer.update`."""
-        (accumulator,) = slots
         # All squares are added before any row is changed: every occurrence of a row in the batch
         # then has the same rate, whatever its place.
         for ids, rows in gradients:
-            tf.raw_ops.ResourceScatterAdd(
-                resource=accumulator.handle, indices=ids, updates=tf.reduce_mean(tf.square(rows), 1)
-            )
-        for ids, rows in gradients:
-            scale = rate * tf.math.rsqrt(tf.gather(accumulator, ids))  # [n]
-            _subtract_rows(table, ids, scale[:, None] * rows)
+            self.accumulate(slots, ids, tf.reduce_mean(tf.square(rows), 1))
+        for gradient in gradients:
+            self.subtract(table, slots, gradient, rate)
 
 
 @dataclass(frozen=True)

@@ -127,9 +127,9 @@ def copy_rows(earlier: FinishedTraining, replicas: Replicas, words: Sequence[str
             earlier_values = reader.get_tensor(path + _VALUE_SUFFIX)
             if earlier_values.shape[:1] != (shared.earlier_count,):
                 raise UserError(
-                    f"{earlier.checkpoint}: {path} has {len(earlier_values):,} rows, but the "
-                    f"workdir's {METADATA_TSV} {len(earlier.words):,} words; start from another "
-                    "workdir"
+                    f"{earlier.checkpoint}: {path} has {len(earlier_values):,} rows, but the words "
+                    f"of the workdir's {METADATA_TSV} need {shared.earlier_count:,}; start from "
+                    "another workdir"
                 )
             values = variable.numpy()
             values[shared.rows] = earlier_values[shared.earlier_rows]
@@ -183,7 +183,7 @@ class _SharedRows(NamedTuple):
     rows: NDArray[np.int64]
 
 
-def _shared_rows(earlier_names: Sequence[str], names: Sequence[str]) -> _SharedRows:
+def _shared_rows(earlier_names: Sequence[str | int], names: Sequence[str | int]) -> _SharedRows:
     """Returns the rows whose names occur in both."""
     earlier_index = {name: row for row, name in enumerate(earlier_names)}
     shared = [(earlier_index[n], row) for row, n in enumerate(names) if n in earlier_index]

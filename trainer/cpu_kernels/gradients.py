@@ -38,7 +38,7 @@ def prepare_piece(record: Any, begin: int, sizes: KernelSizes, buffers: Any) -> 
     """Prepares the buffers for the blocks of a piece.
 
     Args:
-        record: tokens, windows and negatives.
+        record: tokens, windows, negatives and rows of targets.
         begin: the piece's first token.
         sizes: of the record.
         buffers: scratch of this core; gradients of the piece.
@@ -54,9 +54,9 @@ def set_block_gradients(record: Any, begin: int, prefetch: Any, model: Any, buff
     """Sets what a block contributes to the gradients of its piece.
 
     Args:
-        record: tokens, windows and negatives.
+        record: tokens, windows, negatives, and the row of the target table for each token.
         begin: the block's first token. The blocks of a piece must come in order.
-        prefetch: the word ids whose rows this core reads next: targets, contexts, negatives.
+        prefetch: the ids whose rows this core reads next: targets, contexts, negatives.
         model: sizes; tables, which are not changed.
         buffers: scratch of this core; gradients of the piece.
 
@@ -64,7 +64,7 @@ def set_block_gradients(record: Any, begin: int, prefetch: Any, model: Any, buff
         Loss, pairs and hits: pairs whose logit is above those of their negatives.
     """
     (sizes, tables), (scratch, gradients) = model, buffers
-    _gather_rows(tables.target, (record[0], begin), scratch.targets, sizes, scratch.row_ends)
+    _gather_rows(tables.target, (record[3], begin), scratch.targets, sizes, scratch.row_ends)
     negative_loss = _set_noise_gradients(record, begin, prefetch, model, buffers)
     loss, pairs, hits = _add_context_gradients(record, begin, prefetch, model, buffers)
     end = min(begin + sizes.block, len(record[0]))
@@ -77,7 +77,7 @@ def set_block_gradients(record: Any, begin: int, prefetch: Any, model: Any, buff
 @inline_njit
 def _set_context_ranges(record: Any, begin: int, sizes: KernelSizes, scratch: Scratch) -> None:
     """Sets the first and the last context of each token of a piece: its window in its sentence."""
-    tokens, windows, _ = record
+    tokens, windows = record[0], record[1]
     end = min(begin + sizes.piece, len(tokens))
     sentence = max(begin - sizes.window, 0)
     for i in range(sentence, end):

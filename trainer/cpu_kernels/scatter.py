@@ -80,6 +80,22 @@ def update_partition(ids: Any, tables: Tables, gradients: Any, step: Any, places
 
 
 @inline_njit
+def update_context_partition(
+    ids: Any, tables: Tables, gradients: Any, step: Any, places: Any
+) -> None:
+    """Updates the context rows of a partition's words; arguments as of `update_partition`."""
+    (tokens, negatives), (parts, index), (rate, vector_size) = ids, gradients, step
+    token_places, negative_places = places
+    _add_neighbor_pieces(parts.contexts, index, token_places, vector_size)
+    context = (tables.context, tables.context_sums)
+    if len(tables.context_sums):
+        _grow_sums(context[1], tokens, (parts.contexts, index.contexts), token_places)
+        _grow_sums(context[1], negatives, (parts.negatives, index.negatives), negative_places)
+    _subtract_rows(context, tokens, (parts.contexts, index.contexts), rate, token_places)
+    _subtract_rows(context, negatives, (parts.negatives, index.negatives), rate, negative_places)
+
+
+@inline_njit
 def _add_neighbor_pieces(
     contexts: GradientRows, index: GradientIndex, places: Ints, vector_size: int
 ) -> None:

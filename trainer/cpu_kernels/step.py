@@ -83,14 +83,14 @@ def _compile_train(enclosed_digest: str) -> Any:
         # Two work counters for each batch, each in a cache line of its own.
         counters = np.zeros((2 * len(tokens), CACHE_LINE_FLOATS), np.int32)
         for n in range(len(tokens)):
-            batch = (tokens[n], windows[n], negatives[n])
+            batch = (tokens[n], windows[n], negatives[n], tokens[n])
             for core in prange(core_count):
                 if len(rates) and core == 0:
                     partition_words(tokens[n].reshape(-1), partitions[0], partitions[1])
                 if len(rates) and core == core_count - 1:
                     partition_words(negatives[n].reshape(-1), partitions[2], partitions[3])
                 core_buffers = (scratch_of_core(scratch, core, core_count), gradients)
-                _gradient_pass(batch, (counters, 2 * n), (sizes, tables), core_buffers, totals[n])
+                gradient_pass(batch, (counters, 2 * n), (sizes, tables), core_buffers, totals[n])
             if len(rates):
                 for _ in prange(core_count):
                     step = (rates[n], sizes.vector_size)
@@ -103,24 +103,25 @@ def _compile_train(enclosed_digest: str) -> Any:
 
 
 @inline_njit
-def _gradient_pass(batch: Any, counter: Any, model: Any, buffers: Any, totals: Any) -> None:
+def gradient_pass(batch: Any, counter: Any, model: Any, buffers: Any, totals: Any) -> None:
     """Computes the gradients of one piece of a batch after the other, until none is left.
 
     Args:
-        batch: tokens, windows and negatives of its records.
+        batch: tokens, windows and negatives of its records, and the row of the target table for
+            each token, [B, T] int32: its word id where the table has a row for each word.
         counter: the counters, and which one has the number of the next piece.
         model: sizes; tables, which are not changed.
         buffers: `Scratch` of this core; arrays of the batch's gradients.
         totals: [B * pieces, 3] float64, set: loss, pairs and hits.
     """
-    tokens, windows, negatives = batch
+    tokens, windows, negatives, targets = batch
     (sizes, _), (scratch, gradients) = model, buffers
     block = _first_block(fetch_and_increment(counter[0], counter[1]), sizes)
     loss, pairs, hits = 0.0, 0, 0
     while block[0] < len(totals):
         piece, begin = block
         r = piece // sizes.pieces
-        record = (tokens[r], windows[r], negatives[r])
+        record = (tokens[r], windows[r], negatives[r], targets[r])
         piece_buffers = (scratch, piece_gradients(gradients, piece))
         if begin % sizes.piece == 0:
             prepare_piece(record, begin, sizes, piece_buffers)
@@ -154,20 +155,20 @@ def _next_block(counter: Any, block: Any, length: int, sizes: KernelSizes) -> An
 
 @inline_njit
 def _words_of_block(block: Any, batch: Any, sizes: KernelSizes) -> Any:
-    """Returns the word ids whose rows a block reads: targets, contexts, negatives.
+    """Returns the ids whose rows a block reads: targets, contexts, negatives.
 
     Of the contexts only those that the block before has not read; nothing after the last piece.
     """
-    tokens, _, negatives = batch
+    tokens, _, negatives, targets = batch
     piece, begin = block
     r, count = piece // sizes.pieces, sizes.block_negatives
     if r >= len(tokens):
-        return tokens[0, :0], tokens[0, :0], negatives[0, :0]
+        return targets[0, :0], tokens[0, :0], negatives[0, :0]
     first_context, first_negative = begin + sizes.window, begin // sizes.block * count
     if begin % sizes.piece == 0:
         first_context = max(begin - sizes.window, 0)
     return (
-        tokens[r, begin : begin + sizes.block],
+        targets[r, begin : begin + sizes.block],
         tokens[r, first_context : begin + sizes.block + sizes.window],
         negatives[r, first_negative : first_negative + count],
     )
@@ -178,13 +179,13 @@ def _update_pass(batch: Any, counter: Any, tables: Tables, step: Any, buffers: A
     """Updates the rows of one partition of a batch's words after the other, until none is left.
 
     Args:
-        batch: tokens, windows and negatives of its records.
+        batch: tokens, windows, negatives and rows of targets.
         counter: the counters, and which one has the number of the next partition.
         tables: changed.
         step: the learning rate, and D.
         buffers: arrays of the batch's gradients, of a `GradientIndex` and of `WordPartitions`.
     """
-    tokens, _, negatives = batch
+    tokens, negatives = batch[0], batch[2]
     gradients, index, (token_places, token_ends, negative_places, negative_ends) = buffers
     batch_parts = batch_gradients(gradients), GradientIndex(*index)
     ids = tokens.reshape(-1), negatives.reshape(-1)

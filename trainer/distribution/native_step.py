@@ -12,6 +12,7 @@ import mmap
 import os
 from collections.abc import Callable, Iterator
 from threading import Timer
+from typing import Any
 
 import numba
 import numpy as np
@@ -22,9 +23,11 @@ from pmc2vec.machine import available_cores
 from trainer.cpu_kernels.buffers import Tables, kernel_sizes
 from trainer.cpu_kernels.llvm_intrinsics import HAS_BFLOAT16, describe_target
 from trainer.cpu_kernels.step import Buffers, new_buffers, train
+from trainer.cpu_kernels.subword_step import new_subword_buffers, train_subwords
 from trainer.input_pipeline import Batch, BatchGroups, empty_batches
 from trainer.model import SkipGram
 from trainer.optimizers import Slots
+from trainer.subword_rows import SubwordRows
 
 _COMPILING_AFTER = 3.0  # Seconds; loading cached machine code takes less.
 _COMPILING = "compiling the step for this processor, once; it takes about twenty seconds"
@@ -98,15 +101,22 @@ class NativeStepRunner:
     def _train(self, batches: Batch, rates: NDArray[np.float32]) -> NDArray[np.float64]:
         """Returns the totals of each batch, [n, 3] float64."""
         records = batches.tokens.shape[1]
-        if records not in self._buffers:
-            self._buffers[records] = new_buffers(
-                self._model.shape, self._sizes, records, self.cores
-            )
         numba.set_num_threads(self.cores)
         steps = (*(part.numpy() for part in batches), rates)
-        totals = train(
-            steps, tuple(self._tables()), tuple(self._sizes), self._buffers[records], self.cores
-        )
+        tables: tuple[NDArray[Any], ...] = tuple(self._tables())
+        sizes = tuple(self._sizes)
+        sized = (self._model.shape, self._sizes, records, self.cores)
+        input_rows = self._model.input_rows
+        if isinstance(input_rows, SubwordRows):
+            starts, rows, _ = input_rows.index
+            if records not in self._buffers:
+                self._buffers[records] = new_subword_buffers(*sized, starts)
+            tables = (*tables, starts, rows)
+            totals = train_subwords(steps, tables, sizes, self._buffers[records], self.cores)
+        else:
+            if records not in self._buffers:
+                self._buffers[records] = new_buffers(*sized)
+            totals = train(steps, tables, sizes, self._buffers[records], self.cores)
         return np.asarray(totals.sum(1))
 
     def _tables(self) -> Tables:

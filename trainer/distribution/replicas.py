@@ -91,8 +91,7 @@ class Replicas:
             optimizer: changes the tables.
             rate: the learning rate of each step.
             sync_every: steps between two averages of the tables; None to train synchronously.
-            native: train by `cpu_kernels`. They know one device, `model.gradients` and one row for
-                each word only.
+            native: train by `cpu_kernels`. They know one device and `model.gradients` only.
             mixed_precision: let `cpu_kernels` multiply in bfloat16, if the processor can.
             warn: shows a line to the user.
         """

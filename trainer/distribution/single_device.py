@@ -26,6 +26,10 @@ The launch of a program takes some milliseconds, as long as a step on a CPU and 
 """
 
 
+_TableUpdate = tuple[Callable[..., None], tf.Variable, Slots, Sequence[RowGradients]]
+"""What changes a table, the table, its slots, and its gradient."""
+
+
 class XlaStepRunner:
     """Trains a model on one device, or its copies on several devices, many batches in a call.
 
@@ -121,8 +125,8 @@ class XlaStepRunner:
         totals = self._new_totals()
         for step in tf.range(self.program_steps):
             gradients = self._model.gradients(batch_at_step(batches, step))
-            for table, slots, parts in table_updates(self._model, self._slots, gradients):
-                self._optimizer.update(table, slots, parts, rates[step])
+            for update, table, slots, parts in self._table_updates(gradients):
+                update(table, slots, parts, rates[step])
             totals = totals.write(step, tf.stack(gradients.totals))
         return totals.stack()
 
@@ -133,21 +137,35 @@ class XlaStepRunner:
             totals = totals.write(step, tf.stack(self._model.totals(batch_at_step(batches, step))))
         return totals.stack()
 
+    def _table_updates(self, gradients: TableGradients) -> Iterator[_TableUpdate]:
+        """Yields each table with what changes it; one table where they are tied."""
+        if self._model.tied:
+            yield (
+                self._update,
+                self._model.target,
+                self._slots[0],
+                (gradients.target + gradients.context),
+            )
+        else:
+            yield self._update_words, self._model.target, self._slots[0], gradients.target
+            yield self._update, self._model.context, self._slots[1], gradients.context
+
+    def _update(
+        self, table: tf.Variable, slots: Slots, parts: Sequence[RowGradients], rate: tf.Tensor
+    ) -> None:
+        """Changes a table that has a row for each word."""
+        self._optimizer.update(table, slots, parts, rate)
+
+    def _update_words(
+        self, table: tf.Variable, slots: Slots, parts: Sequence[RowGradients], rate: tf.Tensor
+    ) -> None:
+        """Changes the input table of the model."""
+        self._model.input_rows.update(self._optimizer, table, slots, parts, rate)
+
     def _new_totals(self) -> tf.TensorArray:
         return tf.TensorArray(
             tf.float32, self.program_steps, element_shape=[len(LossTotals._fields)]
         )
-
-
-def table_updates(
-    model: SkipGram, slots: tuple[Slots, Slots], gradients: TableGradients
-) -> Iterator[tuple[tf.Variable, Slots, Sequence[RowGradients]]]:
-    """Yields each table with its slots and its gradients; one table where they are tied."""
-    if model.tied:
-        yield model.target, slots[0], gradients.target + gradients.context
-    else:
-        yield model.target, slots[0], gradients.target
-        yield model.context, slots[1], gradients.context
 
 
 def steps_per_program(call_steps: int, limit: int) -> int:

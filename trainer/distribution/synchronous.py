@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from trainer.distribution.single_device import XlaStepRunner, batch_at_step, table_updates
+from trainer.distribution.single_device import XlaStepRunner, batch_at_step
 from trainer.input_pipeline import Batch
 from trainer.model import LossTotals, TableGradients
 from trainer.optimizers import RowGradients, Slots
@@ -39,9 +39,9 @@ class SynchronousStepRunner(XlaStepRunner):
             lambda device_batches: self._gradients(batch_at_step(device_batches, step)),
             args=(batches,),
         )
-        for table, slots, parts in table_updates(self._model, self._slots, gradients):
+        for update, table, slots, parts in self._table_updates(gradients):
             gathered = tf.nest.map_structure(lambda part: self._strategy.gather(part, 0), parts)
-            self._strategy.extended.update(table, self._update, args=(slots, gathered, rate))
+            self._strategy.extended.update(table, update, args=(slots, gathered, rate))
         add = tf.distribute.ReduceOp.SUM
         return LossTotals(
             *(self._strategy.reduce(add, total, axis=None) for total in gradients.totals)
@@ -55,4 +55,10 @@ class SynchronousStepRunner(XlaStepRunner):
     def _update(
         self, table: tf.Variable, slots: Slots, parts: Sequence[RowGradients], rate: tf.Tensor
     ) -> None:
-        self._optimizer.update(table, slots, parts, rate)
+        super()._update(table, slots, parts, rate)
+
+    @tf.function(jit_compile=True)
+    def _update_words(
+        self, table: tf.Variable, slots: Slots, parts: Sequence[RowGradients], rate: tf.Tensor
+    ) -> None:
+        super()._update_words(table, slots, parts, rate)

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from pmc2vec.errors import UserError
 from pmc2vec.vectors.formats.vector_table import VectorFormat, VectorTable
+from pmc2vec.vectors.subwords import Ngrams, hash_ngrams
 
 _MAGIC = (793712314).to_bytes(4, "little")  # FASTTEXT_FILEFORMAT_MAGIC_INT32
 
@@ -32,8 +33,6 @@ _ENTRY_TAIL = struct.Struct("<qb")
 _TABLE_HEAD = struct.Struct("<?2q")
 _VERSIONS = (11, 12)
 _SUPERVISED = 3  # `model_name::sup`; a model of version 11 that is one has no n-grams.
-_END_OF_SENTENCE = "</s>"  # The one entry that has no n-grams.
-_HASH_START, _HASH_FACTOR = np.uint32(2166136261), np.uint32(16777619)  # FNV-1a
 _CHUNK_WORDS = 1024  # Words of 30 n-grams and 300 dimensions are 37 MB then.
 
 
@@ -114,7 +113,7 @@ def _compose(model: _Model, table: NDArray[np.float32]) -> NDArray[np.float32]:
     vectors = np.empty((len(model.words), model.shape[1]), np.float32)
     for begin in range(0, len(model.words), _CHUNK_WORDS):
         words = model.words[begin : begin + _CHUNK_WORDS]
-        places, buckets = hash_ngrams(words, model.min_n, model.max_n, model.bucket)
+        places, buckets = hash_ngrams(words, Ngrams(model.min_n, model.max_n, model.bucket))
         order = np.argsort(np.concatenate([np.arange(len(words)), places]), kind="stable")
         own_rows = np.arange(begin, begin + len(words))
         rows = np.concatenate([own_rows, len(model.words) + buckets])[order]
@@ -123,60 +122,6 @@ def _compose(model: _Model, table: NDArray[np.float32]) -> NDArray[np.float32]:
         sums = np.add.reduceat(table[rows], starts, axis=0)
         vectors[begin : begin + len(words)] = sums / counts[:, None].astype(np.float32)
     return vectors
-
-
-def hash_ngrams(
-    words: list[str], min_n: int, max_n: int, bucket: int
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Returns the n-grams of words as (place of the word, bucket), both [N] int64.
-
-    An n-gram has `min_n` to `max_n` characters of `<word>`; `<` and `>` alone are none. Its bucket
-    is FNV-1a of its UTF-8 bytes, of which fastText takes those above 127 as negative numbers.
-
-    >>> hash_ngrams(["ab"], 3, 6, 2_000_000)[0].size  # <ab, ab> and <ab>
-    3
-
-    Args:
-        words: the words; `</s>` has no n-grams.
-        min_n: characters of the shortest n-grams.
-        max_n: characters of the longest.
-        bucket: how many buckets there are.
-    """
-    # The bytes of all words one after the other, and of each byte: whose it is, and whether a
-    # character begins with it.
-    padded = [b"" if word == _END_OF_SENTENCE else f"<{word}>".encode() for word in words]
-    data = np.frombuffer(b"".join(padded), np.uint8)
-    sizes = np.array([len(word) for word in padded])
-    ends = np.cumsum(sizes)
-    place_of_byte = np.repeat(np.arange(len(words)), sizes)
-    begins_character = (data & 0xC0) != 0x80
-    signed = data.view(np.int8).astype(np.int32).view(np.uint32)
-
-    start = np.flatnonzero(begins_character)
-    places = place_of_byte[start]
-    at, end = start.copy(), ends[places]
-    is_first = start == end - sizes[places]
-    hashes = np.full(len(start), _HASH_START)
-    ngram_places, ngram_buckets = [], []
-    for n in range(1, max_n + 1 if bucket else 1):
-        is_inside = at < end
-        places, at, end, is_first = (values[is_inside] for values in (places, at, end, is_first))
-        hashes = (hashes[is_inside] ^ signed[at]) * _HASH_FACTOR
-        at = at + 1
-        while True:  # The other bytes of the character, at most three.
-            goes_on = np.flatnonzero(at < end)
-            goes_on = goes_on[~begins_character[at[goes_on]]]
-            if not len(goes_on):
-                break
-            hashes[goes_on] = (hashes[goes_on] ^ signed[at[goes_on]]) * _HASH_FACTOR
-            at[goes_on] += 1
-        is_ngram = np.full(len(at), n >= min_n)
-        if n == 1:
-            is_ngram &= ~is_first & (at != end)
-        ngram_places.append(places[is_ngram])
-        ngram_buckets.append(hashes[is_ngram].astype(np.int64) % max(bucket, 1))
-    none = np.empty(0, np.int64)
-    return np.concatenate([none, *ngram_places]), np.concatenate([none, *ngram_buckets])
 
 
 FASTTEXT_FORMAT = VectorFormat(
