@@ -95,6 +95,7 @@ def test_without_rates_nothing_changes():
         assert np.array_equal(ours, expected)
 
 
+@pytest.mark.slow  # Compiles the step once more, for another type.
 @NEEDS_BFLOAT16
 def test_mixed_precision_is_close():
     records, exact, mixed = draw_records(SHAPES[0], seed=6), draw_tables(1.0), draw_tables(1.0)
