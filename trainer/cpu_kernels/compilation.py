@@ -40,8 +40,8 @@ def cached_njit(function: Callable[..., Any], *, parallel: bool = True) -> Any:
         function: to be compiled on its first call.
         parallel: whether `numba.prange` runs on many threads.
     """
-    # Numba would fuse two loops of cores that follow each other into one: no core would wait for the
-    # others between them.
+    # Numba would fuse two loops of cores that follow each other into one, and then no core would
+    # wait for the others between them.
     options = {**_OPTIONS, "parallel": {"fusion": False} if parallel else False, "nogil": True}
     try:
         return njit(function, cache=True, **options)
