@@ -314,6 +314,11 @@ class TrainConfig:
             raise ValueError(f"--min_n {self.min_n}: must not be above --max_n {self.max_n}")
         if self.subwords and self.tie_embeddings:
             raise ValueError("--subwords: needs a table of its own; leave --tie_embeddings out")
+        if self.subwords and self.optimizer not in {"adagrad", "sgd"}:
+            raise ValueError(
+                f"--subwords: has rows that --optimizer {self.optimizer} would all change in every "
+                "step; take adagrad or sgd"
+            )
         if self.subwords and self.output_vectors == "concatenate":
             raise ValueError(
                 "--subwords: words that were not counted have no context vector; give another "

@@ -38,24 +38,10 @@ class RowGradients(NamedTuple):
 
 
 class Optimizer(Protocol):
-    """Changes rows of a table by their gradients.
-
-    `update` is what a step calls. It consists of the two others: all rows are accumulated before
-    any is changed.
-    """
+    """Changes rows of a table by their gradients."""
 
     def slots(self, table: tf.Variable) -> Slots:
         """Returns new variables to keep beside a [R, D] table."""
-        ...
-
-    def accumulate(self, slots: Slots, ids: tf.Tensor, mean_squares: tf.Tensor) -> None:
-        """Adds the mean squares, [n] float32, of the gradients of rows, [n] int32, to the slots."""
-        ...
-
-    def subtract(
-        self, table: tf.Variable, slots: Slots, gradient: RowGradients, rate: tf.Tensor
-    ) -> None:
-        """Subtracts the scaled gradient from the rows of a table."""
         ...
 
     def update(
@@ -77,6 +63,23 @@ class Optimizer(Protocol):
         ...
 
 
+class RowOptimizer(Optimizer, Protocol):
+    """An optimizer that changes the rows of a batch only.
+
+    Its `update` consists of the two others: all rows are accumulated before any is changed.
+    """
+
+    def accumulate(self, slots: Slots, ids: tf.Tensor, mean_squares: tf.Tensor) -> None:
+        """Adds the mean squares, [n] float32, of the gradients of rows, [n] int32, to the slots."""
+        ...
+
+    def subtract(
+        self, table: tf.Variable, slots: Slots, gradient: RowGradients, rate: tf.Tensor
+    ) -> None:
+        """Subtracts the scaled gradient from the rows of a table."""
+        ...
+
+
 @dataclass(frozen=True)
 class Sgd:
     """Gradient descent, `row -= rate * gradient`, as in word2vec.c."""
@@ -86,7 +89,7 @@ class Sgd:
         return ()
 
     def accumulate(self, slots: Slots, ids: tf.Tensor, mean_squares: tf.Tensor) -> None:
-        """Does nothing; see `Optimizer.accumulate`."""
+        """Does nothing; see `RowOptimizer.accumulate`."""
         del slots, ids, mean_squares  # AutoGraph cannot convert a function without a statement.
 
     def subtract(
@@ -96,7 +99,7 @@ class Sgd:
         gradient: RowGradients,
         rate: tf.Tensor,
     ) -> None:
-        """Subtracts rate * gradient; see `Optimizer.subtract`."""
+        """Subtracts rate * gradient; see `RowOptimizer.subtract`."""
         _subtract_rows(table, gradient.ids, rate * gradient.rows)
 
     def update(
@@ -131,7 +134,7 @@ class Adagrad:
         return (tf.Variable(tf.fill(table.shape[:1], self.initial), name="accumulator"),)
 
     def accumulate(self, slots: Slots, ids: tf.Tensor, mean_squares: tf.Tensor) -> None:
-        """Lets the accumulators grow; see `Optimizer.accumulate`."""
+        """Lets the accumulators grow; see `RowOptimizer.accumulate`."""
         (accumulator,) = slots
         tf.raw_ops.ResourceScatterAdd(
             resource=accumulator.handle, indices=ids, updates=mean_squares
@@ -140,7 +143,7 @@ class Adagrad:
     def subtract(
         self, table: tf.Variable, slots: Slots, gradient: RowGradients, rate: tf.Tensor
     ) -> None:
-        """Subtracts the gradient over the root of the accumulators; see `Optimizer.subtract`."""
+        """Subtracts the gradient over the root of the sums; see `RowOptimizer.subtract`."""
         (accumulator,) = slots
         scale = rate * tf.math.rsqrt(tf.gather(accumulator, gradient.ids))  # [n]
         _subtract_rows(table, gradient.ids, scale[:, None] * gradient.rows)

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from pmc2vec.vectors.subwords import Ngrams, compose_words, index_words
 from trainer.model import table_rows
-from trainer.optimizers import Optimizer, RowGradients, Slots
+from trainer.optimizers import Adagrad, Optimizer, RowGradients, Sgd, Slots
 
 _CHUNK_ROWS = 1 << 13
 
@@ -85,6 +85,7 @@ class SubwordRows:
         rate: tf.Tensor,
     ) -> None:
         """See `model.InputRows`."""
+        assert isinstance(optimizer, Sgd | Adagrad), "TrainConfig refuses the others"
         ids, rows = (tf.concat(parts, 0) for parts in zip(*gradients, strict=True))
         words = _distinct_words(ids)
         row_list, count = self._row_list(words), words.place.shape[0]
