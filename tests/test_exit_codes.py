@@ -178,17 +178,24 @@ def test_closed_standard_streams_are_no_error(closed: str) -> None:
     assert run.stdout == ("" if ">&-" in closed.split() else "a\tb\n")
 
 
+ESCAPED = b"tnf-\\u03b1 'word\\n'\n" + b'"\\u00e9\\u03b1\\ud83e\\uddec"\n'
+
+
 @pytest.mark.parametrize(
     "locale", [{"PYTHONIOENCODING": "ascii"}, {"PYTHONIOENCODING": "iso-8859-1"}]
 )
-def test_letters_that_the_terminal_lacks_are_replaced(locale: dict[str, str]) -> None:
+def test_letters_that_the_terminal_lacks_are_escaped(locale: dict[str, str]) -> None:
     code = (
         "from pmc2vec.cli.exit_codes import run_program\n"
-        "def main(): print('tnf-\\u03b1', *map(ascii, __import__('sys').stdin)); return 0\n"
+        "from pmc2vec.cli.console import print_json\n"
+        "def main():\n"
+        "    print('tnf-\\u03b1', *map(ascii, __import__('sys').stdin))\n"
+        "    print_json('é\\u03b1\\U0001f9ec')\n"
+        "    return 0\n"
         "raise SystemExit(run_program(main))"
     )
     run = subprocess.run(
         [sys.executable, "-c", code], input=b"word\n", capture_output=True, check=False,
         env={**os.environ, **locale},
     )  # fmt: skip
-    assert (run.returncode, run.stdout, run.stderr) == (0, b"tnf-? 'word\\n'\n", b"")
+    assert (run.returncode, run.stdout, run.stderr) == (0, ESCAPED, b"")

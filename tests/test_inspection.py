@@ -295,9 +295,34 @@ def test_a_dataset_as_text(dataset, capsys):
 
 def test_a_workdir_as_text(workdir, capsys):
     assert main([str(workdir)]) == 0
-    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
-    for row in ("checkpoints/best ckpt-10", "vector_size 2", "scores validation_loss 2.5"):
-        assert row.split() in lines
+    title, _, *rows = capsys.readouterr().out.splitlines()
+    assert title == f"{workdir}: a workdir, finished; --json has every option and figure"
+    assert [" ".join(row.split()) for row in rows] == [
+        "vectors words 2, vector_size 2",
+        "most frequent fever cough",
+        "scores validation_loss 2.5",
+        "options that are not default vector_size 2, epochs 3",
+        "checkpoints checkpoints/best ckpt-10, checkpoints ckpt-20",
+    ]
+
+
+def test_a_workdir_fits_a_screen(workdir, capsys, monkeypatch):
+    config = dict.fromkeys(("seed", "vector_size", "epochs", "batch_size", "devices"), 7)
+    (workdir / "config.json").write_text(json.dumps(config | {"dataset": "d" * 60}))
+    sums = dict.fromkeys(("read", "kept", "tokens", "sentences"), 1000000)
+    provenance = {
+        "trained": dict.fromkeys(("epochs", "steps", "trained_words", "seconds"), 1_000_000),
+        "scores": dict.fromkeys(("loss", "accuracy", "validation_loss"), 0.123456),
+        "dataset": {"funnel": sums, "licences": dict.fromkeys("ABCDEFG", 12_345)},
+        "config": dict.fromkeys(map(str, range(100)), "long"),
+    }
+    (workdir / "provenance.json").write_text(json.dumps(provenance))
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "80")
+    assert main([str(workdir)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) <= 23
+    assert max(map(len, lines)) <= 80
 
 
 def test_json_is_the_facts(dataset, workdir, capsys):

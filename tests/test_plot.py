@@ -6,9 +6,11 @@ import xml.etree.ElementTree as ET
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 
-from pmc2vec.commands.plot import TITLES, main, project, words_to_draw
+from pmc2vec.commands.plot import TITLES, main, place_labels, project, words_to_draw
 from pmc2vec.errors import UserError
 from pmc2vec.vectors.keyed_vectors import Vectors
 
@@ -46,10 +48,37 @@ def test_a_png_is_a_picture(run, tmp_path):
 
 def test_neighbours_are_shown_once_after_the_words_asked_for(run):
     vectors = Vectors.load(run)
-    assert words_to_draw(vectors, ["melanoma", "lymphoma"], 0) == ["melanoma", "lymphoma"]
-    assert words_to_draw(vectors, ["melanoma", "insulin"], 2) == [
-        "melanoma", "insulin", "lymphoma", "glioma", "glucagon", "β-catenin",
+    assert list(words_to_draw(vectors, ["melanoma", "lymphoma"], 0)) == ["melanoma", "lymphoma"]
+    assert list(words_to_draw(vectors, ["melanoma", "insulin"], 2).items()) == [
+        ("melanoma", "melanoma"), ("insulin", "insulin"), ("lymphoma", "melanoma"),
+        ("glioma", "melanoma"), ("glucagon", "insulin"), ("β-catenin", "insulin"),
     ]  # fmt: skip
+
+
+@given(st.integers(0, 2**32 - 1), st.sampled_from([1.0, 100.0, 500.0]))
+def test_labels_overlap_neither_each_other_nor_a_point(seed, width):
+    rng = np.random.default_rng(seed)
+    points = rng.normal(size=(30, 2)) * width
+    sizes = np.stack([rng.uniform(20, 120, 30), np.full(30, 14.0)], axis=1)
+    centres = place_labels(points, sizes)
+    apart = np.abs(centres[:, None] - centres) >= (sizes[:, None] + sizes) / 2 - 1e-9
+    assert (apart.any(axis=2) | np.eye(30, dtype=bool)).all()
+    assert (np.abs(centres[:, None] - points) >= sizes[:, None] / 2).any(axis=2).all()
+
+
+def test_neighbours_have_the_colour_of_their_word(run, tmp_path):
+    path = tmp_path / "words.svg"
+    words = ["melanoma", "insulin", "--neighbours", "1", "--vectors", run, "--output", str(path)]
+    assert main(words) == 0
+    root = ET.fromstring(path.read_text(encoding="utf-8"))
+    colours = {
+        text.text.strip(): re.search("#[0-9a-f]{6}", text.get("style"))[0]
+        for text in root.iter("{http://www.w3.org/2000/svg}text")
+        if text.text.strip() in WORDS
+    }
+    assert colours["melanoma"] == colours["lymphoma"]
+    assert colours["insulin"] == colours["glucagon"]
+    assert colours["melanoma"] != colours["insulin"]
 
 
 def test_pca_puts_what_is_alike_together():

@@ -314,8 +314,9 @@ def _three_digits(number: float) -> str:
 
 
 def print_json(value: object) -> None:
-    """Prints a value as JSON, with words as they are, not escaped."""
-    print(json.dumps(value, indent=1, ensure_ascii=False))
+    """Prints a value as JSON, with words as they are; escaped where stdout has not every letter."""
+    encoding = sys.stdout.encoding or "utf-8"
+    print(json.dumps(value, indent=1, ensure_ascii=not encoding.lower().startswith("utf")))
 
 
 def json_number(value: float, digits: int) -> float | None:

@@ -110,10 +110,10 @@ def _prepare_standard_streams() -> None:
             if descriptor != number:
                 os.dup2(descriptor, number)
             setattr(sys, name, open(number, mode, encoding="utf-8", closefd=False))  # noqa: SIM115
-    for stream in (sys.stdin, sys.stdout):
-        # `PYTHONIOENCODING=ascii` and the like have no Greek letters.
+    # `PYTHONIOENCODING=ascii` and the like have no Greek letters: they are written as `\\u03b1`.
+    for stream, errors in ((sys.stdin, "replace"), (sys.stdout, "backslashreplace")):
         if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
-            stream.reconfigure(errors="replace")
+            stream.reconfigure(errors=errors)
 
 
 def log_outcome(message: str) -> None:

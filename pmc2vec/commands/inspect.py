@@ -6,10 +6,9 @@ one line on stderr and exit code 1.
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +16,14 @@ from rich.table import Table
 from rich.text import Text
 from tyro.conf import Positional
 
-from pmc2vec.cli.console import ResultConsole, verbosity
+from pmc2vec.cli.console import ResultConsole, print_json, verbosity
 from pmc2vec.cli.options import parse
 from pmc2vec.commands.inspection import corpus_facts, dataset_facts, unfinished, workdir_facts
 from pmc2vec.dataset import manifest, vocabulary
 from pmc2vec.dataset.records import SPLITS
 from pmc2vec.errors import UserError
 from pmc2vec.vectors.formats.workdir_files import VECTORS_TSV
+from trainer.config import TrainConfig
 from trainer.workdir import CHECKPOINTS_NAME, CONFIG_NAME, PROVENANCE_NAME
 
 _DATASET = (
@@ -33,6 +33,9 @@ _DATASET = (
     *(f"{split}-*" for split in SPLITS),
 )
 _WORKDIR = (CONFIG_NAME, CHECKPOINTS_NAME, VECTORS_TSV, PROVENANCE_NAME)
+
+# Options that say where and not how.
+_PLACES = {"dataset", "workdir", "checkpoint_dir", "log_dir", "cache_dir"}
 
 _NEGATIVES = 5  # of a pair's, shown
 
@@ -68,7 +71,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     facts = inspect(config.folder, deep=config.deep)
     if verbosity.json:
-        print(json.dumps(facts, indent=1, ensure_ascii=False))
+        print_json(facts)
     else:
         show(facts)
     if not facts.get("finished", True):
@@ -213,10 +216,43 @@ def _example(example: Mapping[str, Any]) -> Iterable[Table | Text]:
 
 def _workdir(facts: Mapping[str, Any]) -> Iterable[Table | Text]:
     state = "finished" if facts["finished"] else "not finished"
-    yield Text(f"{facts['folder']}: a workdir, {state}")
-    for name in ("config", "checkpoints", "vectors", "provenance"):
-        if facts[name]:
-            yield _rows(name, [(key, _plain(value)) for key, value in facts[name].items()])
+    yield Text(f"{facts['folder']}: a workdir, {state}; --json has every option and figure")
+    rows = workdir_rows(facts)
+    table = _rows("", [(name, value) for name, value in rows.items() if value])
+    table.show_header = False
+    yield table
+
+
+def workdir_rows(facts: Mapping[str, Any]) -> dict[str, str]:
+    """Returns what a person asks of a workdir, a line or two each.
+
+    Args:
+        facts: of `inspection.workdir_facts`.
+    """
+    vectors, provenance = facts["vectors"] or {}, facts["provenance"] or {}
+    dataset, config = provenance.get("dataset", {}), facts["config"] or {}
+    defaults = {field.name: field.default for field in fields(TrainConfig)}
+    options = {
+        name: value
+        for name, value in config.items()
+        if name in defaults.keys() - _PLACES and value not in (defaults[name], "default", [])
+    }
+    data = {
+        "read from": config.get("dataset"),
+        "manifest sha256": dataset.get("manifest_sha256", "")[:12],
+        "articles": dataset.get("funnel", {}).get("kept"),
+        "tokens": dataset.get("funnel", {}).get("tokens"),
+    }
+    return {
+        "vectors": _plain({name: n for name, n in vectors.items() if name != "most_frequent"}),
+        "most frequent": _plain(vectors.get("most_frequent", [])),
+        "trained": _plain(provenance.get("trained", {})),
+        "scores": _plain({n: score for n, score in provenance.get("scores", {}).items() if score}),
+        "options that are not default": _plain(options),
+        "dataset": _plain({name: value for name, value in data.items() if value}),
+        "licences": _plain(dataset.get("licences", {})),
+        "checkpoints": _plain(facts["checkpoints"]),
+    }
 
 
 def _plain(value: object) -> str:

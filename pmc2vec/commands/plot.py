@@ -6,10 +6,10 @@ gives the same picture: PCA draws no random numbers, and t-SNE has a fixed seed.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +27,13 @@ TITLES: dict[ProjectionMethod, str] = {"pca": "PCA", "tsne": "t-SNE"}
 
 _SIZE_INCHES = (10.0, 8.0)
 _DOTS_PER_INCH = 150
-_QUERY_COLOUR, _NEIGHBOUR_COLOUR = "#0b4f6c", "#8a8f98"
+# Of the words asked for and their neighbours; those of matplotlib that are dark enough for text.
+_COLOURS = (
+    "#1f77b4", "#d62728", "#2ca02c", "#9467bd", "#8c564b", "#e377c2", "#7f7f7f", "#ff7f0e",
+)  # fmt: skip
+
+# Where a label may stand: in so many directions from its point, on circles of so many pixels.
+_DIRECTIONS, _RADIUS_STEP, _MAX_RADIUS = 16, 5, 1000
 
 
 @dataclass(frozen=True)
@@ -44,7 +50,7 @@ class PlotConfig:
     """Picture to write: .png or .svg."""
 
     neighbours: int = option(0, minimum=0)
-    """Neighbours of each word to show too, in grey."""
+    """Neighbours of each word to show too, in its colour."""
 
     method: ProjectionMethod = "pca"
     """The two directions of greatest variance; or t-SNE, which keeps neighbours together."""
@@ -73,21 +79,31 @@ def main(argv: Sequence[str] | None = None) -> int:
     vectors = Vectors.load(config.vectors)
     query = [vectors.match_case(word) for word in config.words]
     words = words_to_draw(vectors, query, config.neighbours)
-    places = project(vectors[words], config.method)
-    draw(config.output, words, places, query=set(query), title=TITLES[config.method])
+    draw(
+        config.output,
+        words,
+        project(vectors[list(words)], config.method),
+        title=TITLES[config.method],
+    )
     print(config.output)
     return 0
 
 
-def words_to_draw(vectors: Vectors, query: Sequence[str], neighbours: int) -> list[str]:
-    """Returns the words to draw, each once: those of the query, then the neighbours of each."""
-    words = dict.fromkeys(query)
+def words_to_draw(vectors: Vectors, query: Sequence[str], neighbours: int) -> dict[str, str]:
+    """Returns the words to draw, each with the word of the query that it belongs to.
+
+    The words of the query come first, then the neighbours of each. A neighbour of several belongs
+    to the first.
+    """
+    words = {word: word for word in query}
     if neighbours:
-        for near in vectors.most_similar_each(query, neighbours, min_count=None):
-            words.update(dict.fromkeys(word for word, _ in near))
+        each = vectors.most_similar_each(query, neighbours, min_count=None)
+        for word, near in zip(query, each, strict=True):
+            for neighbour, _ in near:
+                words.setdefault(neighbour, word)
     for word in words:
         vectors.get_index(word)
-    return list(words)
+    return words
 
 
 def project(matrix: NDArray[np.float32], method: ProjectionMethod) -> NDArray[np.float64]:
@@ -117,19 +133,17 @@ def project(matrix: NDArray[np.float32], method: ProjectionMethod) -> NDArray[np
 
 def draw(
     path: Path,
-    words: Sequence[str],
+    words: Mapping[str, str],
     places: NDArray[np.float64],
     *,
-    query: set[str],
     title: str,
 ) -> None:
     """Writes the picture, in the format that the path's suffix names.
 
     Args:
         path: file, .png or .svg.
-        words: n words.
+        words: n words, and the word of the query that each belongs to, whose colour it has.
         places: [n, 2] of each.
-        query: words drawn in colour; the others are grey.
         title: name of the projection.
 
     Raises:
@@ -141,20 +155,68 @@ def draw(
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "pmc2vec"}):
         figure = figures.Figure(figsize=_SIZE_INCHES, layout="constrained")
         axes = figure.add_subplot()
-        for word, (x, y) in zip(words, places.tolist(), strict=True):
-            colour = _QUERY_COLOUR if word in query else _NEIGHBOUR_COLOUR
-            axes.plot(x, y, "o", color=colour, markersize=6 if word in query else 3)
+        query = list(dict.fromkeys(words.values()))
+        colours = {word: _COLOURS[at % len(_COLOURS)] for at, word in enumerate(query)}
+        labels = []
+        for (word, owner), (x, y) in zip(words.items(), places.tolist(), strict=True):
+            asked, colour = word in colours, colours[owner]
+            axes.plot(x, y, "o", color=colour, markersize=6 if asked else 3)
+            size, weight = (11, "bold") if asked else (8, "normal")
             # parse_math: else "$" in a word would begin a formula.
-            axes.annotate(
-                word, (x, y), xytext=(5, 3), textcoords="offset points", color=colour,
-                fontsize=11 if word in query else 8, parse_math=False,
-            )  # fmt: skip
+            label = axes.text(x, y, word, color=colour, size=size, weight=weight, parse_math=False)
+            labels.append(label)
         axes.set_title(f"{len(words)} words, {title} of unit vectors", fontsize=10)
         axes.margins(0.12)
         axes.set_aspect("equal", adjustable="datalim")
         axes.set(xticks=[], yticks=[])
+        _spread_labels(figure, labels, places)
         path.parent.mkdir(parents=True, exist_ok=True)
         with atomic_local_file(path) as file:
             kind = path.suffix.removeprefix(".")
             metadata = {"Date": None} if kind == "svg" else {"Software": None}
             figure.savefig(file, format=kind, dpi=_DOTS_PER_INCH, metadata=metadata)
+
+
+def place_labels(points: NDArray[np.float64], sizes: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Returns the centre of each label, [n, 2], so that no two overlap and none covers a point.
+
+    Each label in turn takes the first free place around its point, on circles that grow.
+
+    Args:
+        points: [n, 2], what the labels belong to.
+        sizes: [n, 2], width and height of each.
+    """
+    centres = np.zeros((0, 2))
+    angles = np.linspace(0, 2 * np.pi, _DIRECTIONS, endpoint=False) + np.pi / 4  # Up right first.
+    directions = np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    for at, (point, size) in enumerate(zip(points, sizes, strict=True)):
+        reach = (sizes[:at] + size) / 2
+        for radius in range(_RADIUS_STEP, _MAX_RADIUS, _RADIUS_STEP):
+            candidates = point + directions * (radius + size / 2)
+            overlaps = (np.abs(candidates[:, None] - centres) < reach).all(axis=2).any(axis=1)
+            covers = (np.abs(candidates[:, None] - points) < size / 2 + 1).all(axis=2).any(axis=1)
+            free = np.flatnonzero(~(overlaps | covers))
+            if len(free):
+                break
+        chosen = candidates[free[0] if len(free) else 0]
+        centres = np.concatenate([centres, chosen[None]])
+    return centres
+
+
+def _spread_labels(figure: Any, labels: Sequence[Any], places: NDArray[np.float64]) -> None:
+    """Moves labels apart, and joins each that is far from its point to it by a line."""
+    backend = import_optional("matplotlib.backends.backend_agg", extra="plot", purpose="plot")
+    (axes,) = figure.axes
+    canvas = backend.FigureCanvasAgg(figure)
+    canvas.draw()  # Axes and labels have their sizes once they are drawn.
+    figure.set_layout_engine("none")
+    boxes = [label.get_window_extent() for label in labels]
+    sizes = np.array([(box.width + 2, box.height) for box in boxes])
+    points = axes.transData.transform(places)
+    centres = place_labels(points, sizes)
+    for label, point, centre, size in zip(labels, points, centres, sizes, strict=True):
+        label.set(ha="center", va="center", position=axes.transData.inverted().transform(centre))
+        nearest = np.clip(point, centre - size / 2, centre + size / 2)
+        if np.linalg.norm(nearest - point) > 2 * _RADIUS_STEP:
+            ends = axes.transData.inverted().transform([point, nearest])
+            axes.plot(*ends.T, color=label.get_color(), linewidth=0.5, alpha=0.5, zorder=0)
