@@ -74,7 +74,8 @@ def test_folders_in_other_object_stores_are_refused_in_one_line(options, says):
     [
         ({}, 512, (0.55, 0.05, 0.1, 2048)),
         ({"alpha": 0.4}, 500, (0.4, 0.05, 0.1, 2000)),
-        ({"optimizer": "sgd"}, 512, (0.025, 0.0001, 0, 512)),
+        ({"vector_size": 512}, 512, (0.275, 0.025, 0.1, 2048)),
+        ({"optimizer": "sgd", "vector_size": 512}, 512, (0.025, 0.0001, 0, 512)),
         (
             {"optimizer": "sgd", "alpha": 0.00005, "batch_size": 100, "warmup": 0.02},
             512,

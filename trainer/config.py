@@ -34,6 +34,8 @@ class Defaults(NamedTuple):
     batch_size: int
 
 
+_FULL_RATE_DIMENSIONS = 128  # Adagrad's rates are for as many, and lower for more.
+
 # Adagrad's were found on one corpus (docs/experiments.md). For sgd the rates are gensim's; its sums
 # of repeated rows diverge in batches much larger than this.
 # Keras's optimizers have Keras's rate, which does not fall.
@@ -49,20 +51,32 @@ NO_PROBES = ("none",)
 """The value of `--probe_words` for no neighbours at all."""
 
 
-def adagrad_alpha(targets: int | None) -> float:
+def adagrad_alpha(targets: int | None, vector_size: int = _FULL_RATE_DIMENSIONS) -> float:
     """Returns the learning rate that suits Adagrad; less training wants a lower one.
 
     >>> [adagrad_alpha(targets) for targets in (5_000, 1_000_000, 14_000_000, 70_000_000)]
     [0.15, 0.24, 0.4, 0.55]
+    >>> [adagrad_alpha(14_000_000, size) for size in (64, 128, 300, 1000)]
+    [0.4, 0.4, 0.261, 0.143]
 
     Args:
         targets: of all epochs, whatever ends them sooner; None where they are not known yet.
+        vector_size: D.
     """
-    highest = DEFAULTS["adagrad"].alpha
+    highest, factor = DEFAULTS["adagrad"].alpha, _dimension_factor(vector_size)
     if targets is None:
-        return highest
+        return round(highest * factor, 3)
     share: float = (targets / 14e6) ** 0.2
-    return max(0.15, min(highest, round(0.4 * share, 2)))
+    return round(max(0.15, min(highest, round(0.4 * share, 2))) * factor, 3)
+
+
+def _dimension_factor(vector_size: int) -> float:
+    """Returns the factor of Adagrad's rates for D dimensions.
+
+    The accumulators hold a mean over the dimensions. So at the same length of a gradient a step is
+    longer by the root of D, and with many dimensions the loss rises above that of chance.
+    """
+    return min(1.0, math.sqrt(_FULL_RATE_DIMENSIONS / vector_size))
 
 
 def _set_by_vertex(name: str) -> Callable[[], str | None]:
@@ -170,8 +184,8 @@ class TrainConfig:
     alpha: float | None = option(
         None,
         hyperparameter=True,
-        default_text="adagrad: 0.15 to 0.55 by the length of the training; sgd: 0.025; adam, "
-        "rmsprop: 0.001",
+        default_text="adagrad: 0.15 to 0.55 by the length of the training, less for more than 128 "
+        "dimensions; sgd: 0.025; adam, rmsprop: 0.001",
     )
     """Learning rate at the start."""
 
@@ -179,7 +193,7 @@ class TrainConfig:
         None,
         rare=True,
         hyperparameter=True,
-        default_text="adagrad: 0.05; sgd: 0.0001; others: 0.001",
+        default_text="adagrad: 0.05, less for more than 128 dimensions; sgd: 0.0001; others: 0.001",
     )
     """Learning rate at the end; it falls linearly."""
 
@@ -345,11 +359,13 @@ class TrainConfig:
         defaults = DEFAULTS[self.optimizer]
         alpha = self.alpha
         if alpha is None and self.optimizer == "adagrad":
-            alpha = max(adagrad_alpha(targets), min(self.min_alpha or 0, defaults.alpha))
+            lowest = min(self.min_alpha or 0, defaults.alpha)
+            alpha = max(adagrad_alpha(targets, self.vector_size), lowest)
         alpha = defaults.alpha if alpha is None else alpha
         if self.min_alpha is not None:
             return alpha, self.min_alpha
-        return alpha, min(alpha, defaults.min_alpha)
+        factor = _dimension_factor(self.vector_size) if self.optimizer == "adagrad" else 1.0
+        return alpha, min(alpha, round(defaults.min_alpha * factor, 4))
 
     def remote_workdir(self) -> str | None:
         """Returns the URL of a workdir in an object store that is not mounted; None for others."""
