@@ -132,6 +132,7 @@ def test_a_tree_with_an_external_entity_reads_no_other_file(tmp_path):
         lambda text: text.replace("<MeshHeadingList>", "<!-- --><MeshHeadingList>"),
         lambda text: text.replace("Gout", "G&#111;ut"),
         lambda text: text.replace("Gout<", "Gout\n<"),
+        lambda text: text.replace(">Gout", "> Gout"),
     ],
 )
 def test_headings_are_read_however_they_are_written(change):
