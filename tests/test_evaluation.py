@@ -350,6 +350,21 @@ def test_several_sets_of_pairs_have_a_mean(run, tmp_path, capsys):
     assert (last[0], last[1], last[2]) == ("mean of 2", "0.000", "")
 
 
+def test_several_sets_of_analogies_have_a_mean(run, tmp_path, capsys):
+    right, wrong = tmp_path / "right.txt", tmp_path / "wrong.txt"
+    right.write_text(": family\nman woman father mother\n")
+    wrong.write_text(": family\nman woman mother man\n")
+    assert main([str(right), str(wrong), "--vectors", run]) == 0
+    accuracies = [line.split("\t")[:3] for line in capsys.readouterr().out.splitlines()[1:]]
+    assert accuracies == [
+        [str(right), "family", "1.0000"],
+        [str(right), "Total accuracy", "1.0000"],
+        [str(wrong), "family", "0.0000"],
+        [str(wrong), "Total accuracy", "0.0000"],
+        ["mean of 2", "", "0.5000"],
+    ]
+
+
 def test_a_word_with_itself_is_1_whatever_its_length():
     rows = np.random.default_rng(1).standard_normal((200, 7)).astype(np.float32)
     words = [f"w{number}" for number in range(200)]

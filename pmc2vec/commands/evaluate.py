@@ -119,6 +119,9 @@ def _print_scores(scores: dict[Path, WordPairScore | Sections], config: Evaluate
         table = [
             row for path, sections in analogies.items() for row in _section_rows(path, sections)
         ]
+        if len(analogies) > 1:
+            mean = fmean(accuracy(sections[-1]) for sections in analogies.values())
+            table.append((f"mean of {len(analogies)}", "", f"{mean:.4f}", "", ""))
         print_table(("file", "section", "accuracy", "correct", "asked"), table, grouped=True)
 
 
