@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from beam_pipelines.build import build
+    from beam_pipelines.text.tokenizers import tokenize
     from pmc2vec.dataset.pairs import iterate_pairs
     from pmc2vec.vectors.keyed_vectors import Vectors
     from trainer.pairs import pairs
@@ -20,12 +21,13 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-__all__ = ["Vectors", "__version__", "build", "iterate_pairs", "pairs", "train"]
+__all__ = ["Vectors", "__version__", "build", "iterate_pairs", "pairs", "tokenize", "train"]
 
 _HOMES = {
     "build": "beam_pipelines.build",
     "iterate_pairs": "pmc2vec.dataset.pairs",
     "pairs": "trainer.pairs",
+    "tokenize": "beam_pipelines.text.tokenizers",
     "train": "trainer.task",
     "Vectors": "pmc2vec.vectors.keyed_vectors",
 }

@@ -20,7 +20,7 @@ from tests.datasets import topic_articles, write_dataset
 
 API = Path(__file__).parent.parent / "docs" / "api.md"
 MARK = "<!-- From here on made from the docstrings: python tests/test_api.py -->"
-FUNCTIONS = ("build", "train", "pairs", "iterate_pairs")
+FUNCTIONS = ("build", "train", "pairs", "iterate_pairs", "tokenize")
 
 
 def signature(name: str, function: Callable[..., Any]) -> str:

@@ -11,6 +11,7 @@ import pytest
 from gensim.models import FastText, KeyedVectors, Word2Vec
 from pyarrow import parquet
 
+import pmc2vec
 from pmc2vec.commands.export import main
 from pmc2vec.errors import UserError
 from pmc2vec.vectors.formats import gensim
@@ -240,6 +241,31 @@ def test_the_unknown_word_is_the_second_row_as_in_text_vectorization(tmp_path, k
     model = keras.models.load_model(tmp_path / "embedding.keras")
     assert model.layers[0].get_vocabulary() == ["", "[UNK]", "fever"]
     assert model.layers[1].get_weights()[0].tolist() == [[0, 0], [1, 2], [3, 4]]
+
+
+def test_a_mean_in_keras_does_not_count_words_without_a_vector(tmp_path, keras, capsys):
+    import tensorflow as tf
+
+    Vectors(["insulin", "fever"], np.float32([[1, 2], [3, 4]])).save(tmp_path)
+    assert main(["--workdir", str(tmp_path), "--format", "keras"]) == 0
+    assert "2 of 2 words have vectors; it needs TensorFlow\n" in capsys.readouterr().out
+    model = keras.models.load_model(tmp_path / "embedding.keras")
+    text = keras.Input(shape=(), dtype="string")
+    mean = keras.Sequential([text, model, keras.layers.GlobalAveragePooling1D()])
+    # No word has punctuation, so Keras may take it out of the text.
+    texts = tf.constant(["Insulin, glucose. (fever)", "fever"])
+    assert mean(texts).numpy().tolist() == [[2, 3], [3, 4]]
+
+
+def test_text_for_words_with_punctuation_is_cut_by_our_tokenizer(tmp_path, keras, capsys):
+    import tensorflow as tf
+
+    Vectors(["il-2", "fever"], np.float32([[1, 2], [3, 4]])).save(tmp_path)
+    assert main(["--workdir", str(tmp_path), "--format", "keras"]) == 0
+    assert "and text from ' '.join(pmc2vec.tokenize(text))\n" in capsys.readouterr().out
+    model = keras.models.load_model(tmp_path / "embedding.keras")
+    text = " ".join(pmc2vec.tokenize("IL-2, (fever)."))
+    assert model(tf.constant([text])).numpy()[0].tolist() == [[1, 2], [3, 4]]
 
 
 def test_keras_takes_a_classifiers_own_vocabulary(tmp_path, keras):

@@ -9,6 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import pmc2vec
+from beam_pipelines.jats.article_reader import Article, Section
+from beam_pipelines.stages.corpus_parts import Reading, tokenize_article
 from beam_pipelines.text.tokenizers import (
     count_clauses,
     make_tokenizer,
@@ -203,3 +206,14 @@ def test_tutorial_tokens_are_those_of_keras():
     assert json.loads(run.stdout) == [
         sentence.split(" ") if sentence else [] for sentence in make_tokenizer("tutorial")(texts)
     ]
+
+
+def test_the_public_function_gives_the_tokens_of_a_build():
+    text = "Insulin, glucose. (Fever) rose 0.5 to\n39 °C; see www.example.org. P53 fell."
+    article = Article("PMC1", *[""] * 9, sections=(Section("body", (text.replace("\n", " "),)),))
+    built = tokenize_article(article, "a", "m", Reading())
+    assert pmc2vec.tokenize(text) == " ".join(built.sentences).split()
+    assert pmc2vec.tokenize(text)[:3] == ["insulin", "glucose", "fever"]
+    assert pmc2vec.tokenize(text, numbers="drop", lowercase=False)[-2:] == ["P53", "fell"]
+    assert pmc2vec.tokenize("IL-2, 5 mg", tokenizer="tutorial") == ["il2", "5", "mg"]
+    assert pmc2vec.tokenize(" \n ") == []

@@ -30,6 +30,8 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from beam_pipelines.text.sentences import split_sentences
+
 TokenizerKind = Literal["biomedical", "tutorial", "whitespace"]
 NumberHandling = Literal["keep", "drop", "fold"]
 LinkHandling = Literal["drop", "fold", "split"]
@@ -67,16 +69,46 @@ def make_tokenizer(
         raise ValueError(f"no tokenizer {kind!r}; there are {', '.join(get_args(TokenizerKind))}")
     if links not in get_args(LinkHandling):
         raise ValueError(f"links can be {', '.join(get_args(LinkHandling))}, not {links!r}")
-    tokenize = partial(_TOKENIZERS[kind], lowercase=lowercase)
+    tokenizer = partial(_TOKENIZERS[kind], lowercase=lowercase)
     if kind == "biomedical":
-        tokenize = partial(tokenize, links=links)
+        tokenizer = partial(tokenizer, links=links)
     if numbers == "keep":
-        return tokenize
+        return tokenizer
     if numbers == "drop":
-        return lambda sentences: [_drop_numbers(line) for line in tokenize(sentences)]
+        return lambda sentences: [_drop_numbers(line) for line in tokenizer(sentences)]
     if numbers == "fold":
-        return lambda sentences: [_fold_numbers(line) for line in tokenize(sentences)]
+        return lambda sentences: [_fold_numbers(line) for line in tokenizer(sentences)]
     raise ValueError(f"numbers can be {', '.join(get_args(NumberHandling))}, not {numbers!r}")
+
+
+def tokenize(
+    text: str,
+    *,
+    tokenizer: TokenizerKind = "biomedical",
+    lowercase: bool = True,
+    numbers: NumberHandling = "keep",
+    links: LinkHandling = "drop",
+) -> list[str]:
+    """Returns the tokens of a text, as `pmc2vec build` makes them of a paragraph.
+
+    So they are the words that have vectors, but for phrases and words that were too rare.
+
+    >>> tokenize("TNF-α rose 0.05-fold (fever, IL-2).")
+    ['tnf-α', 'rose', '0.05-fold', 'fever', 'il-2']
+
+    Args:
+        text: of any length; an end of line is a space.
+        tokenizer: biomedical, tutorial or whitespace; as `--tokenizer` of the build.
+        lowercase: tokens in lower case.
+        numbers: keep, drop or fold; as `--numbers`.
+        links: drop, fold or split; as `--links`.
+
+    Raises:
+        ValueError: no such tokenizer, or no such treatment of numbers or links.
+    """
+    function = make_tokenizer(tokenizer, lowercase=lowercase, numbers=numbers, links=links)
+    lines = function(split_sentences(text.replace("\n", " ")))
+    return [token for line in lines for token in line.split()]
 
 
 def _drop_numbers(line: str) -> str:
@@ -297,16 +329,6 @@ _KINDS = bytes(
     | _LINE_BREAK * (chr(byte) == "\n")
     for byte in range(256)
 )
-
-
-def tokenize(sentence: str, *, lowercase: bool = True) -> list[str]:
-    """Returns the biomedical tokens of one sentence.
-
-    >>> tokenize("TNF-α rose 0.05-fold.")
-    ['tnf-α', 'rose', '0.05-fold']
-    """
-    (line,) = tokenize_sentences([sentence.replace("\n", " ")], lowercase=lowercase)
-    return line.split()
 
 
 def tokenize_sentences(

@@ -6,6 +6,7 @@ Importing this module loads neither; the `write` functions do.
 from __future__ import annotations
 
 import re
+import string
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -86,18 +87,25 @@ def embedding_table(
 
 
 def write_keras(
-    path: Path, table: VectorTable, vocabulary: Sequence[str], *, random_unknown: bool
+    path: Path,
+    table: VectorTable,
+    vocabulary: Sequence[str],
+    *,
+    random_unknown: bool,
+    mask_unknown: bool,
 ) -> int:
-    """Writes a Keras model of text: TextVectorization, then Embedding; see `embedding_table`.
+    """Writes a Keras model of text: TextVectorization, Embedding, Masking; see `embedding_table`.
 
     The model splits text at spaces. It makes text lower-case where every word of the vocabulary is
-    lower-case.
+    lower-case, and takes out punctuation where no word has any.
 
     Args:
         path: file, named `.keras`.
         table: words with their vectors.
         vocabulary: of the layer; words without spaces, no two alike.
         random_unknown: draw rows for words without a vector; else they are zero.
+        mask_unknown: mask words whose row is zero, so that a mean does not count them; they are
+            then not trained.
 
     Returns:
         How many words of the vocabulary have vectors, at least one.
@@ -110,33 +118,47 @@ def write_keras(
     rows, covered = embedding_table(table, vocabulary, random_unknown=random_unknown)
     if not covered:
         raise UserError(f"{path.name}: no word of the vocabulary has a vector; give another one")
-    model = _embedding_model(vocabulary, rows)
+    model = _embedding_model(vocabulary, rows, mask_unknown=mask_unknown)
     with scratch_folder(path) as folder:
         model.save(temporary := folder / path.name)
         temporary.replace(path)
     return covered
 
 
-def _embedding_model(vocabulary: Sequence[str], rows: Matrix) -> Any:
+def _embedding_model(vocabulary: Sequence[str], rows: Matrix, *, mask_unknown: bool) -> Any:
     """Returns the keras.Model of `write_keras`; `rows` are those of `embedding_table`."""
     keras = _load_keras()
-    lower = all(word == word.lower() for word in vocabulary)
     embedding = keras.layers.Embedding(*rows.shape, mask_zero=True, name="embedding")
+    # Masks the rows that are zero: padding, and words without a vector.
+    masking = [keras.layers.Masking(name="mask")] if mask_unknown else []
     model = keras.Sequential(
         [
             keras.Input(shape=(), dtype="string", name="text"),
             # Not by set_vocabulary later: Keras would then split the words at U+2028 too.
             keras.layers.TextVectorization(
                 vocabulary=list(vocabulary),
-                standardize="lower" if lower else None,
+                standardize=_standardization(vocabulary),
                 split="whitespace",
                 name="words",
             ),
             embedding,
+            *masking,
         ]
     )
     embedding.set_weights([rows])
     return model
+
+
+def _standardization(vocabulary: Sequence[str]) -> str | None:
+    """Returns what Keras does to text before it splits it, so that it meets these words.
+
+    >>> _standardization(["il2", "fever"]), _standardization(["il-2"]), _standardization(["IL-2"])
+    ('lower_and_strip_punctuation', 'lower', None)
+    """
+    is_lower = all(word == word.lower() for word in vocabulary)
+    if any(mark in word for word in vocabulary for mark in string.punctuation):
+        return "lower" if is_lower else None
+    return "lower_and_strip_punctuation" if is_lower else "strip_punctuation"
 
 
 def write_saved_model(path: Path, table: VectorTable) -> list[Path]:
@@ -247,8 +269,19 @@ def _write_keras_format(path: Path, table: VectorTable, options: WriteOptions) -
     vocabulary: Sequence[str] = [word for word in table.words if word != UNKNOWN_WORD]
     if options.keras_vocabulary is not None:
         vocabulary = read_keras_vocabulary(options.keras_vocabulary)
-    covered = write_keras(path, table, vocabulary, random_unknown=options.keras_unknown == "random")
-    return FormatFiles([path], f"{path}: {covered:,} of {len(vocabulary):,} words have vectors")
+    random_unknown = options.keras_unknown == "random"
+    covered = write_keras(
+        path,
+        table,
+        vocabulary,
+        random_unknown=random_unknown,
+        # A classifier's own vocabulary is to be trained, also where its rows begin at zero.
+        mask_unknown=options.keras_vocabulary is None and not random_unknown,
+    )
+    note = f"{path}: {covered:,} of {len(vocabulary):,} words have vectors; it needs TensorFlow"
+    if (_standardization(vocabulary) or "").endswith("punctuation"):
+        return FormatFiles([path], note)
+    return FormatFiles([path], f"{note}, and text from ' '.join(pmc2vec.tokenize(text))")
 
 
 KERAS_FORMAT = VectorFormat(
