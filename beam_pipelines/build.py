@@ -184,9 +184,11 @@ def _corpus_with_articles(config: BuildConfig, output: OutputFolder) -> Corpus:
         why = f": {damaged}" if damaged else ""
         raise UserError(f"no article in {' '.join(config.input)}{why}; see {rejected}")
     if not corpus.funnel.get("kept"):
+        without_citations = "--mesh (full text has the headings of its citation, given with it)"
+        doubtful = without_citations if config.mesh else "--keywords"
         reasons = ", ".join(f"{n:,} {key}" for key, n in corpus.funnel.items() if ":" in key)
         raise UserError(
-            f"none of {read:,} articles is kept ({reasons}); check --keywords and {rejected}"
+            f"none of {read:,} articles is kept ({reasons}); check {doubtful} and {rejected}"
         )
     return corpus
 

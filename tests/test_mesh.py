@@ -181,8 +181,8 @@ def write_both_kinds(folder):
 
 def test_full_text_is_kept_by_the_headings_of_its_citation(tmp_path):
     write_both_kinds(tmp_path / "in")
-    funnel, kept = corpus(tmp_path, mesh=("melanoma",))
-    assert kept == {
+    funnel, mesh = corpus(tmp_path, mesh=("melanoma",))
+    assert mesh == {
         "PMC1": "D008545 Melanoma; D006801 Humans", "PMC2": "", "PMC3": "D008545 Melanoma",
         "PMC8": "D008545 Melanoma", "pmid:16": "D008545 Melanoma",
     }  # fmt: skip
@@ -194,19 +194,19 @@ def test_full_text_is_kept_by_the_headings_of_its_citation(tmp_path):
 def test_a_citation_that_is_dropped_still_decides_about_its_full_text(tmp_path):
     write_both_kinds(tmp_path / "in")
     options = {"article_types": ("research-article",), "keywords": ("melanoma",)}
-    _, kept = corpus(tmp_path, mesh=("D008545",), **options)
-    assert sorted(kept) == ["PMC1", "PMC2", "PMC3", "PMC8"]
+    _, mesh = corpus(tmp_path, mesh=("D008545",), **options)
+    assert sorted(mesh) == ["PMC1", "PMC2", "PMC3", "PMC8"]
 
 
 def test_without_the_option_headings_are_a_column_and_decide_nothing(tmp_path):
     write_both_kinds(tmp_path / "in")
-    funnel, kept = corpus(tmp_path)
+    funnel, mesh = corpus(tmp_path)
     assert (funnel["kept"], funnel["dropped:in_full_text"]) == (10, 6)
-    assert (kept["PMC1"], kept["PMC4"], kept["PMC6"], kept["pmid:17"]) == (
+    assert (mesh["PMC1"], mesh["PMC4"], mesh["PMC6"], mesh["pmid:17"]) == (
         "D008545 Melanoma; D006801 Humans", "D006073 Gout", "", "D006073 Gout",
     )  # fmt: skip
-    again, kept_again = corpus(tmp_path)  # Finished: nothing is read or taken out twice.
-    assert (again, kept_again) == (funnel, kept)
+    again, mesh_again = corpus(tmp_path)  # Finished: nothing is read or taken out twice.
+    assert (again, mesh_again) == (funnel, mesh)
 
 
 def test_headings_below_are_kept_with_a_tree(tmp_path):
@@ -214,8 +214,15 @@ def test_headings_below_are_kept_with_a_tree(tmp_path):
     write_numbered(
         tmp_path / "in", 1, citation(1, mesh=("D012878 Another Name",)), citation(2, mesh=(GOUT,))
     )
-    _, kept = corpus(tmp_path, mesh=("Neoplasms",), mesh_tree=str(tmp_path / "desc"))
-    assert list(kept) == ["pmid:1"]
+    _, mesh = corpus(tmp_path, mesh=("Neoplasms",), mesh_tree=str(tmp_path / "desc"))
+    assert list(mesh) == ["pmid:1"]
+
+
+def test_full_text_without_citations_says_what_is_missing(tmp_path):
+    (tmp_path / "in").mkdir()
+    write_archive(tmp_path / "in/a.tar.gz", {"x/PMC1.xml": full_text(1, 11)})
+    with pytest.raises(UserError, match=r"1 dropped:mesh\); check --mesh \(full text has the head"):
+        corpus(tmp_path, mesh=("melanoma",))
 
 
 def test_of_two_versions_the_newer_one_decides(tmp_path):

@@ -45,7 +45,7 @@ def counted(folder: Path) -> tuple[Counter, set[tuple[str, str]]]:
                 order = (int(pmid.get("Version")), path.name, place)
                 copies.setdefault(pmid.text, []).append((order, node))
     counts: Counter = Counter()
-    kept = set()
+    articles = set()
     for pmid, events in copies.items():
         *older, (order, last) = sorted(events, key=lambda event: event[0])
         older = [node for _, node in older if node.tag != "DeleteCitation"]
@@ -60,16 +60,16 @@ def counted(folder: Path) -> tuple[Counter, set[tuple[str, str]]]:
         elif last.xpath(".//PublicationType[starts-with(., 'Retract')]") or title[:4] == "Retr":
             counts["dropped:retracted"] += 1
         else:
-            kept.add((pmid, str(order[0])))
-    return counts, kept
+            articles.add((pmid, str(order[0])))
+    return counts, articles
 
 
 def test_a_build_counts_what_lxml_counts(tmp_path):
-    seen: Counter = Counter()
+    totals: Counter = Counter()
     for seed in (1, 2):
         folder, output = tmp_path / f"in{seed}", tmp_path / f"out{seed}"
         write_files(folder, seed)
-        counts, kept = counted(folder)
+        counts, articles = counted(folder)
         funnel = build_corpus(BuildConfig(input=(str(folder),), output=str(output)), ALONE).funnel
         assert funnel["read"] == 160
         assert dropped(funnel) == +counts
@@ -78,8 +78,8 @@ def test_a_build_counts_what_lxml_counts(tmp_path):
             for part in (output / "corpus").glob("*.parquet")
             for row in pq.read_table(part, columns=["pmid", "version"]).to_pylist()
         ]
-        assert {(row["pmid"], row["version"]) for row in rows} == kept
-        assert funnel["kept"] == len(rows) == len(kept)
-        seen += counts
-    assert min(seen.values()) > 3  # Every way was gone.
-    assert len(seen) == 4
+        assert {(row["pmid"], row["version"]) for row in rows} == articles
+        assert funnel["kept"] == len(rows) == len(articles)
+        totals += counts
+    assert min(totals.values()) > 3  # Every way was gone.
+    assert len(totals) == 4

@@ -15,6 +15,7 @@ from pmc2vec.commands.update import Releases, UpdateConfig, main, sections
 from pmc2vec.errors import UserError
 from pmc2vec.vectors.keyed_vectors import Vectors
 from tests.bulk import add
+from tests.pubmed import citation, write_numbered
 
 ROOT = Path(__file__).parent.parent
 BUILD = ["--build", "--min_count=2", "--num_shards=2", "--record_length=64", "--block=8",
@@ -67,6 +68,20 @@ def test_each_release_reads_what_is_new_and_starts_from_the_one_before(service):
     assert third["since"]["inputs"] == 2
     trained = json.loads((root / "current/config.json").read_text())
     assert trained["init_from"] == str(root / "releases/0002")
+
+
+@pytest.mark.slow
+def test_a_new_update_file_of_pubmed_is_the_next_release(tmp_path):
+    words = "cells divide in skin and grow where drugs stop them in mice".split()
+    texts = [" ".join(words[n % 5 :]) for n in range(30)]
+    write_numbered(tmp_path / "in/baseline", 1, *(citation(n, t) for n, t in enumerate(texts, 1)))
+    assert run(tmp_path / "in", tmp_path / "root", "--quiet") == 0
+    new = (citation(n, text) for n, text in enumerate(texts, 100))
+    write_numbered(tmp_path / "in/updatefiles", 2, citation(1, "Cells grow."), *new, delete=(2,))
+    assert run(tmp_path / "in", tmp_path / "root", "--quiet") == 0
+    second = facts(tmp_path / "root/current")
+    assert [Path(path).name for path, _ in second["inputs"]] == ["pubmed26n0002.xml.gz"]
+    assert (second["funnel"]["read"], second["funnel"]["superseded_earlier"]) == (31, 2)
 
 
 def test_nothing_new_changes_nothing_and_is_no_failure(service, capsys):

@@ -68,15 +68,15 @@ def wanted_headings(names: Iterable[str], tree_path: str | None = None) -> tuple
     tree = read_mesh_tree(tree_path)
     headings = {key: each for each in tree for key in (each.ui, each.name.casefold()) if key}
     tops: set[str] = set()
-    wanted: set[str] = set()
+    keys: set[str] = set()
     for name in names:
         heading = headings.get(_key(name))
         if heading is None:
             raise UserError(_unknown(name, tree, tree_path))
         tops.update(heading.numbers)
-        wanted.add(heading.ui or heading.name.casefold())
-    wanted.update(h.ui or h.name.casefold() for h in tree if _is_below(h, tops))
-    return tuple(sorted(wanted))
+        keys.add(heading.ui or heading.name.casefold())
+    keys.update(h.ui or h.name.casefold() for h in tree if _is_below(h, tops))
+    return tuple(sorted(keys))
 
 
 def _key(name: str) -> str:

@@ -354,9 +354,9 @@ def _resolve_article(
     ordered = _known_first([row for row in rows if row["marks"] not in (FULL_TEXT, CITATION)])
     readable = [copy for copy in ordered if copy["readable"]]
     winner = readable[-1] if readable else None
-    wanted = _wanted_by_heading(full_texts, citations, winner)
-    newest = [_known_row(row, "") for row in full_texts[-1:] if row["has_heading"] or wanted]
-    left = [_left(row, HEADINGS, citations) for row in wanted]
+    by_heading = _full_texts_by_heading(full_texts, citations, winner)
+    newest = [_known_row(row, "") for row in full_texts[-1:] if row["has_heading"] or by_heading]
+    left = [_left(row, HEADINGS, citations) for row in by_heading]
     if any(copy["row"] >= 0 or copy.get("kept") for copy in readable):
         left += (_left(row, IN_FULL_TEXT) for row in citations if row["row"] >= 0)
     if winner is None:
@@ -371,11 +371,11 @@ def _resolve_article(
     if newer and winner["part"] != _KNOWN_PART and not is_deleted:
         retracted = RETRACTED in newer[-1]["marks"].split(",")
         left.append(_left(winner, RETRACTED if retracted else OLDER_VERSION))
-    newest.append(_known_row(winner, f"{version_and_date}\t{_AFTER_ARCHIVES}", bool(wanted)))
+    newest.append(_known_row(winner, f"{version_and_date}\t{_AFTER_ARCHIVES}", bool(by_heading)))
     return newest, left
 
 
-def _wanted_by_heading(
+def _full_texts_by_heading(
     full_texts: list[Mapping[str, Any]],
     citations: list[Mapping[str, Any]],
     winner: Mapping[str, Any] | None,
@@ -389,19 +389,19 @@ def _wanted_by_heading(
     """
     if winner is None or winner["marks"] == DELETED:
         return []
-    deciding = citations[-1] if citations else winner
-    awaiting = [winner] if citations else full_texts
+    source = citations[-1] if citations else winner
+    candidates = [winner] if citations else full_texts
     return [
         row
-        for row in awaiting
-        if row["row"] >= 0
-        and deciding["has_heading"]
-        and (deciding["mesh"] or not row["has_heading"])
+        for row in candidates
+        if row["row"] >= 0 and source["has_heading"] and (source["mesh"] or not row["has_heading"])
     ]
 
 
-def _known_row(copy: Mapping[str, Any], rank: str, is_wanted: bool = False) -> dict[str, Any]:
-    has_heading = copy["has_heading"] or is_wanted
+def _known_row(
+    copy: Mapping[str, Any], rank: str, is_kept_by_citation: bool = False
+) -> dict[str, Any]:
+    has_heading = copy["has_heading"] or is_kept_by_citation
     kept = "yes" if copy["row"] >= 0 and has_heading else copy.get("kept", "")
     return {"pmcid": copy["pmcid"], "rank": rank, "marks": copy["marks"],
             "fingerprint": copy["fingerprint"], "kept": kept,

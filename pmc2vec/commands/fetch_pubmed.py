@@ -129,18 +129,18 @@ def _compare(url: str, output: Path) -> _Download | None:
     folder, name = url.rsplit("/", 2)[-2:]
     path = output / folder / name
     md5 = md5_beside(url)
-    is_here = path.is_file()
-    if md5 and is_here:
+    exists = path.is_file()
+    if md5 and exists:
         # Killed before the MD5 was written, a file has none beside it.
-        md5_here = md5_beside(str(path))
-        if not md5_here and _md5_of(path) == md5:
-            _write_md5(path, md5_here := md5)
-        if md5_here == md5:
+        local_md5 = md5_beside(str(path))
+        if not local_md5 and _md5_of(path) == md5:
+            _write_md5(path, local_md5 := md5)
+        if local_md5 == md5:
             return None
     metadata = files.file_metadata(url)
     if metadata is None:
         raise UserError(f"{url}: is not there, though its index page links to it; try again later")
-    if not md5 and is_here and path.stat().st_size == metadata.size:
+    if not md5 and exists and path.stat().st_size == metadata.size:
         return None
     return _Download(url, path, metadata.size, md5)
 
@@ -152,11 +152,13 @@ def _download_all(
     downloads: Sequence[_Download], result: FetchResult, on: Console | None
 ) -> list[dict[str, str]]:
     """Downloads the files, some at once; returns a line of rejected.jsonl for each that failed."""
-    there = sum(_unfinished_size(each) for each in downloads)
+    bytes_before = sum(_unfinished_size(each) for each in downloads)
     total = sum(download.size for download in downloads)
     counter, stop = _ByteCounter(), threading.Event()
     with (
-        progress("fetch", "MB", start=_megabytes(there), total=_megabytes(total), on=on) as work,
+        progress(
+            "fetch", "MB", start=_megabytes(bytes_before), total=_megabytes(total), on=on
+        ) as work,
         ThreadPoolExecutor(_DOWNLOADS) as pool,
     ):
         pending = [pool.submit(_download, each, counter.add, stop) for each in downloads]
@@ -168,7 +170,7 @@ def _download_all(
                     future.result()  # Raises what ended it.
                 number = len(pending) - len(unfinished)
                 shown = f"{number:,} of {len(pending):,} files"
-                work.update(_megabytes(there + counter.total), files=shown)
+                work.update(_megabytes(bytes_before + counter.total), files=shown)
         except BaseException:
             stop.set()
             pool.shutdown(cancel_futures=True)
