@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+import yaml
 
 from pmc2vec.commands.export import main
 from pmc2vec.errors import UserError
@@ -24,6 +25,18 @@ PROVENANCE = {
 }
 
 CARD = """\
+---
+language: en
+license: other
+license_name: licences-of-the-articles
+pipeline_tag: feature-extraction
+tags:
+- word2vec
+- word-embeddings
+- biomedical
+- pubmed-central
+---
+
 # Word vectors from PubMed Central
 
 2 words, each with a vector of 2 numbers, trained as skip-grams with negative sampling by pmc2vec \
@@ -139,3 +152,15 @@ def test_damaged_provenance_is_told(run, content):
     (run / "provenance.json").write_text(content)
     with pytest.raises(UserError, match=r"provenance.json: not (JSON|a JSON object)"):
         main(["--workdir", str(run)])
+
+
+def test_the_front_matter_is_yaml():
+    _, front_matter, _ = model_card({}, words=["a"], vector_size=1).split("---\n", 2)
+    assert yaml.safe_load(front_matter)["license_name"] == "licences-of-the-articles"
+
+
+def test_scores_of_word_pairs_have_rows_of_their_own():
+    scores = {"loss": 2.5, "word_pairs": {"MEN-3000.txt": 0.71}}
+    card = model_card({"scores": scores}, words=["a"], vector_size=1)
+    assert "| loss | 2.5 |\n| word pairs: MEN-3000.txt | 0.71 |\n" in card
+    assert "word pairs" not in model_card({"scores": {"word_pairs": {}}}, words=[], vector_size=1)

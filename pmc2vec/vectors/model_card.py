@@ -26,6 +26,19 @@ _HIDDEN_OPTIONS = ("dataset", "workdir", "checkpoint_dir", "log_dir", "manifest_
 
 _MAX_VALUES = 8  # Values shown of an option such as --input, which may have thousands.
 
+# The YAML that Hugging Face's Hub reads at the head of a card. It has no name for a mixture of
+# licences, which have a section of their own.
+_FRONT_MATTER = (
+    "---",
+    "language: en",
+    "license: other",
+    "license_name: licences-of-the-articles",
+    "pipeline_tag: feature-extraction",
+    "tags:",
+    *(f"- {tag}" for tag in ("word2vec", "word-embeddings", "biomedical", "pubmed-central")),
+    "---",
+)
+
 _ARCHITECTURES = {"cbow": "continuous bags of words"}
 _OBJECTIVES = {"softmax": "softmax over noise"}
 _OUTPUT_NOTES = {
@@ -84,21 +97,33 @@ def model_card(provenance: Mapping[str, Any], *, words: Sequence[str], vector_si
         "How the vectors were trained": _rows(
             {name: value for name, value in training.items() if name not in _HIDDEN_OPTIONS}
         ),
-        "Scores": _rows(
-            {
-                name.replace("_", " "): value
-                for name, value in _object(provenance, "scores").items()
-                if value is not None
-            }
-        ),
+        "Scores": _rows(_scores(_object(provenance, "scores"))),
     }
-    lines = ["# Word vectors from PubMed Central", "", _summary(provenance, words, vector_size)]
+    title = "# Word vectors from PubMed Central"
+    lines = [*_FRONT_MATTER, "", title, "", _summary(provenance, words, vector_size)]
     for title, rows in sections.items():
         if rows:
             lines += ["", f"## {title}", "", "| | |", "|---|---|", *rows]
     lines += ["", "## Limits", "", *(f"* {limit}" for limit in _LIMITS)]
     lines += ["", "## How to cite", "", _citation(provenance), ""]
     return "\n".join(lines)
+
+
+def _scores(scores: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the scores that there are, each under a name of its own.
+
+    >>> _scores({"validation_loss": 2.5, "word_pairs": {"MEN": 0.7}, "accuracy": None})
+    {'validation loss': 2.5, 'word pairs: MEN': 0.7}
+    """
+    flat: dict[str, Any] = {}
+    for name, value in scores.items():
+        title = name.replace("_", " ")
+        flat |= (
+            {f"{title}: {part}": score for part, score in value.items()}
+            if isinstance(value, Mapping)
+            else {title: value}
+        )
+    return {name: value for name, value in flat.items() if value is not None}
 
 
 def _summary(provenance: Mapping[str, Any], words: Sequence[str], vector_size: int) -> str:
