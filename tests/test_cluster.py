@@ -15,9 +15,8 @@ import tensorflow as tf
 
 from pmc2vec.vectors.keyed_vectors import Vectors
 from tests.datasets import topic_articles, write_dataset
-from trainer.devices import Worker
 from trainer.distribution.replicas import Replicas
-from trainer.input_pipeline import Batch, open_dataset, training_batches
+from trainer.input_pipeline import open_dataset, training_batches
 from trainer.model import SkipGram
 from trainer.optimizers import Adagrad
 from trainer.schedule import LearningRateSchedule
@@ -52,7 +51,7 @@ sys.exit(run_program(lambda: task.main(words)))
 
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory) -> Path:
-    """Three shards: one worker has two of them."""
+    """Three shards, which both workers read."""
     folder = tmp_path_factory.mktemp("cluster") / "dataset"
     return write_dataset(folder, topic_articles(24, sentences=20), num_shards=3)
 
@@ -101,7 +100,7 @@ def run(dataset: Path, workdir: Path, *words: str, dies_at=(0, 0), own=((), ()))
 
 
 def in_one_process(dataset: Path) -> np.ndarray:
-    """The vectors of one device that is given the batches of both workers, one after the other."""
+    """The vectors of one device that is given the batches of both workers."""
     opened = open_dataset(str(dataset))
     replicas = Replicas(
         tf.distribute.get_strategy(),
@@ -113,17 +112,11 @@ def in_one_process(dataset: Path) -> np.ndarray:
     )
     first, epoch = 0, 0
     while first < STEPS:
-        shares = [
-            training_batches(
-                opened, epoch=epoch, seed=3, records=4, worker=Worker(index, 2), redraw=True
-            )
-            for index in range(2)
-        ]
-        both = tf.data.Dataset.zip(*shares).map(
-            lambda a, b: Batch(*(tf.concat(parts, 0) for parts in zip(a, b, strict=True)))
+        batches = training_batches(
+            opened, epoch=epoch, seed=3, records=8, redraw=True, grouped=True
         )
-        count = min(opened.steps(epoch, 4, 2), STEPS - first)
-        replicas.train(replicas.batch_groups(both.batch(1)), first_step=first, steps=count)
+        count = min(opened.steps(epoch, 8), STEPS - first)
+        replicas.train(replicas.batch_groups(batches), first_step=first, steps=count)
         first, epoch = first + count, epoch + 1
     return replicas.model.word_vectors("sum")
 

@@ -87,7 +87,7 @@ def trained(strategy, sync_every):
     replicas = Replicas(strategy, new_model, Adagrad(), LearningRateSchedule(0.1, 0.1, 100),
                         sync_every=sync_every)
     groups = training_batches(dataset, epoch=0, seed=1, records=8, grouped=True)
-    steps = dataset.steps(0, 8, 1)
+    steps = dataset.steps(0, 8)
     totals = replicas.train(replicas.batch_groups(groups), first_step=0, steps=steps)
     variables = [replicas.model.target, replicas.model.context, *replicas.slots[0]]
     copies = [[copy.numpy() for copy in strategy.experimental_local_results(variable)]

@@ -11,7 +11,6 @@ from tests.datasets import topic_articles, write_dataset
 from trainer.config import TrainConfig
 from trainer.cpu_kernels import llvm_intrinsics
 from trainer.cpu_kernels.llvm_intrinsics import HAS_BFLOAT16
-from trainer.devices import SINGLE_WORKER
 from trainer.input_pipeline import open_dataset
 from trainer.loop import make_replicas, make_schedule
 from trainer.objectives import gradient_function
@@ -29,7 +28,7 @@ def made(dataset, **options):
     options = {"epochs": 2, "vector_size": 8, "batch_size": 128, **options}
     config = TrainConfig(dataset=dataset.folder, workdir="run", **options)
     config = config.resolved(dataset.manifest.shape.length)
-    schedule = make_schedule(config, dataset, SINGLE_WORKER)
+    schedule = make_schedule(config, dataset)
     return make_replicas(config, dataset, tf.distribute.get_strategy(), schedule)
 
 

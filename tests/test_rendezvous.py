@@ -26,7 +26,8 @@ def meet(addresses, facts, *, seconds=(30.0, 30.0, 30.0)):
     def one(index):
         try:
             worker = Worker(index, len(addresses))
-            meet_workers(worker, addresses, facts[index], seconds=seconds[index])
+            with meet_workers(worker, addresses, facts[index], seconds=seconds[index]):
+                pass
         except UserError as error:
             return error
         return None

@@ -21,7 +21,7 @@ def passes_of(steps: list[int], words: list[int]) -> Any:
     """A dataset whose passes have so many steps and words."""
     return SimpleNamespace(
         manifest=SimpleNamespace(passes=len(steps), shape=SimpleNamespace(length=32)),
-        steps=lambda epoch, _records, _workers: steps[epoch],
+        steps=lambda epoch, _records: steps[epoch],
         words=lambda epoch: words[epoch],
     )
 

@@ -1,16 +1,16 @@
-"""Which shards and batches each of several workers reads."""
+"""Which part of each batch each of several workers reads."""
 
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from pmc2vec.dataset.manifest import Shard
-from pmc2vec.dataset.records import TRAIN, VALIDATION
+from pmc2vec.dataset.records import VALIDATION
 from pmc2vec.errors import UserError
 from tests.datasets import topic_articles, write_dataset
 from tests.test_input_pipeline import rows, stored
-from trainer.dataset_reader import open_dataset, shards_of_worker
+from trainer.dataset_reader import open_dataset
 from trainer.devices import Worker, this_worker
 from trainer.input_pipeline import training_batches, validation_batches
 
@@ -25,32 +25,37 @@ def folder(tmp_path_factory) -> Path:
                          validation_fraction=0.2)  # fmt: skip
 
 
-@pytest.mark.parametrize("count", [1, 2, 3, 5, 7, 16])
-def test_every_record_is_read_once_in_an_epoch_by_any_number_of_workers(folder, count):
+@pytest.mark.parametrize("redraw", [False, True])
+@pytest.mark.parametrize("count", [2, 3, 16])
+def test_the_parts_of_all_workers_are_the_batches_of_one(folder, count, redraw):
     dataset = open_dataset(str(folder))
-    steps = dataset.steps(0, RECORDS, count)
-    found: Counter[tuple[int, ...]] = Counter()
-    for index in range(count):
-        batches = list(
-            training_batches(dataset, epoch=0, seed=1, records=RECORDS, worker=Worker(index, count))
-        )
-        assert len(batches) == steps
-        assert {batch.tokens.shape[0] for batch in batches} == {RECORDS}
-        found.update(rows(batches))
-    assert found == Counter(stored(dataset, TRAIN, 0))
+    options = {"epoch": 1, "seed": 1, "redraw": redraw}
+    whole = list(training_batches(dataset, records=RECORDS * count, **options))
+    parts = [
+        list(training_batches(dataset, records=RECORDS, worker=Worker(at, count), **options))
+        for at in range(count)
+    ]
+    assert len(whole) == dataset.steps(1, RECORDS * count)
+    for batch, *shares in zip(whole, *parts, strict=True):
+        for feature, *shared in zip(batch, *shares, strict=True):
+            assert [part.shape[0] for part in shared] == [RECORDS] * count
+            np.testing.assert_array_equal(np.concatenate(shared), feature)
 
 
-@pytest.mark.parametrize("count", [2, 7])
-def test_a_worker_continues_where_it_stopped(folder, count):
-    dataset, worker = open_dataset(str(folder)), Worker(1, count)
-    steps = dataset.steps(0, RECORDS, count)
+@pytest.mark.parametrize("redraw", [False, True])
+def test_a_worker_continues_where_it_stopped(folder, redraw):
+    dataset, worker = open_dataset(str(folder)), Worker(1, 2)
+    steps = dataset.steps(1, RECORDS * 2)
     whole, rest, none = (
-        list(training_batches(dataset, epoch=0, seed=1, records=RECORDS, skip=skip, worker=worker))
+        list(training_batches(dataset, epoch=1, seed=1, records=RECORDS, skip=skip, worker=worker,
+                              redraw=redraw))
         for skip in (0, 2, steps)
-    )
-    assert rows(rest) == rows(whole[2:])
+    )  # fmt: skip
     assert len(rest) == steps - 2
     assert none == []
+    for one, other in zip(rest, whole[2:], strict=True):
+        for feature, same in zip(one, other, strict=True):
+            np.testing.assert_array_equal(feature, same)
 
 
 @pytest.mark.parametrize("count", [1, 2, 5, 8])
@@ -58,24 +63,13 @@ def test_workers_share_the_validation_split(folder, count):
     dataset = open_dataset(str(folder))
     records = sum(shard.records for shard in dataset.manifest.select(VALIDATION))
     limit = -(-records // (RECORDS * count))
-    found: Counter[tuple[int, ...]] = Counter()
+    read: Counter[tuple[int, ...]] = Counter()
     for index in range(count):
         worker = Worker(index, count)
         batches = list(validation_batches(dataset, records=RECORDS, limit=limit, worker=worker))
         assert len(batches) == limit
-        found.update(rows(batches))
-    assert found == Counter(stored(dataset, VALIDATION, 0))
-
-
-def test_shards_are_dealt_so_that_no_worker_has_much_more_than_another():
-    lengths = [90, 80, 30, 30, 20, 20, 10]
-    shards = [
-        Shard(f"train-{at}", TRAIN, 0, records, 0, 0, 0, 0, "")
-        for at, records in enumerate(lengths)
-    ]
-    dealt = [shards_of_worker(shards, Worker(index, 3)) for index in range(3)]
-    assert sorted(shard.name for mine in dealt for shard in mine) == [s.name for s in shards]
-    assert [sum(shard.records for shard in mine) for mine in dealt] == [90, 100, 90]
+        read.update(rows(batches))
+    assert read == Counter(stored(dataset, VALIDATION, 0))
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,6 @@ from pmc2vec.dataset.vocabulary import Vocabulary, parse_vocabulary
 from pmc2vec.errors import UserError
 from pmc2vec.storage import files
 from pmc2vec.storage.local_cache import DEFAULT_CACHE, LocalCache
-from trainer.devices import Worker
 
 _STAT_THREADS = 16  # Files of an object store whose sizes are asked for at the same time.
 
@@ -67,23 +66,14 @@ class Dataset:
         """Returns the tokens of the corpus, before subsampling, that an epoch stands for."""
         return sum(shard.words for shard in self.shards(epoch))
 
-    def steps(self, epoch: int, records: int, workers: int = 1) -> int:
-        """Returns the batches in an epoch, the same number for every worker.
+    def steps(self, epoch: int, records: int) -> int:
+        """Returns the batches in an epoch.
 
         Args:
             epoch: counted from 0.
-            records: in a batch of one worker. The last batches are padded.
-            workers: processes that share the epoch.
+            records: in a batch, of all workers together. The last batch is padded.
         """
-        shards = self.shards(epoch)
-        if len(shards) < workers:
-            worker_records = -(-sum(shard.records for shard in shards) // workers)
-        else:
-            worker_records = max(
-                sum(shard.records for shard in shards_of_worker(shards, Worker(index, workers)))
-                for index in range(workers)
-            )
-        return -(-worker_records // records)
+        return -(-sum(shard.records for shard in self.shards(epoch)) // records)
 
 
 def open_dataset(folder: str, cache_dir: Path | None = None) -> Dataset:
@@ -148,20 +138,6 @@ def check_unchanged(dataset: Dataset) -> None:
             "--workdir, or bring back the one before and give the same command again"
         )
     _check_sizes(dataset)
-
-
-def shards_of_worker(shards: Sequence[Shard], worker: Worker) -> tuple[Shard, ...]:
-    """Returns the shards that a worker reads, so that all workers have nearly as many records.
-
-    The shards go, from the longest to the shortest, each to the worker with the fewest records.
-    """
-    assigned: list[list[Shard]] = [[] for _ in range(worker.count)]
-    records = [0] * worker.count
-    for shard in sorted(shards, key=lambda shard: (-shard.records, shard.name)):
-        index = records.index(min(records))
-        assigned[index].append(shard)
-        records[index] += shard.records
-    return tuple(assigned[worker.index])
 
 
 def shard_read_error(dataset: Dataset, shards: Sequence[Shard], error: Exception) -> UserError:

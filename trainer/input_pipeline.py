@@ -6,8 +6,10 @@ an epoch continues with the same order without its first n batches, and no check
 needed. (`Dataset.shuffle` cannot do this: its order depends on TensorFlow's global seed too, which
 any program may have set.)
 
-Several processes share an epoch by shards: each shard is read by one of them. Where there are fewer
-shards than processes, they share it by records.
+Of several processes each reads all shards in this order, and parses its part of each batch: of 8
+records that two processes share, the first has records 0 to 3 and the second 4 to 7. So together
+they have the batches of one process, which costs little: to read a record takes a fraction of the
+time to parse it.
 
 Records are parsed in groups of up to 50 batches, since parsing one batch at a time costs several
 times as much. The trainer takes whole groups (`grouped=True`, `BatchGroups`).
@@ -37,7 +39,7 @@ from pmc2vec.dataset.records import (
 )
 from pmc2vec.machine import available_cores
 from trainer import redrawing
-from trainer.dataset_reader import Dataset, open_dataset, shards_of_worker
+from trainer.dataset_reader import Dataset, open_dataset
 from trainer.devices import SINGLE_WORKER, Worker
 
 __all__ = [
@@ -101,38 +103,34 @@ def training_batches(
     redraw: bool = False,
     grouped: bool = False,
 ) -> tf.data.Dataset:
-    """Returns a worker's batches of an epoch; all workers' together have each record once.
+    """Returns a worker's part of each batch of an epoch; the last batch is padded.
 
-    The last batch is padded to `records`. A worker with fewer batches than another gets batches of
-    padding, so that all have the same number.
+    The parts of all workers, put together, are the batches of one worker with as many records.
 
     Args:
         dataset: the dataset to read.
         epoch: counted from 0; selects the stored draw and, with `seed`, the order.
         seed: of the order.
-        records: B, records in a batch.
+        records: B, records of a batch that this worker trains on.
         skip: batches at the start of the epoch to leave out.
         worker: the process that reads.
         redraw: draw windows and negatives anew in an epoch after the stored draws.
         grouped: return groups of batches.
     """
     rng = np.random.default_rng([seed, epoch])
-    serialized = _read_epoch(dataset, epoch, worker, rng)
-    group_size = _group_size(records)
+    shards = dataset.shards(epoch)
+    serialized = _read_shards(dataset, [shards[i] for i in rng.permutation(len(shards))])
+    group_size = _group_size(records * worker.count)
     first_group, skip_in_group = divmod(skip, group_size)
-    shuffled = _shuffle(serialized, int(rng.integers(2**62)), records * group_size)
+    group_records = records * worker.count * group_size
+    shuffled = _shuffle(serialized, int(rng.integers(2**62)), group_records).skip(first_group)
     draw = None
     if redraw and epoch >= dataset.manifest.passes:
-        draw = redrawing.redraw(dataset, epoch=epoch, seed=seed, worker=worker)
+        draw = redrawing.redraw(dataset, epoch=epoch, seed=seed, records=records, worker=worker)
     shape = dataset.manifest.shape
-    groups = _parse_groups(
-        shuffled.skip(first_group), shape, records, first_group=first_group, draw=draw
-    )
+    groups = _parse_groups(shuffled, shape, records, worker, first_group=first_group, draw=draw)
     if skip_in_group:
         groups = groups.enumerate().map(partial(_skip_in_first_group, skip=skip_in_group))
-    if worker.count > 1:
-        count = dataset.steps(epoch, records, worker.count) - skip
-        groups = _pad_with_batches(groups, count, group_size)
     return groups if grouped else groups.unbatch().prefetch(PREFETCH_BATCHES)
 
 
@@ -146,16 +144,13 @@ def validation_batches(
 ) -> tf.data.Dataset:
     """Returns the batches of the validation split, at most `limit`; the same ones every time.
 
-    The shards are read in turn, so that the first `limit` batches have a part of each. Of several
-    workers each gets exactly `limit`; the last ones may be padding. `grouped` is as for
-    `training_batches`.
+    The shards are read in turn, so that the first `limit` batches have a part of each. `records`,
+    `worker` and `grouped` are as for `training_batches`.
     """
+    group_records = records * worker.count * _group_size(records * worker.count)
     serialized = _read_shards(dataset, dataset.manifest.select(VALIDATION)).unbatch()
-    serialized = serialized.take(limit * records * worker.count).shard(worker.count, worker.index)
-    group_size = _group_size(records)
-    groups = _parse_groups(serialized.batch(records * group_size), dataset.manifest.shape, records)
-    if worker.count > 1:
-        groups = _pad_with_batches(groups, limit, group_size)
+    serialized = serialized.take(limit * records * worker.count).batch(group_records)
+    groups = _parse_groups(serialized, dataset.manifest.shape, records, worker)
     return groups if grouped else groups.unbatch()
 
 
@@ -227,21 +222,7 @@ def pad_to_steps(group: Batch, steps: int) -> Batch:
     )
 
 
-# --- reading, shuffling, parsing, padding ------------------------------------------------------
-
-
-def _read_epoch(
-    dataset: Dataset, epoch: int, worker: Worker, rng: np.random.Generator
-) -> tf.data.Dataset:
-    """Returns a worker's records of an epoch, as `_read_shards`, its shards in random order."""
-    shards = dataset.shards(epoch)
-    by_shard = len(shards) >= worker.count
-    if by_shard and worker.count > 1:
-        shards = shards_of_worker(shards, worker)
-    serialized = _read_shards(dataset, [shards[i] for i in rng.permutation(len(shards))])
-    if by_shard:
-        return serialized
-    return serialized.unbatch().shard(worker.count, worker.index).batch(READ_RECORDS)
+# --- reading, shuffling, parsing ---------------------------------------------------------------
 
 
 def _read_shards(dataset: Dataset, shards: Sequence[Shard]) -> tf.data.Dataset:
@@ -294,6 +275,7 @@ def _parse_groups(
     serialized: tf.data.Dataset,
     shape: RecordShape,
     records: int,
+    worker: Worker,
     *,
     first_group: int = 0,
     draw: Callable[[Any, Any], tuple[Any, Any]] | None = None,
@@ -301,9 +283,11 @@ def _parse_groups(
     """Returns groups of batches. Parsing record by record would cost ten times as much.
 
     Args:
-        serialized: a vector of strings for each group; the last one may be shorter.
+        serialized: a vector of strings for each group, the records of all workers; the last one may
+            be shorter.
         shape: of the records.
-        records: B, in a batch.
+        records: B, of a batch that the worker trains on.
+        worker: whose records of each batch are parsed.
         first_group: number of the first group.
         draw: draws windows and negatives anew; see `redrawing.redraw`.
     """
@@ -313,10 +297,16 @@ def _parse_groups(
 
     @_no_autograph
     def parse(number: Any, strings: Any) -> Batch:
-        """Returns the batches of a group of records, the last one padded."""
+        """Returns the worker's part of the batches of a group, the last one padded."""
+        count = tf.size(strings)
+        batches = -(-count // (records * worker.count))
+        if worker.count > 1:
+            strings = strings[tf.range(count) // records % worker.count == worker.index]
         examples = tf.io.parse_example(strings, parse_spec)
         features = {
-            feature.name: _decode_feature(examples[feature.name], feature, shape, records)
+            feature.name: _decode_feature(
+                examples[feature.name], feature, shape, rows=batches * records
+            )
             for feature in read_features
         }
         if draw is not None:
@@ -338,38 +328,23 @@ def _parse_groups(
     return groups.prefetch(2).with_options(options)
 
 
-def _decode_feature(
-    values: Any, feature: RecordFeature, shape: RecordShape, records: int
-) -> tf.Tensor:
-    """Returns a feature of all records, [n * B, width]; the last batch is padded.
+def _decode_feature(values: Any, feature: RecordFeature, shape: RecordShape, rows: Any) -> Any:
+    """Returns a feature of all records, [rows, width], padded at the end.
 
     Args:
-        values: a string for each record.
+        values: a string for each record; there may be none.
         feature: the dtype, width and filler of the rows.
         shape: of the records.
-        records: B, in a batch.
+        rows: [] int32.
     """
-    dtype = tf.as_dtype(feature.dtype)
-    rows = tf.ensure_shape(tf.io.decode_raw(values, dtype), [None, feature.width(shape)])
-    missing = -tf.shape(rows)[0] % records
+    dtype, count = tf.as_dtype(feature.dtype), tf.size(values)
+    # Of no strings decode_raw makes an array of width 0.
+    decoded = tf.reshape(tf.io.decode_raw(values, dtype), [count, feature.width(shape)])
     filler = tf.cast(feature.filler, dtype)
-    return tf.pad(rows, [[0, missing], [0, 0]], constant_values=filler)
+    return tf.pad(decoded, [[0, rows - count], [0, 0]], constant_values=filler)
 
 
 @_no_autograph
 def _skip_in_first_group(number: Any, group: Batch, *, skip: int) -> Batch:
     """Returns a group; the first one, number 0, without `skip` batches."""
     return Batch(*(feature[tf.where(number == 0, skip, 0) :] for feature in group))
-
-
-def _pad_with_batches(groups: tf.data.Dataset, count: int, group_size: int) -> tf.data.Dataset:
-    """Returns groups of `group_size`, with batches of padding at the end: `count` batches."""
-    padding = Batch(
-        *(
-            tf.fill([group_size, *spec.shape[1:]], tf.cast(feature.filler, spec.dtype))
-            for feature, spec in zip(RECORD_FEATURES, groups.element_spec, strict=True)
-        )
-    )
-    padding_groups = tf.data.Dataset.from_tensors(padding).repeat()
-    padded = groups.concatenate(padding_groups).unbatch().take(count)
-    return padded.batch(group_size).prefetch(1)

@@ -126,7 +126,7 @@ class Training:
         self.config, self.dataset, self.worker = config, dataset, worker
         self._stop, self._console = stop, console
         self.after_save: Callable[[], None] = lambda: None
-        self.schedule = make_schedule(config, dataset, worker)
+        self.schedule = make_schedule(config, dataset)
         self._word_pair_files = word_pair_files(config.evaluate)
         self._validation_steps = self._count_validation_steps()
         self.replicas = make_replicas(config, dataset, strategy, self.schedule, self._log_line)
@@ -508,14 +508,13 @@ def epoch_line(position: TrainingPosition, schedule: EpochSchedule, *, epochs: i
 # --- what the options ask for ------------------------------------------------------------------
 
 
-def make_schedule(config: TrainConfig, dataset: Dataset, worker: Worker) -> EpochSchedule:
+def make_schedule(config: TrainConfig, dataset: Dataset) -> EpochSchedule:
     """Returns the steps of a training with these options, resolved."""
     assert config.batch_size is not None
     return EpochSchedule.for_dataset(
         dataset,
         epochs=config.epochs,
         batch_size=config.batch_size,
-        workers=worker.count,
         max_steps=config.max_steps,
         max_words=config.max_words,
     )

@@ -24,34 +24,44 @@ from trainer.devices import Worker
 
 
 def redraw(
-    dataset: Dataset, *, epoch: int, seed: int, worker: Worker
+    dataset: Dataset, *, epoch: int, seed: int, records: int, worker: Worker
 ) -> Callable[[Any, Any], tuple[Any, Any]]:
     """Returns a function that draws windows and negatives for a group of batches.
 
     It takes the number of the group ([] int64, counted from the epoch's first) and the stored
-    windows of its R records ([R, T] uint8). It returns windows ([R, T] uint8, with the stored marks
-    of sentence starts) and negatives ([R, T / S * K] int32).
+    windows of the worker's R records of it ([R, T] uint8). It returns windows ([R, T] uint8, with
+    the stored marks of sentence starts) and negatives ([R, T / S * K] int32). All workers draw what
+    one worker would draw for the same records.
 
     Args:
         dataset: its manifest states how windows and negatives are drawn.
         epoch: counted from 0.
         seed: of the training.
-        worker: each worker draws its own numbers.
+        records: B, of a batch that the worker trains on.
+        worker: whose records they are.
     """
-    from trainer.cpu_kernels.negative_sampling import draw_negatives, draw_windows
+    from trainer.cpu_kernels.negative_sampling import draw_negatives, draw_windows, key_from
 
     shape, alias_columns = dataset.manifest.shape, _packed_alias_table(dataset)
     shrink_windows = bool(dataset.manifest.config["shrink_windows"])
 
     def draw_arrays(number: np.int64, stored: NDArray[np.uint8]) -> tuple[Any, Any]:
         """Returns windows and negatives as NumPy arrays."""
-        seeds = np.random.SeedSequence([seed, epoch, worker.index, int(number)])
+        # The 0 was the worker's index once; without it all trainings would get other numbers.
+        seeds = np.random.SeedSequence([seed, epoch, 0, int(number)])
         window_key, negative_key = seeds.generate_state(2, np.uint64)
         windows = stored.copy()
-        if shrink_windows:
-            draw_windows(window_key, np.uint64(shape.window), windows.reshape(-1))
         negatives = np.empty([len(stored), shape.negatives], np.int32)
-        draw_negatives(negative_key, alias_columns, negatives.reshape(-1))
+        # One worker has the whole group in a row; of several each has a part of each batch.
+        part = len(stored) if worker.count == 1 else records
+        for first in range(0, len(stored), part or 1):
+            first_in_group = first * worker.count + worker.index * records
+            rows = slice(first, first + part)
+            if shrink_windows:
+                key = key_from(window_key, first_in_group * shape.length)
+                draw_windows(key, np.uint64(shape.window), windows[rows].reshape(-1))
+            key = key_from(negative_key, first_in_group * shape.negatives)
+            draw_negatives(key, alias_columns, negatives[rows].reshape(-1))
         return windows, negatives
 
     def draw(number: Any, stored: Any) -> tuple[Any, Any]:

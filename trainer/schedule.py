@@ -92,7 +92,6 @@ class EpochSchedule:
         *,
         epochs: int,
         batch_size: int,
-        workers: int = 1,
         max_steps: int | None = None,
         max_words: int | None = None,
     ) -> EpochSchedule:
@@ -102,13 +101,12 @@ class EpochSchedule:
             dataset: the training data.
             epochs: passes over it.
             batch_size: tokens in a step of all workers.
-            workers: processes that share the dataset.
             max_steps: ends the training at this step, if the epochs do not end before.
             max_words: ends the training at the first step that reaches so many words.
         """
         records = batch_size // dataset.manifest.shape.length
         turn = range(dataset.manifest.passes)
-        steps = tuple(dataset.steps(epoch, max(1, records // workers), workers) for epoch in turn)
+        steps = tuple(dataset.steps(epoch, max(1, records)) for epoch in turn)
         words = tuple(dataset.words(epoch) for epoch in turn)
         turns, rest = divmod(epochs, len(turn))
         limit = turns * sum(steps) + sum(steps[:rest])

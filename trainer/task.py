@@ -161,11 +161,15 @@ def train(
             stack.enter_context(locked_workdir(config.workdir))
             remote.download(config.workdir)
             _check_workdir(config, options)
+        connecting = contextlib.ExitStack()
         if worker.count > 1:
             facts = {**options.fixed, "code_version": __version__}
             facts |= {name: getattr(config, name) for name in _SAME_ON_ALL_WORKERS}
-            meet_workers(worker, worker_addresses(), facts, seconds=config.wait_for_workers)
-        strategy = distribution_strategy(config.devices)
+            connecting.enter_context(
+                meet_workers(worker, worker_addresses(), facts, seconds=config.wait_for_workers)
+            )
+        with connecting:
+            strategy = distribution_strategy(config.devices)
         # Only now: in a cluster TensorFlow connects to the other workers in C++, where a Python
         # handler of signals never runs.
         request = stack.enter_context(stop or contextlib.nullcontext(StopRequest()))

@@ -21,7 +21,7 @@ import select
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import FrameType
 
 from pmc2vec import machine
@@ -47,10 +47,12 @@ _SYSTEM_ERRORS = {
     errno.ESTALE,
 }  # fmt: skip
 
-_SIGNAL_EXITS = {
+SIGNAL_EXITS: Mapping[int, tuple[int, str]] = {
     signal.SIGINT: (INTERRUPTED, "interrupted"),
     signal.SIGTERM: (TERMINATED, "stopped by SIGTERM; the same command goes on, or begins again"),
 }
+"""Exit code and message of each signal that ends a program."""
+
 _DEFAULT_HANDLERS = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
 
 _received_signals: list[signal.Signals] = []
@@ -137,7 +139,7 @@ def _log_failure(message: str) -> int:
 
 
 def _log_signal() -> int:
-    code, message = _SIGNAL_EXITS[_received_signals.pop() if _received_signals else signal.SIGINT]
+    code, message = SIGNAL_EXITS[_received_signals.pop() if _received_signals else signal.SIGINT]
     log_outcome(message)
     return code
 

@@ -61,6 +61,15 @@ def ensure_logging() -> None:
         configure_logging("text")
 
 
+def format_line(message: str, *, level: int, stage: str) -> str:
+    """Returns the line that logging would write now, for what must write it without Python."""
+    record = logging.LogRecord(__name__, level, "", 0, "%s", (message,), None)
+    record.stage = stage
+    handlers = logging.getLogger().handlers
+    ours = next((handler for handler in handlers if isinstance(handler, StderrHandler)), None)
+    return (ours or StderrHandler(TextFormatter())).format(record)
+
+
 class StderrHandler(logging.StreamHandler):  # type: ignore[type-arg]  # Generic for mypy only.
     """Writes to what `sys.stderr` is at that moment, which rich replaces while it shows a bar."""
 

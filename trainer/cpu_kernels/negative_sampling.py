@@ -21,6 +21,11 @@ _SHIFT_32, _LOW_32_BITS = np.uint64(32), np.uint64(2**32 - 1)
 _SENTENCE_BIT, _WINDOW_BITS = np.uint8(SENTENCE_START), np.uint8(WINDOW_BITS)
 
 
+def key_from(key: np.uint64, i: int) -> np.uint64:
+    """Returns the key of the stream that begins with the i-th number of another stream."""
+    return np.uint64((int(key) + i * int(_INCREMENT)) % 2**64)
+
+
 @inline_njit
 def _random_bits(key: Any, i: int) -> Any:
     """Returns 64 random bits, the i-th of a stream."""

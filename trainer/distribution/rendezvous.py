@@ -7,6 +7,8 @@ the workers meet here first, at the address of worker 0, whose port TensorFlow t
     worker 1 to 0:  {"worker": 1, "facts": {"alpha": 0.01, "version": "0.2.0", ...}}
     worker 0 to 1:  {"missing": [2]}        while it waits for others
     worker 0 to 1:  {"difference": ""}      all are here, and equal; otherwise what differs
+
+The connections stay open until TensorFlow has connected the workers too; see `connection_watch`.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ import logging
 import select
 import socket
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from pmc2vec.cli.metrics import progress_metrics
@@ -38,10 +40,13 @@ class WorkersDifferError(UserError):
     """Workers were started with different options, datasets or versions."""
 
 
+@contextlib.contextmanager
 def meet_workers(
     worker: Worker, addresses: Sequence[str], facts: Mapping[str, Any], *, seconds: float
-) -> None:
-    """Returns once all workers are here and have the same facts.
+) -> Iterator[None]:
+    """Runs a block, in which TensorFlow connects, when all workers are here with the same facts.
+
+    The process ends if another worker ends before it has left its block.
 
     Args:
         worker: this process.
@@ -53,16 +58,25 @@ def meet_workers(
         WorkersDifferError: their facts differ; every worker raises it.
         UserError: a worker did not come in time, or the port cannot be listened on.
     """
+    # Loads Numba, which a training of one process may not need.
+    from trainer.distribution.connection_watch import watch_connections
+
     wait = _Wait(addresses, seconds)
     # As the others get them: JSON has lists where Python has tuples.
     facts = json.loads(json.dumps(facts))
-    difference = (
-        _meet_as_chief(addresses, facts, wait)
-        if worker.chief
-        else _meet_chief(worker, addresses[0], facts, wait)
-    )
-    if difference:
-        raise WorkersDifferError(difference)
+    with contextlib.ExitStack() as stack:
+        if worker.chief:
+            difference, connections = _meet_as_chief(addresses, facts, wait)
+        else:
+            difference, connections = _meet_chief(worker, addresses[0], facts, wait)
+        for connection in connections.values():
+            stack.enter_context(connection)
+        if difference:
+            raise WorkersDifferError(difference)
+        with watch_connections(
+            {f"worker {at} ({addresses[at]})": one for at, one in connections.items()}
+        ):
+            yield
 
 
 def fact_difference(addresses: Sequence[str], facts: Mapping[int, Mapping[str, Any]]) -> str:
@@ -122,10 +136,11 @@ class _Wait:
             logger.info("waits for %s", names, extra={"stage": "train"})
 
 
-def _meet_as_chief(addresses: Sequence[str], facts: Mapping[str, Any], wait: _Wait) -> str:
-    """Returns what differs, after every worker has been told."""
-    with contextlib.ExitStack() as stack:
-        server = stack.enter_context(_listen(addresses[0]))
+def _meet_as_chief(
+    addresses: Sequence[str], facts: Mapping[str, Any], wait: _Wait
+) -> tuple[str, dict[int, socket.socket]]:
+    """Returns what differs, after every worker has been told, and the connection to each."""
+    with _listen(addresses[0]) as server, contextlib.ExitStack() as stack:
         connections: dict[int, socket.socket] = {}
         facts_of = {0: facts}
         reported: list[int] = []
@@ -147,26 +162,29 @@ def _meet_as_chief(addresses: Sequence[str], facts: Mapping[str, Any], wait: _Wa
         difference = fact_difference(addresses, facts_of)
         for connection in connections.values():
             _send(connection, {"difference": difference})
-    return difference
+        stack.pop_all()
+    return difference, connections
 
 
-def _meet_chief(worker: Worker, address: str, facts: Mapping[str, Any], wait: _Wait) -> str:
-    """Returns what worker 0 says that differs."""
+def _meet_chief(
+    worker: Worker, address: str, facts: Mapping[str, Any], wait: _Wait
+) -> tuple[str, dict[int, socket.socket]]:
+    """Returns what worker 0 says that differs, and the connection to it."""
     host, _, port = address.rpartition(":")
     while True:
         wait.check([0])
         # Worker 0 is not there yet, or TensorFlow of an earlier start still has its port.
-        with (
-            contextlib.suppress(*_NO_WORKER),
-            socket.create_connection((host.strip("[]"), int(port)), _POLL_SECONDS) as chief,
-        ):
+        with contextlib.suppress(*_NO_WORKER), contextlib.ExitStack() as stack:
+            chief = socket.create_connection((host.strip("[]"), int(port)), _POLL_SECONDS)
+            stack.enter_context(chief)
             _send(chief, {"worker": worker.index, "facts": facts})
             missing, received = [0], bytearray()
             while True:
                 with contextlib.suppress(TimeoutError):
                     message = _receive(chief, received)
                     if "difference" in message:
-                        return str(message["difference"])
+                        stack.pop_all()
+                        return str(message["difference"]), {0: chief}
                     missing = [int(index) for index in message["missing"]]
                 wait.check(missing)
         time.sleep(_POLL_SECONDS)
