@@ -58,11 +58,14 @@ test-all: setup ## Run every test; what is not here (a browser, Flink, a GPU) is
 flink: .flink/.installed ## Put a Flink cluster and Beam's job server for it into .flink
 
 .flink/.installed: flink/pom.xml flink/requirements.txt
+	@echo "Flink's jars, 320 MB"
 	@test -x .flink/venv/bin/python || $(PYTHON) -m venv .flink/venv
-	@.flink/venv/bin/python -m pip install --quiet --disable-pip-version-check \
+	@.flink/venv/bin/python -m pip install --disable-pip-version-check \
 	  --no-deps --require-hashes -r flink/requirements.txt
-	@mvn --quiet --batch-mode --strict-checksums --file flink/pom.xml \
-	  -Dtarget=$(CURDIR)/.flink/target package
+	@echo "Beam's job server, put together from some 250 files; a few minutes the first time"
+	@mvn --batch-mode --strict-checksums --file flink/pom.xml \
+	  -Dtarget=$(CURDIR)/.flink/target package | awk '/^Downloaded/ { if (++n % 25 == 0) \
+	  print "  " n " files"; fflush() } /^\[INFO\] --- |^\[ERROR\]/ { print "  " $$0; fflush() }'
 	@touch $@
 
 .PHONY: test-flink
@@ -82,6 +85,16 @@ s3: .s3/versitygw-$(VERSITYGW) .s3/fake-gcs-$(FAKE_GCS) ## Put servers of S3 and
 
 .s3/fake-gcs-$(FAKE_GCS):
 	@GOBIN=$(CURDIR)/.s3 go install github.com/fsouza/fake-gcs-server@$(FAKE_GCS)
+	@touch $@
+
+# Beam's local engine in Go, for `build ... -- --runner=PrismRunner`; of the version of Beam's pin.
+PRISM := v$(shell sed -n 's/^apache-beam==\([0-9.]*\).*/\1/p' requirements/beam.txt)
+
+.PHONY: prism
+prism: .prism/prism ## Put Beam's engine Prism into .prism; needs Go
+
+.prism/prism: requirements/beam.txt
+	@GOBIN=$(CURDIR)/.prism go install github.com/apache/beam/sdks/v2/go/cmd/prism@$(PRISM)
 	@touch $@
 
 .PHONY: lint

@@ -24,7 +24,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import apache_beam as beam
 
@@ -96,23 +96,40 @@ EXAMPLES = (
 _logger = logging.getLogger(__name__)
 
 
-class OtherInputError(UserError):
-    """The output folder holds a build with the same options, of other input files."""
+class OtherBuildError(UserError):
+    """The output folder holds a build with other options, or of other input files.
+
+    Attributes:
+        differences: between the options; empty where only the input files differ.
+    """
+
+    def __init__(self, message: str, differences: Sequence[str]) -> None:
+        super().__init__(message)
+        self.differences = differences
 
 
-def build(config: BuildConfig, beam_flags: Sequence[str] = (), *, quiet: bool = True) -> Manifest:
+def build(
+    config: BuildConfig,
+    beam_flags: Sequence[str] = (),
+    *,
+    quiet: bool = True,
+    same_input: bool = False,
+) -> Manifest:
     """Builds the dataset, unless it is built already, and returns its manifest.
 
     Args:
         config: the options.
         beam_flags: Beam's own options, such as `--direct_num_workers=1`.
         quiet: show no progress.
+        same_input: a build that was begun in the output folder goes on with the input that it had,
+            whatever `config.input` matches now, and wherever the dataset of `since` has moved to.
 
     Raises:
         NothingNewError: with `since`, there is nothing new to train on.
         UserError: the input, the output folder or the result is not usable.
     """
-    output = _run(replace(config, stop_after=None), beam_flags, quiet=quiet)
+    config = replace(config, stop_after=None)
+    output = _run(config, beam_flags, quiet=quiet, same_input=same_input)
     if text := files.read_text(output.path(MANIFEST_NAME)):
         manifest = parse_manifest(text, output.path(MANIFEST_NAME))
         _warn_of_clauses(manifest.funnel)
@@ -224,6 +241,30 @@ class BuildInput:
         return [*versions, *work_items.work_items(self.files, slices, first=len(versions))]
 
 
+class BegunBuild(NamedTuple):
+    """What build.json says of a build that was begun.
+
+    Attributes:
+        patterns: --input as it was given.
+        inputs: what they matched.
+    """
+
+    patterns: tuple[str, ...]
+    inputs: BuildInput
+
+
+def read_begun_build(folder: str) -> BegunBuild | None:
+    """Returns the build that was begun in a folder; None where there is none."""
+    text = files.read_text(files.join(folder, STARTED_NAME))
+    if text is None:
+        return None
+    begun = json.loads(text)
+    recorded = tuple((path, int(size)) for path, size in begun["inputs"])
+    buckets = 1 if begun.get("selection") else 0
+    inputs = BuildInput(recorded[buckets:], recorded[:buckets], begun.get("selection"))
+    return BegunBuild(tuple(begun["config"]["input"]), inputs)
+
+
 @dataclass(frozen=True)
 class _Job:
     """A build that is set up.
@@ -234,6 +275,7 @@ class _Job:
         pipeline: of Beam, without a stage as yet.
         output: the folder that it writes.
         inputs: what it reads.
+        goes_on: whether it goes on with the input of a build that was begun.
     """
 
     config: BuildConfig
@@ -241,12 +283,19 @@ class _Job:
     pipeline: beam.Pipeline
     output: OutputFolder
     inputs: BuildInput
+    goes_on: bool = False
 
 
-def _set_up(config: BuildConfig, beam_flags: Sequence[str], *, watched: bool = True) -> _Job:
+def _set_up(
+    config: BuildConfig,
+    beam_flags: Sequence[str],
+    *,
+    watched: bool = True,
+    same_input: bool = False,
+) -> _Job:
     """Returns the job; with `watched`, its workers have heartbeats if this process can see them.
 
-    From here on this process uses the options for object stores.
+    From here on this process uses the options for object stores. `same_input` is as for `build`.
     """
     engine = Engine(beam_flags)
     pipeline = engine.pipeline()  # Before the folder is made: Beam checks its options here.
@@ -261,12 +310,20 @@ def _set_up(config: BuildConfig, beam_flags: Sequence[str], *, watched: bool = T
         config.since,
         tuple(sorted(storage_options.items())),
     )
-    return _Job(config, engine, pipeline, output, _build_input(config, output))
+    begun = read_begun_build(config.output) if same_input else None
+    if begun is None:
+        return _Job(config, engine, pipeline, output, _build_input(config, output))
+    if config.since:
+        _open_since(config, config.since)
+    config = replace(config, input=begun.patterns)
+    return _Job(config, engine, pipeline, output, begun.inputs, goes_on=True)
 
 
-def _run(config: BuildConfig, beam_flags: Sequence[str], *, quiet: bool) -> OutputFolder:
+def _run(
+    config: BuildConfig, beam_flags: Sequence[str], *, quiet: bool, same_input: bool = False
+) -> OutputFolder:
     """Runs the job, unless its result is there already, and returns the output folder."""
-    job = _set_up(config, beam_flags)
+    job = _set_up(config, beam_flags, same_input=same_input)
     output = job.output
     if config.share:
         _run_share(job)
@@ -494,7 +551,8 @@ def _prepare_folder(job: _Job) -> None:
     """Makes the output folder ready.
 
     Raises:
-        UserError: it holds something else, or a build with other options or input.
+        OtherBuildError: it holds a build with other options or input.
+        UserError: it holds something else.
     """
     config, output, inputs = job.config, job.output, job.inputs
     path = output.path(STARTED_NAME)
@@ -515,7 +573,10 @@ def _prepare_folder(job: _Job) -> None:
         for pattern in BUILD_FILES:
             files.remove_files(config.output, pattern)
     elif earlier is not None:
-        _refuse_other_build(json.loads(earlier), options_and_inputs, config.output)
+        begun = json.loads(earlier)
+        if job.goes_on:  # The earlier dataset may have another path than when it was begun.
+            begun["config"]["since"] = config.since
+        _refuse_other_build(begun, options_and_inputs, config.output)
     for folder in _folders(config):
         files.make_folder(output.path(folder))
     files.write_text(path, json.dumps(options_and_inputs, indent=1, ensure_ascii=False) + "\n")
@@ -534,8 +595,9 @@ def _refuse_other_build(earlier: dict[str, Any], later: dict[str, Any], folder: 
     if not differences and all(earlier.get(key) == later.get(key) for key in keys):
         return
     difference = "; ".join(differences) or "other input files, or files of another size"
-    raise (UserError if differences else OtherInputError)(
-        f"{folder}: holds a build with {difference}; give another --output, or --overwrite"
+    raise OtherBuildError(
+        f"{folder}: holds a build with {difference}; give another --output, or --overwrite",
+        differences,
     )
 
 

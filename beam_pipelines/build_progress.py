@@ -167,8 +167,11 @@ def corpus_table(funnel: Mapping[str, int]) -> str:
 def funnel_table(manifest: Manifest) -> str:
     """Returns the funnel, the vocabulary and the splits as aligned lines."""
     words = manifest.vocabulary
-    rows = [
-        *_funnel_rows(manifest.funnel),
+    rows = _funnel_rows(manifest.funnel)
+    if manifest.since:  # Whose words count too.
+        tokens = words.tokens + words.dropped_tokens
+        rows.append(("tokens with those of earlier datasets", f"{tokens:,}"))
+    rows += [
         ("  not in the vocabulary", f"-{words.dropped_tokens:,}"),
         ("words in the vocabulary", f"{words.size:,}"),
     ]

@@ -36,6 +36,8 @@ from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.runners.runner import create_runner
 from apache_beam.transforms.environments import SubprocessSDKEnvironment
 
+from beam_pipelines.engines import prepare_engine, runner_name, watch_engine
+from beam_pipelines.flink_api import advice, root_cause
 from pmc2vec.cli.console import verbosity
 from pmc2vec.errors import UserError
 
@@ -44,8 +46,8 @@ LOCAL_RUNNERS = ("", "DirectRunner", "FnApiRunner")
 
 # A worker's traceback reaches this process as text: its last line names the error.
 _USER_ERROR = re.compile(r"pmc2vec\.errors\.UserError: (.*?)(?: \[while running|\n|$)")
-# What a job server says of a job that failed, when the log has the engine's own account.
-_ENGINE_ERROR = re.compile(r"^(Pipeline \S+ failed in state FAILED: [^\n]+)")
+# What a job server says of a job that failed: a stack trace, often of several causes.
+_ENGINE_ERROR = re.compile(r"Pipeline \S+ (failed in state \w+): (.+)", re.DOTALL)
 
 
 def check_flags(flags: Sequence[str]) -> None:
@@ -113,15 +115,18 @@ class Engine:
 
     def shares_files(self, folder: str) -> bool:
         """Tells whether the workers write to a folder that this process can watch."""
-        return self.local and "://" not in folder
+        one_machine = self.local or runner_name(self.options) == "PrismRunner"
+        return one_machine and "://" not in folder
 
     def pipeline(self) -> beam.Pipeline:
         """Returns an empty pipeline on this engine.
 
         Raises:
-            UserError: the engine needs other options too.
+            UserError: the engine needs other options too, or does not answer.
         """
         runner = self._local_runner() if self.local else None
+        if not self.local:
+            prepare_engine(self.options)
         try:
             return beam.Pipeline(runner=runner, options=self.options)
         except ValueError as error:
@@ -136,6 +141,18 @@ def configure_beam_logging(beam_flags: Sequence[str]) -> None:
     """
     quiet = logging.CRITICAL if Engine(beam_flags).local else logging.WARNING
     logging.getLogger("apache_beam").setLevel(logging.INFO if verbosity.verbose else quiet)
+    # It warns, in many lines, of a jar that it downloads and of a job server that it ends.
+    servers = logging.getLogger("apache_beam.utils.subprocess_server")
+    servers.setLevel(logging.INFO if verbosity.verbose else logging.ERROR)
+    # It logs by the root's functions that it waits for a job server, and an engine's stack traces.
+    root = logging.getLogger()
+    root.removeFilter(_is_no_record)
+    if not verbosity.verbose:
+        root.addFilter(_is_no_record)
+
+
+def _is_no_record(_record: logging.LogRecord) -> bool:
+    return False
 
 
 def run_pipeline(pipeline: beam.Pipeline) -> None:
@@ -145,21 +162,25 @@ def run_pipeline(pipeline: beam.Pipeline) -> None:
         UserError: a worker raised one (its message, without Beam's traceback), or a worker died.
     """
     try:
-        with watch_workers(WORKER_MODULE):
+        with watch_workers(WORKER_MODULE), watch_engine(pipeline.options):
             pipeline.run().wait_until_finish()
     except UserError:
         raise
     except Exception as error:
-        if match := _USER_ERROR.search(str(error)) or _ENGINE_ERROR.search(str(error)):
+        if match := _USER_ERROR.search(str(error)):
             raise UserError(match[1]) from error
+        if match := _ENGINE_ERROR.match(str(error)):
+            cause = root_cause(match[2])
+            raise UserError(f"the job {match[1]}: {cause}; {advice(cause)}") from error
         raise
 
 
 # --- worker processes of the local engine --------------------------------------------------------
 
-# Names of Beam 2.77's threads: one waits for a worker's process, the others read what it sends.
+# Names of Beam 2.77's threads: one waits for a worker's process, the others read what it sends, or
+# what a job server says.
 _WAITING_THREAD = "run_worker"
-_READING_THREADS = ("beam_control_read", "read_grpc_client_inputs")
+_READING_THREADS = ("beam_control_read", "read_grpc_client_inputs", "wait_until_finish_read")
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _WORKER_DIED = signal.SIGUSR1
 

@@ -78,7 +78,7 @@ def run(dataset: Path, workdir: Path, *words: str, dies_at=(0, 0), own=((), ()))
     options = (
         f"--dataset {dataset} --workdir {workdir} --vector_size 8 --batch_size 256 --seed 3 "
         "--alpha 0.05 --warmup 0 --initial_accumulator_value 1 --validate_every 10 "
-        f"--max_steps {STEPS} --checkpoint_every 0"
+        f"--max_steps {STEPS} --checkpoint_every 0 --output_vectors sum"
     ).split()
     started = []
     for index in range(2):

@@ -46,6 +46,7 @@ def send(number):
         there.recv(6)
         while not (status := os.waitpid(child, os.WNOHANG))[0]:
             os.kill(child, number)
+            os.sched_yield()
         return status
     return until_it_ends
 
@@ -61,7 +62,7 @@ exit_code(lambda _child, there: there.recv(9, socket.MSG_WAITALL) and None)
 def test_a_worker_that_ends_a_signal_and_the_time_end_the_process_with_a_line_each():
     done = subprocess.run(
         [sys.executable, "-c", WATCHED],
-        cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=120,
+        cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=600,
         check=True,
     )  # fmt: skip
     again = "; start all workers again with the same command"

@@ -7,10 +7,10 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from pmc2vec.cli.metrics import progress_metrics
-from pmc2vec.errors import UserError
+from pmc2vec.errors import UsageError, UserError
 from trainer.devices import Worker
 from trainer.distribution import rendezvous
-from trainer.distribution.rendezvous import WorkersDifferError, meet_workers
+from trainer.distribution.rendezvous import meet_workers
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def test_workers_with_equal_facts_meet_again_and_again(addresses):
 def test_what_differs_and_on_whom_is_one_line_on_all(addresses):
     facts = {0: {"alpha": "default", "seed": 1}, 1: {"alpha": 0.01, "seed": 1}}
     errors = meet(addresses, {**facts, 2: facts[0]})
-    assert {type(error) for error in errors} == {WorkersDifferError}
+    assert {type(error) for error in errors} == {UsageError}
     line = (
         "worker 1 (second:1) has alpha 0.01, worker 0 has default; "
         "start all workers with the same command, dataset and version"

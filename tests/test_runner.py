@@ -89,7 +89,8 @@ def test_what_a_job_server_says_of_a_failed_job_is_one_line():
                 "Pipeline a-1 failed in state FAILED: java.io.IOException: no\n at x"
             )
 
-    with pytest.raises(UserError, match=r"^Pipeline a-1 failed .* java.io.IOException: no$"):
+    told = "^the job failed in state FAILED: IOException: no; see the logs of the engine's workers$"
+    with pytest.raises(UserError, match=told):
         run_pipeline(Pipeline())
 
 

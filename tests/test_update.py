@@ -103,9 +103,6 @@ def test_a_release_that_was_cut_off_is_finished_though_more_came_in(service, tmp
     (root / "current").symlink_to("releases/0002")
     shutil.rmtree(root / "releases/0003/checkpoints")
     (root / "releases/0003/vectors.tsv").unlink()
-    for name in ("build.json", "manifest.json"):  # The copy stands in another folder.
-        path = root / "releases/0003/dataset" / name
-        path.write_text(path.read_text().replace(str(service), str(tmp_path)))
     for name in ("config.json", "provenance.json"):
         (root / "releases/0003" / name).unlink()
     month(bulk, 4)
@@ -118,21 +115,79 @@ def test_a_release_that_was_cut_off_is_finished_though_more_came_in(service, tmp
     assert (made["funnel"]["read"], made["funnel"]["superseded_earlier"]) == (12, 0)
 
 
-def test_a_build_that_was_cut_off_is_begun_again_when_more_came_in(service, tmp_path):
+def cut_off(root: Path) -> None:
+    """Leaves of the last release, which is unpublished, what a kill in its build leaves."""
+    last = max((root / "releases").iterdir())
+    (root / "current").unlink()
+    (root / "current").symlink_to(f"releases/{int(last.name) - 1:04d}")
+    (last / "dataset/manifest.json").unlink()
+    for path in last.iterdir():
+        if path.name != "dataset":
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def input_names(release: Path) -> list[str]:
+    return [Path(path).name for path, _ in facts(release)["inputs"]]
+
+
+def test_a_build_that_was_cut_off_goes_on_with_its_input_in_a_moved_root(service, tmp_path):
+    """As given by a shell, which names every archive, and in a root that has moved."""
     bulk = shutil.copytree(service / "bulk", tmp_path / "bulk")
     root = shutil.copytree(service / "root", tmp_path / "root", symlinks=True)
+
+    def update() -> int:
+        archives = sorted(map(str, bulk.glob("*.tar.gz")))
+        return main(["--input", *archives, f"--root={root}", "--quiet", *OPTIONS])
+
     month(bulk, 4)
-    assert run(bulk, root, "--quiet") == 0
-    (root / "current").unlink()
-    (root / "current").symlink_to("releases/0003")
-    (root / "releases/0004/dataset/manifest.json").unlink()
-    shutil.rmtree(root / "releases/0004/checkpoints")
-    for name in ("config.json", "provenance.json"):
-        (root / "releases/0004" / name).unlink()
+    assert update() == 0
+    cut_off(root)
     month(bulk, 5)
-    assert run(bulk, root, "--quiet") == 0
-    inputs = [Path(path).name for path, _ in facts(root / "current")["inputs"]]
-    assert inputs == ["month4.tar.gz", "month5.tar.gz"]
+    root = root.rename(tmp_path / "moved")
+    assert update() == 0
+    assert (root / "current").readlink() == Path("releases/0004")
+    assert input_names(root / "current") == ["month4.tar.gz"]
+    assert facts(root / "current")["since"]["dataset"] == str(root / "releases/0003/dataset")
+    assert update() == 0
+    assert input_names(root / "current") == ["month5.tar.gz"]
+
+
+def test_a_build_whose_input_is_gone_is_begun_again(service, tmp_path, capsys):
+    bulk = shutil.copytree(service / "bulk", tmp_path / "bulk")
+    root = shutil.copytree(service / "root", tmp_path / "root", symlinks=True)
+    cut_off(root)
+    begun = root / "releases/0003/dataset/build.json"
+    begun.write_text(begun.read_text().replace(str(service / "bulk"), str(tmp_path / "old")))
+    assert run(bulk, root) == 0
+    assert (
+        "month3.tar.gz, which is gone; begins again with what is there" in capsys.readouterr().err
+    )
+    assert input_names(root / "current") == ["month3.tar.gz"]
+    assert facts(root / "current")["inputs"][0][0].startswith(str(bulk))
+
+
+def test_a_build_that_was_begun_with_other_options_is_told_with_what_helps(
+    service, tmp_path, capsys
+):
+    root = shutil.copytree(service / "root", tmp_path / "root", symlinks=True)
+    cut_off(root)
+    words = [f"--input={service / 'bulk'}", f"--root={root}", *OPTIONS, "--direct_num_workers=1"]
+    words[words.index("--num_shards=2")] = "--num_shards=3"
+    assert main(words) == 1
+    said = capsys.readouterr().err
+    assert "was begun with --num_shards 2, now 3; give the same, or remove " in said
+    assert f"{root / 'releases/0003'} to begin this release again" in said
+
+
+def test_a_lost_link_is_that_of_the_newest_whole_release(service, tmp_path, capsys):
+    root = shutil.copytree(service / "root", tmp_path / "root", symlinks=True)
+    (root / "current").unlink()
+    (root / "releases/0004/dataset").mkdir(parents=True)
+    assert run(service / "bulk", root, "--json") == 0
+    said = capsys.readouterr()
+    assert json.loads(said.out) == {"release": None}
+    assert "current: was lost; the newest whole release, 0003, is published again" in said.err
+    assert (root / "current").readlink() == Path("releases/0003")
 
 
 def test_other_options_are_refused_by_name(service, capsys):

@@ -148,10 +148,14 @@ class Checkpoints:
             _sync_to_disk(manager.save(checkpoint_number=position.step))
             _remove_old(manager.directory, keep)
         except tf.errors.OpError as error:
+            earlier = (
+                "the one before it is whole, and the same command goes on from there"
+                if list_checkpoints(manager.directory)
+                else "there is none before it, so the same command begins again"
+            )
             raise UserError(
                 f"{manager.directory}: the checkpoint of step {position.step:,} cannot be written "
-                f"({_reason(error)}); the one before it is whole, and the same command goes on "
-                "from there"
+                f"({_reason(error)}); {earlier}"
             ) from error
 
     def _read(self, path: str) -> None:

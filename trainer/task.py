@@ -26,7 +26,7 @@ from rich.console import Console
 
 from pmc2vec import __version__
 from pmc2vec.cli.console import clock_time, stderr_console, verbosity
-from pmc2vec.cli.exit_codes import USAGE_ERROR, run_program
+from pmc2vec.cli.exit_codes import run_program
 from pmc2vec.cli.metrics import serve_metrics
 from pmc2vec.cli.options import options_that, parse
 from pmc2vec.cli.signals import StopRequest, stop_request
@@ -41,7 +41,7 @@ from trainer.devices import (
     this_worker,
     worker_addresses,
 )
-from trainer.distribution.rendezvous import WorkersDifferError, meet_workers
+from trainer.distribution.rendezvous import meet_workers
 from trainer.remote_workdir import RemoteWorkdir
 from trainer.workdir import (
     EXPORTED_NAMES,
@@ -319,11 +319,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         ],
         json_result=True,
     )
-    try:
-        summary = train(config, stop=stop_request())
-    except WorkersDifferError as error:
-        logger.error("%s", error, extra={"stage": "pmc2vec"})
-        return USAGE_ERROR
+    summary = train(config, stop=stop_request())
     if this_worker().chief:
         facts = {**asdict(summary), "words_per_second": round(summary.words_per_second)}
         print(

@@ -27,7 +27,7 @@ from types import FrameType
 from pmc2vec import machine
 from pmc2vec.cli.console import verbosity
 from pmc2vec.cli.logging_setup import ensure_logging
-from pmc2vec.errors import UserError
+from pmc2vec.errors import UsageError, UserError
 
 FAILED = 1
 USAGE_ERROR = 2
@@ -75,7 +75,8 @@ def run_program(program: Callable[[], int]) -> int:
     except KeyboardInterrupt:
         return _log_signal()
     except UserError as error:
-        return _log_signal() if _received_signals else _log_failure(str(error))
+        code = USAGE_ERROR if isinstance(error, UsageError) else FAILED
+        return _log_signal() if _received_signals else _log_failure(str(error), code)
     except BrokenPipeError:
         if not _silence_closed_stdout():
             raise
@@ -133,9 +134,9 @@ def log_errors(messages: Iterable[str]) -> int:
     return code
 
 
-def _log_failure(message: str) -> int:
+def _log_failure(message: str, code: int = FAILED) -> int:
     logger.error("%s", message, extra={"stage": "pmc2vec"}, exc_info=verbosity.verbose)
-    return FAILED
+    return code
 
 
 def _log_signal() -> int:

@@ -9,9 +9,9 @@ vectors of the one before (`train --init_from`).
     service/releases/0003/   a workdir as `train` leaves it, with its dataset in dataset/
     service/current          a link to the last release that is complete
 
-The link is the only state. It is replaced in one rename when the new release is complete, so that
-readers always see a whole one. Killed at any moment, the same command continues: `build` and
-`train` continue theirs.
+The link is replaced in one rename when the new release is complete, so that readers always see a
+whole one. Killed at any moment, the same command continues: a release that was begun goes on with
+the input that it was begun with, and what came in since is for the next one. The root may be moved.
 """  # noqa: E501  # A command is there to be copied.
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from pmc2vec.cli.metrics import serve_metrics
 from pmc2vec.cli.options import option
 from pmc2vec.cli.signals import stop_request
 from pmc2vec.errors import UserError
-from pmc2vec.storage.files import same_place
+from pmc2vec.storage.files import file_metadata, is_remote, same_place
 
 if TYPE_CHECKING:
     from beam_pipelines.config import BuildConfig
@@ -118,7 +118,7 @@ def update(
 
     releases = Releases(config.root)
     with serve_metrics(config.metrics_port), releases.lock():
-        last = releases.current()
+        last = releases.current() or releases.republish()
         releases.remove_before(last - config.keep + 1)  # Where an update was killed before it.
         build = replace(build, input=config.input, log_format=config.log_format)
         train = replace(train, log_format=config.log_format)
@@ -151,25 +151,62 @@ def _make_release(
         before = releases.folder(number - 1)
         build = replace(build, since=str(before / DATASET))
         train = replace(train, init_from=before)
+        _record_moved_root(folder, before)
     manifest = _build_dataset(build, beam_flags, quiet=quiet)
     return Release(folder, manifest, task.train(train, stop=stop_request()))
 
 
 def _build_dataset(config: BuildConfig, beam_flags: Sequence[str], *, quiet: bool) -> Manifest:
-    """Builds the dataset; one that is finished is taken as it is, whatever came in since then."""
-    from beam_pipelines.build import OtherInputError, build
+    """Builds the dataset, or goes on with the input that it was begun with."""
+    from beam_pipelines.build import OtherBuildError, build, read_begun_build
     from beam_pipelines.stages.increments import NothingNewError
-    from pmc2vec.dataset.manifest import MANIFEST_NAME, parse_manifest
 
-    finished = Path(config.output, MANIFEST_NAME)
+    begun = read_begun_build(config.output)
     try:
+        if begun and not (missing := _missing_file(begun.inputs.files)):
+            with contextlib.suppress(NothingNewError):  # With what has come since there may be.
+                return build(config, beam_flags, quiet=quiet, same_input=True)
+        elif begun:
+            logger.warning(
+                "%s: was begun with %s, which is gone; begins again with what is there",
+                config.output,
+                missing,
+                extra={"stage": "update"},
+            )
         return build(config, beam_flags, quiet=quiet)
-    except (OtherInputError, NothingNewError) as error:
-        if finished.is_file():
-            return parse_manifest(finished.read_text(encoding="utf-8"), str(finished))
-        if isinstance(error, NothingNewError):
-            raise
-    return build(replace(config, overwrite=True), beam_flags, quiet=quiet)
+    except OtherBuildError as error:
+        # The input is that of now, and the release before it is where the root is now.
+        expected = ("--input ", "--since ")
+        differences = [one for one in error.differences if not one.startswith(expected)]
+        if differences:
+            raise UserError(
+                f"{config.output}: was begun with {'; '.join(differences)}; give the same, "
+                f"or remove {Path(config.output).parent} to begin this release again"
+            ) from error
+        return build(replace(config, overwrite=True), beam_flags, quiet=quiet)
+
+
+def _missing_file(inputs: Sequence[tuple[str, int]]) -> str:
+    """Returns an input file of this machine that is gone or has another size; "" without one."""
+    return next(
+        (
+            path
+            for path, size in inputs
+            if not is_remote(path)
+            and ((metadata := file_metadata(path)) is None or metadata.size != size)
+        ),
+        "",
+    )
+
+
+def _record_moved_root(folder: Path, before: Path) -> None:
+    """Makes a training that was begun before the root was moved name the release before it."""
+    from trainer.workdir import CONFIG_NAME, read_options, write_json
+
+    recorded = read_options(folder)
+    begun_from = Path(recorded.get("init_from") or before)
+    if begun_from != before and begun_from.parts[-2:] == before.parts[-2:]:
+        write_json(folder / CONFIG_NAME, {**recorded, "init_from": str(before)})
 
 
 # --- releases ----------------------------------------------------------------------------------
@@ -221,6 +258,28 @@ class Releases:
         if not name.isdigit() or not self.folder(int(name)).is_dir():
             raise UserError(f"{link}: leads to {link.readlink()}, which is no release; mend it")
         return int(name)
+
+    def republish(self) -> int:
+        """Publishes the newest whole release, where the link was lost; returns its number, or 0."""
+        from trainer.workdir import PROVENANCE_NAME
+
+        whole = [
+            int(folder.name)
+            for folder in (self.root / FOLDER).iterdir()
+            if folder.name.isdigit() and (folder / PROVENANCE_NAME).is_file()
+        ]
+        # Before the first release is published there is no link to lose.
+        number = max(whole, default=0)
+        if number > 1 or (number and self.folder(2).is_dir()):
+            logger.warning(
+                "%s: was lost; the newest whole release, %s, is published again",
+                self.root / CURRENT,
+                self.folder(number).name,
+                extra={"stage": "update"},
+            )
+            self.publish(number)
+            return number
+        return 0
 
     def publish(self, number: int) -> None:
         """Makes a finished release the one that is read."""

@@ -23,7 +23,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from pmc2vec.cli.metrics import progress_metrics
-from pmc2vec.errors import UserError
+from pmc2vec.errors import UsageError, UserError
 from trainer.devices import Worker
 
 logger = logging.getLogger(__name__)
@@ -34,10 +34,6 @@ _MESSAGE_BYTES = 1 << 20  # More is no message of a worker.
 
 # What is raised where nobody answers, or somebody who is no worker of this cluster.
 _NO_WORKER = (OSError, ValueError, LookupError, TypeError)
-
-
-class WorkersDifferError(UserError):
-    """Workers were started with different options, datasets or versions."""
 
 
 @contextlib.contextmanager
@@ -55,7 +51,7 @@ def meet_workers(
         seconds: to wait for the others.
 
     Raises:
-        WorkersDifferError: their facts differ; every worker raises it.
+        UsageError: their facts differ; every worker raises it.
         UserError: a worker did not come in time, or the port cannot be listened on.
     """
     # Loads Numba, which a training of one process may not need.
@@ -72,7 +68,7 @@ def meet_workers(
         for connection in connections.values():
             stack.enter_context(connection)
         if difference:
-            raise WorkersDifferError(difference)
+            raise UsageError(difference)
         with watch_connections(
             {f"worker {at} ({addresses[at]})": one for at, one in connections.items()}
         ):
