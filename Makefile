@@ -97,6 +97,28 @@ prism: .prism/prism ## Put Beam's engine Prism into .prism; needs Go
 	@GOBIN=$(CURDIR)/.prism go install github.com/apache/beam/sdks/v2/go/cmd/prism@$(PRISM)
 	@touch $@
 
+# Kubernetes' API server and etcd, for tests/test_api_server.py; needs Go and some minutes. Kubernetes is
+# not meant to be required as a module: what it has in its staging folder is named with its versions.
+KUBERNETES := 37.2
+ETCD := v3.7.3
+
+.PHONY: kube
+kube: .kube/etcd .kube/kube-apiserver ## Put an API server of Kubernetes and its etcd into .kube
+
+.kube/etcd:
+	@mkdir -p .kube/src-etcd; cd .kube/src-etcd; printf \
+	  'module etcd\nrequire go.etcd.io/etcd/server/v3 %s\n' $(ETCD) > go.mod; \
+	  go build -mod=mod -o ../etcd go.etcd.io/etcd/server/v3
+
+.kube/kube-apiserver:
+	@mkdir -p .kube/src; cd .kube/src; \
+	  printf 'module kube\nrequire k8s.io/kubernetes v1.%s\n' $(KUBERNETES) > go.mod; \
+	  sources=$$(go mod download -json k8s.io/kubernetes@v1.$(KUBERNETES) | sed -n 's/.*"Dir": "\(.*\)".*/\1/p'); \
+	  cp "$$sources/go.sum" .; chmod u+w go.sum; grep '^go ' "$$sources/go.mod" >> go.mod; \
+	  sed -n 's|.*\(k8s.io/[^ ]*\) => \./staging.*|replace \1 => \1 v0.$(KUBERNETES)|p' \
+	    "$$sources/go.mod" | sort -u >> go.mod; \
+	  go build -mod=mod -o ../kube-apiserver k8s.io/kubernetes/cmd/kube-apiserver
+
 .PHONY: lint
 lint: setup ## Check style, the layers, the Dockerfile and the Kubernetes manifests
 	@$(BIN)/ruff check
