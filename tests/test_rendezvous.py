@@ -82,7 +82,7 @@ def test_strangers_and_a_port_in_use_are_no_workers(addresses):
                     with socket.create_connection(("127.0.0.1", port), 1) as connection:
                         connection.sendall(text)
                     break
-                except ConnectionRefusedError:
+                except OSError:  # It does not listen yet, or any more.
                     continue
 
     with ThreadPoolExecutor(1) as pool:

@@ -2,7 +2,7 @@
 
     progress_metrics.set(build_articles_read=120, build_articles_kept=31)
 
-    /metrics             Prometheus' text format: these numbers, and the process's memory and CPU
+    /metrics             Prometheus' text format: these numbers, memory and CPU
     /healthz             200 while there is progress, 503 when nothing changed for 15 minutes
     /healthz?after=300   the same for 5 minutes
 
@@ -12,14 +12,17 @@ METRICS is a KeyError, so that each has one line of explanation.
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, NamedTuple
 from urllib.parse import parse_qs, urlsplit
 
 from pmc2vec import __version__
@@ -30,22 +33,57 @@ if TYPE_CHECKING:
 
     from prometheus_client.metrics_core import Metric
 
-METRICS: Mapping[str, str] = MappingProxyType(
+
+class MetricDescription(NamedTuple):
+    """What a metric is.
+
+    Attributes:
+        kind: counter, which only grows while a process runs, or gauge.
+        text: one sentence.
+        exported: its name for Prometheus, without `pmc2vec_` and `_total`; "" for its own name.
+    """
+
+    kind: Literal["counter", "gauge"]
+    text: str
+    exported: str = ""
+
+
+METRICS: Mapping[str, MetricDescription] = MappingProxyType(
     {
-        "build_articles_read": "Articles read so far, including those that are dropped.",
-        "build_articles_kept": "Articles kept so far.",
-        "build_input_bytes": "Bytes of input files read so far, as they are stored.",
-        "build_xml_bytes": "Bytes of XML read so far, decompressed.",
-        "build_files": "Files finished so far, for an engine that reports nothing else.",
-        "train_step": "Training steps done, all epochs together.",
-        "train_epoch": "Whole epochs done.",
-        "train_words": "Corpus words done, before subsampling, all epochs together.",
-        "train_loss": "Training loss, mean per pair since the last point.",
-        "train_accuracy": "Share of pairs whose word beats the noise words.",
-        "train_learning_rate": "Learning rate at the last step.",
-        "train_words_per_second": "Corpus words per second since the last point.",
-        "validation_loss": "Validation loss, mean per pair.",
-        "validation_accuracy": "Share of validation pairs whose word beats the noise words.",
+        "build_articles_read": MetricDescription(
+            "counter", "Articles read so far, including those that are dropped."
+        ),
+        "build_articles_kept": MetricDescription("counter", "Articles kept so far."),
+        "build_input_bytes": MetricDescription(
+            "counter", "Bytes of input files read so far, as they are stored."
+        ),
+        "build_xml_bytes": MetricDescription("counter", "Bytes of XML read so far, decompressed."),
+        "build_files": MetricDescription(
+            "counter", "Files finished so far, for an engine that reports nothing else."
+        ),
+        "train_step": MetricDescription(
+            "counter", "Training steps done, all epochs together.", "train_steps"
+        ),
+        "train_epoch": MetricDescription("counter", "Whole epochs done.", "train_epochs"),
+        "train_words": MetricDescription(
+            "counter", "Corpus words done, before subsampling, all epochs together."
+        ),
+        "train_loss": MetricDescription(
+            "gauge", "Training loss, mean per pair since the last point."
+        ),
+        "train_accuracy": MetricDescription(
+            "gauge", "Share of pairs whose word beats the noise words.", "train_accuracy_ratio"
+        ),
+        "train_learning_rate": MetricDescription("gauge", "Learning rate at the last step."),
+        "train_words_per_second": MetricDescription(
+            "gauge", "Corpus words per second since the last point."
+        ),
+        "validation_loss": MetricDescription("gauge", "Validation loss, mean per pair."),
+        "validation_accuracy": MetricDescription(
+            "gauge",
+            "Share of validation pairs whose word beats the noise words.",
+            "validation_accuracy_ratio",
+        ),
     }
 )
 
@@ -184,17 +222,19 @@ class MetricsCollector:
 
     def collect(self) -> Iterator[Metric]:
         """Yields the current values."""
-        from prometheus_client.core import GaugeMetricFamily
+        from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
         metrics = self._metrics
-        about = GaugeMetricFamily("pmc2vec", "The version that runs.", labels=["version"])
-        about.add_metric([__version__], 1)
-        yield about
+        version = GaugeMetricFamily(
+            "pmc2vec_build_info", "The version of pmc2vec that runs.", labels=["version"]
+        )
+        version.add_metric([__version__], 1)
+        yield version
         for name, units, text in (
-            ("done", metrics.completed, "Units of the stage that are done."),
-            ("total", metrics.total, "Units of the stage in all, where it is known."),
+            ("stage_units_done", metrics.completed, "Units of the stage that are done."),
+            ("stage_units", metrics.total, "Units of the stage in all, where it is known."),
         ):
-            family = GaugeMetricFamily(f"pmc2vec_stage_{name}", text, labels=["stage", "unit"])
+            family = GaugeMetricFamily(f"pmc2vec_{name}", text, labels=["stage", "unit"])
             if units is not None:
                 family.add_metric([metrics.stage, metrics.unit], units)
             yield family
@@ -203,9 +243,46 @@ class MetricsCollector:
             "Seconds since anything changed; /healthz compares it with its limit.",
             metrics.idle_seconds,
         )
+        memory, cpu = family_usage(os.getpid())
+        yield GaugeMetricFamily(
+            "pmc2vec_resident_memory_bytes", "Memory of this process and its workers.", memory
+        )
+        yield CounterMetricFamily(
+            "pmc2vec_cpu_seconds", "Processor time of this process and its workers.", cpu
+        )
         # A copy: another thread may add a metric meanwhile.
         for name, value in tuple(metrics.values.items()):
-            yield GaugeMetricFamily(f"pmc2vec_{name}", METRICS[name], value)
+            kind, text, exported = METRICS[name]
+            family_type = CounterMetricFamily if kind == "counter" else GaugeMetricFamily
+            yield family_type(f"pmc2vec_{exported or name}", text, value)
+
+
+def family_usage(pid: int, proc: Path = Path("/proc")) -> tuple[int, float]:
+    """Returns bytes of memory and seconds of processor time of a process and its descendants.
+
+    Time of a child that has ended counts with its parent's; memory that processes share counts once
+    for each. (0, 0.0) where there is no /proc.
+
+    Args:
+        pid: of the process.
+        proc: of Linux.
+    """
+    usage: dict[int, tuple[int, float]] = {}
+    parents: dict[int, int] = {}
+    for folder in proc.glob("[0-9]*"):
+        with contextlib.suppress(OSError, ValueError, IndexError):  # It may end meanwhile.
+            # proc(5): the fields after the name, which stands in brackets; field 4 is the parent,
+            # 14 to 17 are clock ticks of it and its ended children, 24 is in pages.
+            fields = (folder / "stat").read_text().rpartition(")")[2].split()
+            ticks = sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
+            number = int(folder.name)
+            usage[number] = int(fields[21]) * os.sysconf("SC_PAGE_SIZE"), ticks
+            parents[number] = int(fields[1])
+    family = {pid} & usage.keys()
+    while more := {one for one, parent in parents.items() if parent in family} - family:
+        family |= more
+    memory, seconds = zip(*(usage[one] for one in family), strict=True) if family else ((), ())
+    return sum(memory), float(sum(seconds))
 
 
 def _request_handler(metrics: ProgressMetrics) -> type[BaseHTTPRequestHandler]:

@@ -30,7 +30,7 @@ logger = logging.getLogger(__name__)
 
 _LINE_SECONDS = 30.0  # Between two lines about missing workers.
 _POLL_SECONDS = 1.0  # Of a socket; in between Python runs the handlers of signals.
-_MESSAGE_BYTES = 1 << 20  # More is no message of a worker.
+_MESSAGE_BYTES = 1 << 16  # More is no message of a worker.
 
 # What is raised where nobody answers, or somebody who is no worker of this cluster.
 _NO_WORKER = (OSError, ValueError, LookupError, TypeError)
@@ -219,16 +219,16 @@ def _receive(connection: socket.socket, received: bytearray) -> dict[str, Any]:
         ValueError: what comes is no message.
         OSError: the connection is closed, or (TimeoutError) there is no whole message yet.
     """
-    while b"\n" not in received:
-        data = connection.recv(1 << 16)
+    # One by one: what comes after the last message belongs to `connection_watch`.
+    while not received.endswith(b"\n"):
+        data = connection.recv(1)
         if not data:
             raise ConnectionError("closed")
         received += data
         if len(received) > _MESSAGE_BYTES:
             raise ValueError("not a message of a worker")
-    line, _, rest = bytes(received).partition(b"\n")
-    received[:] = rest
-    message = json.loads(line)
+    message = json.loads(bytes(received))
+    received.clear()
     if not isinstance(message, dict):
         raise ValueError("not a message of a worker")
     return message
