@@ -11,6 +11,8 @@ import ctypes, os, signal, socket
 from pmc2vec.cli.exit_codes import run_program
 from trainer.distribution import connection_watch
 
+# Of a shell's background job it is ignored, and stays so.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 connection_watch._thread_function()  # Compiled once for all that are forked.
 
 def hold_the_lock(here):
