@@ -90,19 +90,20 @@ class _Handler(http.server.SimpleHTTPRequestHandler):
 
     def do_GET(self):
         """Sends a file from where the request asks for it."""
-        begin = self.headers.get("Range", "").removeprefix("bytes=").partition("-")[0]
+        begin, _, end = self.headers.get("Range", "").removeprefix("bytes=").partition("-")
         path = Path(self.translate_path(self.path))
         self.server.requests.append((path.name, begin))
         if not begin or not path.is_file() or not self.server.has_ranges:
             super().do_GET()
             return
-        data = path.read_bytes()
+        size = path.stat().st_size
+        data = path.read_bytes()[int(begin) : int(end) + 1 if end else size]
         self.send_response(206)
-        self.send_header("Content-Range", f"bytes {begin}-{len(data) - 1}/{len(data)}")
-        self.send_header("Content-Length", str(len(data) - int(begin)))
+        self.send_header("Content-Range", f"bytes {begin}-{int(begin) + len(data) - 1}/{size}")
+        self.send_header("Content-Length", str(len(data)))
         self.send_header("Last-Modified", self.date_time_string(path.stat().st_mtime))
         self.end_headers()
-        self.wfile.write(data[int(begin) :])
+        self.wfile.write(data)
 
 
 @contextlib.contextmanager

@@ -154,6 +154,6 @@ def _listed(stream: InputStream) -> Iterator[MeshHeading]:
         if len(rest) > _LINE_BYTES:
             raise DamagedStreamError(f"a line of more than {_LINE_BYTES:,} bytes")
         for line in lines:
-            name, _, number = line.decode(errors="replace").strip("\ufeff\r").rpartition(";")
-            numbers.setdefault(name, []).append(number)
+            name, _, number = line.decode(errors="replace").strip("\ufeff\r ").rpartition(";")
+            numbers.setdefault(" ".join(name.split()), []).append(number)
     return (MeshHeading("", name, tuple(places)) for name, places in numbers.items())

@@ -93,7 +93,7 @@ def fetch_pubmed(output: Path, url: str, *, on: Console | None = None) -> FetchR
         result = FetchResult({"listed": listed, "known": listed - len(downloads)})
         for folder in FOLDERS:
             files.make_folder(str(output / folder))
-        problems = _download_all(downloads, result, on)
+        problems = _download_all(downloads, result, on) if downloads else []
         lines = (json.dumps(problem, ensure_ascii=False) for problem in problems)
         files.write_text(str(output / REJECTED_NAME), "".join(f"{line}\n" for line in lines))
     result.rejected = len(problems)
