@@ -116,6 +116,10 @@ def test_killed_before_the_md5_was_written(tmp_path, server):
     assert fetched(tmp_path, server).counts["known"] == 2
     assert downloads(server) == []
     assert md5.exists()
+    md5.unlink()
+    (tmp_path / "out" / ONE).write_bytes(b"of another file")
+    assert fetched(tmp_path, server).counts["known"] == 1
+    assert (tmp_path / "out" / ONE).read_bytes() == (tmp_path / "www" / ONE).read_bytes()
 
 
 def test_a_file_without_an_md5_on_the_server(tmp_path, server):

@@ -174,6 +174,7 @@ def write_both_kinds(folder):
         "x/PMC6.xml": full_text(6, 600),  # a citation that is not there
         "x/PMC8.xml": full_text(8, 18),
     })  # fmt: skip
+    write_archive(folder / "b.tar.gz", {"x/PMC6.xml": full_text(6, 600)})  # Once more.
     (folder / "plain.xml").write_bytes(
         b"<article><front><article-meta/></front><body><p>Melanoma.</p></body></article>"
     )
@@ -186,9 +187,11 @@ def test_full_text_is_kept_by_the_headings_of_its_citation(tmp_path):
         "PMC1": "D008545 Melanoma; D006801 Humans", "PMC2": "", "PMC3": "D008545 Melanoma",
         "PMC8": "D008545 Melanoma", "pmid:16": "D008545 Melanoma",
     }  # fmt: skip
-    assert (funnel["read"], funnel["kept"]) == (16, 5)
+    assert (funnel["read"], funnel["kept"]) == (17, 5)
     # Dropped are the citations 14, 15 and 17, PMC4, PMC5 and PMC6, and plain.xml.
-    assert dropped(funnel) == {"dropped:mesh": 7, "dropped:in_full_text": 4}
+    assert dropped(funnel) == {
+        "dropped:mesh": 7, "dropped:in_full_text": 4, "dropped:superseded": 1,
+    }  # fmt: skip
 
 
 def test_a_citation_that_is_dropped_still_decides_about_its_full_text(tmp_path):
@@ -227,10 +230,18 @@ def test_full_text_without_citations_says_what_is_missing(tmp_path):
 
 def test_of_two_versions_the_newer_one_decides(tmp_path):
     folder = tmp_path / "in"
-    write_numbered(folder, 1, citation(1, mesh=(MELANOMA,)), citation(2), citation(3, mesh=(GOUT,)))
-    write_numbered(folder, 2, citation(1, mesh=(GOUT,)), citation(2, mesh=(MELANOMA,)))
-    write_archive(folder / "a.tar.gz", {f"x/PMC{n}.xml": full_text(n, n) for n in (1, 2, 3)})
-    assert list(corpus(tmp_path, mesh=("melanoma",))[1]) == ["PMC2"]
+    old, new = (MELANOMA,), (GOUT,)
+    write_numbered(
+        folder, 1, citation(1, mesh=old), citation(2), citation(3, mesh=new),
+        citation(4, mesh=old, pmc="PMC4"), citation(5, mesh=new, pmc="PMC5"), citation(6, mesh=old),
+    )  # fmt: skip
+    write_numbered(
+        folder, 2, citation(1, mesh=new), citation(2, mesh=old),
+        citation(4, mesh=new, pmc="PMC4"), citation(5, mesh=old, pmc="PMC5"), delete=(6,),
+    )  # fmt: skip
+    with_pmid = {f"x/PMC{n}.xml": full_text(n, n) for n in (1, 2, 3, 6)}
+    write_archive(folder / "a.tar.gz", with_pmid | {f"x/PMC{n}.xml": full_text(n) for n in (4, 5)})
+    assert sorted(corpus(tmp_path, mesh=("melanoma",))[1]) == ["PMC2", "PMC5"]
 
 
 def test_an_increment_knows_what_headings_decided(tmp_path):
@@ -238,17 +249,21 @@ def test_an_increment_knows_what_headings_decided(tmp_path):
     options = {"min_count": 1, "num_shards": 1, "validation_fraction": 0.0, "sample": 0.0,
                "mesh": ("melanoma",)}  # fmt: skip
     write_numbered(folder, 1, citation(1, "maize grows here", mesh=(MELANOMA,)))
-    write_archive(folder / "a.tar.gz", {"x/PMC2.xml": full_text(2, 2)})  # Dropped: no citation.
+    # Dropped: no citation.
+    write_archive(folder / "a.tar.gz", {"x/PMC2.xml": full_text(2, 2), "x/PMC3.xml": full_text(3)})
     one = BuildConfig(input=(str(folder),), output=str(tmp_path / "one"), **options)
     assert build(one, ALONE).funnel["kept"] == 1
-    write_numbered(folder, 2, citation(2, "wheat grows there", mesh=(MELANOMA,)))
+    write_numbered(
+        folder, 2, citation(2, "wheat grows there", mesh=(MELANOMA,)),
+        citation(3, "rye grows there", pmc="PMC3", mesh=(MELANOMA,)),
+    )  # fmt: skip
     write_archive(folder / "b.tar.gz", {"x/PMC1.xml": full_text(1, 1)})
     two = BuildConfig(
         input=(str(folder),), output=str(tmp_path / "two"), since=str(tmp_path / "one"), **options
     )
     funnel = build(two, ALONE).funnel
-    # The full text of a known citation, and the citation of a full text that was not learned.
-    assert (funnel["read"], funnel["kept"]) == (2, 2)
+    # The full text of a known citation, and the citations of full text that was not learned.
+    assert (funnel["read"], funnel["kept"]) == (3, 3)
     with pytest.raises(NothingNewError):
         build(BuildConfig(input=(str(folder),), output=str(tmp_path / "three"),
                           since=str(tmp_path / "two"), **options), ALONE)  # fmt: skip
