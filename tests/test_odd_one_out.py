@@ -1,6 +1,7 @@
 """`pmc2vec odd-one-out`: what it prints, and how it fails."""
 
 import json
+import sys
 
 import pytest
 
@@ -14,7 +15,16 @@ def test_the_odd_word_is_told(family, capsys):
     assert json.loads(capsys.readouterr().out) == {
         "odd": "woman",
         "cosines": {"father": 1.0, "man": 0.707107, "woman": -0.707107},
+        "counts": {"father": 30, "man": 50, "woman": 40},
     }
+
+
+def test_a_person_sees_all_words_with_their_counts(family, capsys, monkeypatch):
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "80")
+    assert odd_one_out_main(["man", "father", "woman", "--vectors", family]) == 0
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert ["│", "woman", "│", "-0.7071", "│", "40", "│"] in rows
 
 
 @pytest.mark.parametrize(

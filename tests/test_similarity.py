@@ -1,6 +1,7 @@
 """`pmc2vec similarity`: what it prints, and how it fails."""
 
 import json
+import sys
 
 import pytest
 
@@ -11,7 +12,15 @@ def test_similarity_is_a_number(family, capsys):
     assert similarity_main(["man", "father", "--vectors", family]) == 0
     assert capsys.readouterr().out == "0.7071\n"
     assert similarity_main(["man", "father", "--vectors", family, "--json"]) == 0
-    assert json.loads(capsys.readouterr().out) == {"words": ["man", "father"], "cosine": 0.707107}
+    assert json.loads(capsys.readouterr().out) == {
+        "words": ["man", "father"], "cosine": 0.707107, "counts": [50, 30],
+    }  # fmt: skip
+
+
+def test_a_person_sees_how_often_the_words_were_seen(family, capsys, monkeypatch):
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    assert similarity_main(["man", "Father", "--vectors", family]) == 0
+    assert capsys.readouterr().out == "0.7071  man seen 50 times, father 30\n"
 
 
 @pytest.mark.parametrize(

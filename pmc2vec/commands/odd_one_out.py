@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from tyro.conf import Positional
 
-from pmc2vec.cli.console import print_json, verbosity
+from pmc2vec.cli.console import print_json, print_table, verbosity
 from pmc2vec.cli.options import option, parse
 from pmc2vec.vectors.keyed_vectors import Vectors
 
@@ -43,7 +44,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     ranked = vectors.rank_by_centrality([vectors.match_case(word) for word in config.words])
     if verbosity.json:
         cosines = {word: round(cosine, 6) for cosine, word in ranked}
-        print_json({"odd": ranked[-1][1], "cosines": cosines})
+        counts = {word: vectors.get_count(word) for word in cosines}
+        print_json({"odd": ranked[-1][1], "cosines": cosines, "counts": counts})
+    elif sys.stdout.isatty():
+        rows = [
+            (word, f"{cosine:.4f}", str(vectors.get_count(word) or "")) for cosine, word in ranked
+        ]
+        print_table(("word, the odd one last", "cosine to the mean", "count"), rows)
     else:
         print(ranked[-1][1])
     return 0

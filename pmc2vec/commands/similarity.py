@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,9 +39,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         json_result=True,
     )
     vectors = Vectors.load(config.vectors)
-    cosine = vectors.similarity(vectors.match_case(config.a), vectors.match_case(config.b))
+    words = vectors.match_case(config.a), vectors.match_case(config.b)
+    cosine = vectors.similarity(*words)
+    counts = [vectors.get_count(word) for word in words]
     if verbosity.json:
-        print_json({"words": [config.a, config.b], "cosine": round(cosine, 6)})
+        given = [config.a, config.b]
+        print_json({"words": given, "cosine": round(cosine, 6), "counts": counts})
+    elif sys.stdout.isatty() and None not in counts:
+        # A program that reads the number gets nothing else.
+        print(f"{cosine:.4f}  {words[0]} seen {counts[0]:,} times, {words[1]} {counts[1]:,}")
     else:
         print(f"{cosine:.4f}")
     return 0
