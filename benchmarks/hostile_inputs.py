@@ -69,6 +69,13 @@ def laughs() -> bytes:
     return article("<p>&e9;</p>", f'<!DOCTYPE article [<!ENTITY e0 "ha">{entities}]>')
 
 
+def licences() -> bytes:
+    """Returns an article with text that is in each of 240 licences."""
+    texts = "<license_ref>" * 240 + "<b/>x" * 500_000 + "</license_ref>" * 240
+    permissions = f"<permissions>{texts}</permissions></article-meta>".encode()
+    return article().replace(b"</article-meta>", permissions)
+
+
 MIB = 1 << 20
 INPUTS: dict[str, tuple[str, Callable[[], bytes]]] = {
     "an ordinary article": ("PMC7.xml", article),
@@ -93,6 +100,7 @@ INPUTS: dict[str, tuple[str, Callable[[], bytes]]] = {
     "row of 1,000,000 dots": ("PMC7.xml", lambda: article(f"<p>{'.' * 1_000_000}</p>")),
     "61 MB of `<b/>`": ("PMC7.xml", lambda: article("<p>" + "<b/>" * 15_250_000 + "</p>")),
     "1,000,000 nested `<b>`": ("PMC7.xml", lambda: article("<b>" * MIB + "</b>" * MIB)),
+    "500,000 `<b/>` in 240 licences": ("PMC7.xml", licences),
     "entities for 10^9 words": ("PMC7.xml", laughs),
     "2 GB of zeros as `.xml.gz`": ("PMC7.xml.gz", lambda: packed((bytes(MIB), 2048))),
     "200 MB of text without a line end": ("a.txt", lambda: b"word " * 40_000_000),

@@ -154,6 +154,31 @@ def test_articles_within_articles_are_read_once():
     assert len(read_articles(data, "a.xml")) == 1
 
 
+@pytest.mark.parametrize(
+    ("front", "body", "sections"),
+    [
+        ("", "<sec>" * 200 + "<caption/>" * N + "</sec>" * 200, {}),
+        (
+            "<kwd-group>" + "<kwd>" * 200 + "<b/>x" * N + "</kwd>" * 200 + "</kwd-group>", "",
+            {"keywords": ("x" * N,)},
+        ),
+        (
+            "<permissions>" + "<license_ref>" * 200 + "<b/>x" * 3 * N + "</license_ref>" * 200
+            + "</permissions>", "", {},
+        ),
+        (
+            "", "<inline-formula>" * 200 + "<math>" + "<b/> " * 3 * N + "</math>"
+            + "</inline-formula>" * 200, {},
+        ),
+    ],
+    ids=["captions", "keywords", "licences", "formulas"],
+)  # fmt: skip
+def test_what_is_below_an_element_is_not_read_for_each_element_around_it(front, body, sections):
+    data = document(body=body).replace(b"</article-meta>", front.encode() + b"</article-meta>")
+    (article,) = read_articles(data, "a.xml", ("captions", "keywords", "body"))
+    assert {section.name: section.blocks for section in article.sections} == sections
+
+
 def test_a_document_of_markup_alone_is_rejected_before_it_becomes_a_tree(monkeypatch):
     monkeypatch.setattr(xml_parser, "MAX_MARKUP_CHARACTERS", 1000)
     for body in ("<b/>" * 1000, "<b>" + "<i a='' b=''/>" * 400 + "</b>"):

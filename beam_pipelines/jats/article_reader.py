@@ -26,6 +26,7 @@ from beam_pipelines.jats.xml_parser import (
     RejectedError,
     element_text,
     is_within_article,
+    outermost,
     parse_xml,
 )
 
@@ -375,25 +376,38 @@ def _bodies(node: Any) -> list[Any]:
 def _captions(node: Any) -> list[Any]:
     floats, back = node.iterfind("{*}floats-group"), node.iterfind("{*}back")
     places = (*_abstracts(node), *node.iterfind("{*}body"), *floats, *back)
-    return [c for place in places for c in place.iter("{*}caption") if _is_float(c, place)]
+    captions = []
+    for place in places:
+        is_in_float: dict[Any, bool] = {place: False}
+        captions += [c for c in place.iter("{*}caption") if _is_float(c, is_in_float)]
+    return captions
 
 
-def _is_float(caption: Any, place: Any) -> bool:
-    """Tells whether a caption is outside running text: a figure's is, a text box's is not."""
+def _is_float(caption: Any, is_in_float: dict[Any, bool]) -> bool:
+    """Tells whether a caption is outside running text: a figure's is, a text box's is not.
+
+    Args:
+        caption: in the place that ends the search for a float.
+        is_in_float: of ancestors that were asked before; changed, so that each is asked once.
+    """
+    path, verdict = [], False
     for ancestor in caption.iterancestors():
-        if ancestor is place:
-            return False
+        if ancestor in is_in_float:
+            verdict = is_in_float[ancestor]
+            break
+        path.append(ancestor)
         name = _local_name(ancestor)
-        if name == "caption":
-            return False
-        if RULES.get(name) is Rule.OUT:
-            return True
-    return False
+        verdict = RULES.get(name) is Rule.OUT
+        if verdict or name == "caption":
+            break
+    is_in_float.update(dict.fromkeys(path, verdict))
+    return verdict
 
 
 def _keywords(node: Any) -> list[Any]:
     groups = _in_article_language(node, node.findall(f"{_ARTICLE_META}/{{*}}kwd-group"))
-    return [k for group in groups for k in group.iter("{*}kwd", "{*}compound-kwd-part")]
+    names = ("{*}kwd", "{*}compound-kwd-part")
+    return [k for group in groups for k in outermost(group.iter(*names), *names)]
 
 
 _SECTIONS: dict[SectionName, Callable[[Any], list[Any]]] = {

@@ -9,6 +9,9 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from beam_pipelines.jats.xml_parser import outermost
+
+_REFERENCE = "{*}license_ref"
 _LINK = re.compile(
     r"creativecommons\.org/(?:licen[cs]es/(?:cc(?:[ _-]|%20)?)?"
     r"(?P<kind>[a-z-]++(?:(?:[ _]|%20)(?:nc|nd|sa)\b)*+)(?:/(?P<version>[\d.]*\d))?"
@@ -36,7 +39,7 @@ def read_licence(permissions: Any) -> str:
         return ""
     nodes = permissions.findall("{*}license")
     links = [v for n in nodes for e in n.iter() for k, v in e.attrib.items() if k.endswith("href")]
-    references = permissions.iter("{*}license_ref")
+    references = outermost(permissions.iter(_REFERENCE), _REFERENCE)
     texts = ("".join(node.itertext()) for node in (*references, *nodes))
     types = [node.get("license-type", "") for node in nodes]
     for text in (*links, *texts, *types):

@@ -16,6 +16,7 @@ import re
 import unicodedata
 from collections.abc import Collection
 from enum import Enum
+from itertools import islice
 from typing import Any
 
 from beam_pipelines.jats.citations import (
@@ -94,6 +95,10 @@ _TAXON_PARTS = frozenset("family genus order species subgenus subspecies taxon-n
 _ENDS_IN_TEN = re.compile(r"(?<![0-9.,])10\Z")
 _POWER_OF_TEN = re.compile("[-+\u2212\u2013]?[0-9]{1,3}")
 _HYPHENS = frozenset("-\u2010\u2011\u2013")
+# Mathematics that is a letter has fewer pieces of text. No more are looked at, for a formula may be
+# within 250 others, and each would look at all.
+_MAX_LETTER_TEXTS = 100
+_ASCII = bytes(range(128))
 # Tags of HTML and JATS that were escaped twice (`&lt;i&gt;`), and so are text after parsing.
 _INLINE_TAG = re.compile(
     r"</?+(?:b|bold|em|font|i|italic|sc|span|strong|su[bp]|u|underline)(?:\s[^<>]*+)?>",
@@ -114,14 +119,24 @@ def text_blocks(element: Any, reference_ids: Collection[str] = frozenset()) -> l
     text = remove_references("".join(pieces))
     if "</" in text:
         text = _BLOCK_TAG.sub(" ", _INLINE_TAG.sub("", text))
-    blocks = (_single_spaced(block) for block in text.split(BLOCK_END) if block)
+    blocks = (_single_spaced(block) for block in _with_one_kind_of_space(text).split(BLOCK_END))
     return [block for block in blocks if block]
 
 
+def _with_one_kind_of_space(text: str) -> str:
+    """Returns the text with a space for each character that `str.split` would split at."""
+    # A text has few kinds, often none, so that a search for each costs less than a split.
+    kinds = "\n\t\r"
+    if not text.isascii():
+        beyond_ascii = set(text.encode().translate(None, _ASCII).decode())
+        kinds += "".join(filter(str.isspace, beyond_ascii))
+    for kind in kinds:
+        text = text.replace(kind, " ")
+    return text
+
+
 def _single_spaced(block: str) -> str:
-    # Most blocks of ASCII have single spaces already, and four searches cost less than a split.
-    is_spaced = "  " not in block and "\n" not in block and "\t" not in block and "\r" not in block
-    return block.strip(" ") if is_spaced and block.isascii() else " ".join(block.split())
+    return " ".join(block.split()) if "  " in block else block.strip(" ")
 
 
 def _collect_text(element: Any, pieces: list[str], reference_ids: Collection[str]) -> None:
@@ -202,8 +217,9 @@ def _letter_of_word(formula: Any, pieces: list[str]) -> str:
     An ASCII letter is taken between hyphens only (p-value): `filters.may_mention` relies on it.
     """
     math = next(formula.iter("{*}math"), None)
-    text = "" if math is None else "".join(math.itertext()).strip()
-    if len(text) != 1 or not text.isalpha():
+    texts = [] if math is None else list(islice(math.itertext(), _MAX_LETTER_TEXTS))
+    text = "".join(texts).strip()
+    if len(texts) == _MAX_LETTER_TEXTS or len(text) != 1 or not text.isalpha():
         return ""
     letter = unicodedata.normalize("NFKC", text)
     neighbours = (pieces[-1][-1:] if pieces else "", (formula.tail or "")[:1])
