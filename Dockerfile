@@ -72,6 +72,8 @@ RUN pip --python /opt/pmc2vec/bin/python install \
 # A user by number, so that Kubernetes can see that it is not root. Nothing but /tmp and what is
 # mounted needs to be written.
 FROM base AS runtime
+# Nothing here may become root, such as by su or mount of the base image.
+RUN find / -xdev -type f -perm /6000 -exec chmod a-s {} +
 ENV HOME=/tmp \
     PATH=/opt/pmc2vec/bin:$PATH
 WORKDIR /data

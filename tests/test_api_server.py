@@ -140,4 +140,4 @@ def test_an_overlay_is_taken_in_the_order_of_the_docs(kubectl: Kubectl, overlay:
         "poddisruptionbudget.policy/pmc2vec-train configured",
     }
     kinds = "job,cronjob,deployment,statefulset,service,networkpolicy,pdb,flinkdeployment,pvc"
-    kubectl(*here, "delete", kinds, "--all", "--cascade=orphan")
+    kubectl(*here, "delete", kinds, "--all", "--wait=false")
