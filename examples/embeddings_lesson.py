@@ -20,6 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from pmc2vec import Vectors
 from pmc2vec.cli import exit_codes, options
 from pmc2vec.commands.export import main as export
@@ -58,7 +60,7 @@ def classifier(text_to_vectors: Any, topics: int, *, trainable: bool) -> Any:
     """Returns an embedding bag: the mean of the words' vectors, then a dense layer.
 
     Args:
-        text_to_vectors: TextVectorization and Embedding, as `--format keras` writes them.
+        text_to_vectors: TextVectorization, Embedding and Masking, as `--format keras` writes them.
         topics: classes.
         trainable: whether the vectors are learned too.
     """
@@ -107,8 +109,10 @@ def lesson(config: LessonConfig) -> dict[str, float]:
         keras.utils.set_random_seed(1)
         bag = keras.models.load_model(config.run / "embedding.keras")
         if name == "random":
-            table = bag.layers[-1]
-            table.set_weights([keras.random.normal(table.embeddings.shape, stddev=0.05)])
+            table = bag.get_layer("embedding")
+            rows = np.array(keras.random.normal(table.embeddings.shape, stddev=0.05))
+            rows[:2] = 0  # Padding and unknown words stay masked.
+            table.set_weights([rows])
         model = classifier(bag, len(topics), trainable=name == "random")
         accuracies[name] = accuracy(model, train, test, epochs=config.epochs)
         if name == "fine-tuned":  # When the dense layer is good already, and with small steps.
