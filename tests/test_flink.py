@@ -129,8 +129,8 @@ def test_a_worker_pool_beside_the_task_managers_makes_the_same_files(
 def test_a_task_manager_is_killed_and_the_job_ends_right(bulk, local, cluster, pool, tmp_path):
     flags = ("--environment_type=EXTERNAL", f"--environment_config={pool}")
     process = start(bulk, tmp_path / "data", cluster, *flags)
-    corpus = tmp_path / "data/corpus"
-    while process.poll() is None and not list(corpus.glob("part-*.json")):
+    parts = tmp_path / "data/parts"
+    while process.poll() is None and not list(parts.glob("part-*.json")):
         time.sleep(0.02)
     cluster.task_managers[0].kill()
     ended(process)
