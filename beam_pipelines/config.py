@@ -27,6 +27,7 @@ from pmc2vec.errors import UserError
 from pmc2vec.storage.files import same_place
 from pmc2vec.storage.object_stores import parse_storage_options
 
+_BLOCK = 16  # Tokens; as many negatives suit it (docs/experiments.md).
 _FILTER_OPTIONS = tuple(
     field.name for field in fields(ArticleFilter) if field.name not in ("keywords", "mesh")
 )
@@ -171,7 +172,9 @@ class BuildConfig:
     """Random seed of subsampling, windows, negatives and the validation split."""
     record_length: int = option(512, rare=True, minimum=1, maximum=1 << 20)
     """Tokens in a record."""
-    block: int = option(16, rare=True, minimum=1)
+    block: int | None = option(
+        None, rare=True, minimum=1, default_text="16, or as many as --window needs"
+    )
     """Tokens that share their negatives."""
     block_negatives: int = option(16, rare=True, minimum=1, maximum=1 << 12)
     """Negatives of a block."""
@@ -203,6 +206,8 @@ class BuildConfig:
     def __post_init__(self) -> None:
         """Raises ValueError for options that cannot mean anything."""
         check_options(self)
+        if self.block is None:
+            object.__setattr__(self, "block", self._default_block())  # The class is frozen.
         self._check_source()
         if self.phrase_threshold <= 0:
             raise ValueError(f"--phrase_threshold {self.phrase_threshold}: must be above 0")
@@ -265,12 +270,18 @@ class BuildConfig:
             raise ValueError(f"--share {self.share}: must be I/N with I from 0 to N - 1")
         return int(number), int(count)
 
+    def _default_block(self) -> int:
+        """Returns the smallest block of 16 tokens or more that fits the window and the record."""
+        sizes = range(max(_BLOCK, self.window), self.record_length + 1)
+        return next((size for size in sizes if self.record_length % size == 0), _BLOCK)
+
     def shape(self) -> RecordShape:
         """Returns the shape of a record.
 
         Raises:
             ValueError: an option is out of its range; says which, and what would fit.
         """
+        assert self.block is not None
         if self.record_length % self.block:
             raise ValueError(
                 f"--block {self.block}: must divide --record_length {self.record_length}"

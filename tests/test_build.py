@@ -475,7 +475,7 @@ def test_an_archive_of_rubbish_is_named(tmp_path):
     ("words", "message"),
     [
         (
-            ["--window", "40"],
+            ["--window", "40", "--block", "16"],
             "must be at most 16, the tokens that share their negatives; give --block 64 too",
         ),
         (["--window", "128"], "--window 128: must be at most 127"),
@@ -546,6 +546,11 @@ def test_a_usage_error_is_one_line_and_status_2(tmp_path, capsys, words, message
 def test_options_from_python_are_checked_as_those_of_a_command_line(options, message):
     with pytest.raises(ValueError, match="^" + message):
         BuildConfig(**{"input": ("a",), "output": "data", **options})
+
+
+def test_a_wide_window_has_blocks_that_hold_it():
+    blocks = [BuildConfig(output="d", input=("b",), window=w).block for w in (5, 16, 17, 100)]
+    assert blocks == [16, 16, 32, 128]
 
 
 def test_options_from_python_become_those_of_a_command_line():

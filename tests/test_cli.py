@@ -225,7 +225,7 @@ def bash() -> str:
         ("pmc2vec build --max_f", ["--max_final_vocab"]),
         ("pmc2vec build --no_shr", ["--no_shrink_windows"]),
         ("pmc2vec build --input x --tokenizer bio", ["biomedical"]),
-        ("pmc2vec train --optimizer ", ["adagrad", "sgd"]),
+        ("pmc2vec train --optimizer ", ["adagrad", "sgd", "adam", "rmsprop"]),
         ("pmc2vec export --format word2vec_", ["word2vec_binary"]),
         ("pmc2vec neighbours king --vec", ["--vectors"]),
         ("pmc2vec completion z", ["zsh"]),

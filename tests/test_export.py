@@ -11,9 +11,11 @@ from hypothesis.extra.numpy import arrays
 
 from pmc2vec.commands.export import main
 from pmc2vec.errors import UserError
-from pmc2vec.vectors.formats import word2vec, workdir_files
+from pmc2vec.vectors.formats import word2vec
+from pmc2vec.vectors.formats.projector import CENTRE
 from pmc2vec.vectors.formats.vector_table import VectorTable
 from pmc2vec.vectors.formats.workdir_files import write_vectors
+from pmc2vec.vectors.keyed_vectors import Vectors
 
 WORDS = ["the", '"fever"', "β"]
 COUNTS = np.array([1000, 10, 1])
@@ -68,12 +70,13 @@ def test_vectors_and_metadata_stand_side_by_side(tmp_path):
     assert (tmp_path / "projector_config.pbtxt").read_text() == (
         "embeddings {\n"
         '  tensor_name: "vectors"\n'
-        '  tensor_path: "vectors.tsv"\n'
-        '  metadata_path: "metadata.tsv"\n'
+        '  tensor_path: "projector_vectors.tsv"\n'
+        '  metadata_path: "projector_metadata.tsv"\n'
+        '  bookmarks_path: "projector_bookmarks.json"\n'
         "}\n"
     )
     np.testing.assert_array_equal(np.load(tmp_path / "vectors.npy"), MATRIX)
-    assert len(list(tmp_path.iterdir())) == 4
+    assert len(list(tmp_path.iterdir())) == 7
 
 
 def test_without_counts_metadata_is_one_column_without_header(tmp_path):
@@ -121,27 +124,41 @@ def test_a_failure_while_writing_leaves_the_old_files(tmp_path):
 # --- the projector -----------------------------------------------------------------------------
 
 
-def test_a_large_vocabulary_shows_its_most_frequent_words(tmp_path, monkeypatch):
-    monkeypatch.setattr(workdir_files, "PROJECTOR_ROWS", 2)
-    write_vectors(tmp_path, ["rare", "the", "of"], np.array([1, 100, 10]), MATRIX)
-    assert (tmp_path / "projector_metadata.tsv").read_text() == (
-        "word\tcount\tlog10_count\nthe\t100\t2.0000\nof\t10\t1.0000\n"
-    )
-    assert (tmp_path / "projector_vectors.tsv").read_text() == "1e-7\t16777216\n3\t123456790\n"
-    assert 'tensor_path: "projector_vectors.tsv"' in (
-        (tmp_path / "projector_config.pbtxt").read_text()
-    )
-    assert len((tmp_path / "vectors.tsv").read_text().splitlines()) == 3
+def shown_rows(folder):
+    """The words and the matrix that the projector is given."""
+    header, *rows = (folder / "projector_metadata.tsv").read_text(encoding="utf-8").splitlines()
+    assert header == "word\tcount\tlog10_count"
+    words = [row.split("\t")[0] for row in rows]
+    return words, np.loadtxt(folder / "projector_vectors.tsv", np.float32, delimiter="\t")
 
-    equal = np.array([5, 7, 5])
-    write_vectors(tmp_path, ["b", "c", "a"], equal, MATRIX)  # Equal counts stay in their order.
-    shown = (tmp_path / "projector_metadata.tsv").read_text().splitlines()[1:]
-    assert [row.split("\t")[0] for row in shown] == ["c", "b"]
 
-    monkeypatch.setattr(workdir_files, "PROJECTOR_ROWS", 3)
-    write_vectors(tmp_path, ["rare", "the", "of"], np.array([1, 100, 10]), MATRIX)
-    assert not (tmp_path / "projector_vectors.tsv").exists()
-    assert 'tensor_path: "vectors.tsv"' in (tmp_path / "projector_config.pbtxt").read_text()
+def test_the_projector_shows_the_most_frequent_words(tmp_path):
+    words, counts = ["rare", "the", "of"], np.array([1, 100, 10])
+    write_vectors(tmp_path, words, counts, MATRIX, projector_words=2, probe_words=["of", "rare"])
+    assert shown_rows(tmp_path)[0] == ["the", "of", CENTRE]
+    views = json.loads((tmp_path / "projector_bookmarks.json").read_text())
+    assert [(view["label"], view["selectedPoints"]) for view in views] == [
+        ("by frequency", []), ("of", [1]),
+    ]  # fmt: skip
+    # Equal counts stay in their order.
+    write_vectors(tmp_path, ["b", "c", "a"], np.array([5, 7, 5]), MATRIX, projector_words=2)
+    assert shown_rows(tmp_path)[0] == ["c", "b", CENTRE]
+
+
+def test_spherized_points_have_the_cosines_of_the_vectors(tmp_path):
+    """What the projector does to its points first, and what its neighbours are then."""
+    rng = np.random.default_rng(1)
+    matrix = (rng.normal(size=(40, 8)) + 1).astype(np.float32)
+    words = [f"w{number}" for number in range(40)]
+    write_vectors(tmp_path, words, np.arange(40, 0, -1), matrix)
+    points = shown_rows(tmp_path)[1]
+    points = points - points.mean(axis=0)
+    points /= np.linalg.norm(points, axis=1, keepdims=True)
+    ours = Vectors(words, matrix)
+    for place in range(40):
+        cosines = dict(zip(words, (points @ points[place]).tolist(), strict=False))
+        near = ours.most_similar(place, topn=5)
+        assert [cosines[word] for word, _ in near] == pytest.approx([c for _, c in near], abs=1e-5)
 
 
 def projector(logdir):
@@ -161,26 +178,28 @@ def projector(logdir):
     return Client(TensorBoardWSGI([plugin]))
 
 
-@pytest.mark.parametrize("rows", [100_000, 2])
-def test_tensorboard_serves_the_vectors_of_a_workdir(tmp_path, monkeypatch, rows):
+@pytest.mark.parametrize("rows", [5000, 2])
+def test_tensorboard_serves_the_vectors_of_a_workdir(tmp_path, rows):
     from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
-    EventFileWriter(str(tmp_path / "logs" / "train")).close()
-    monkeypatch.setattr(workdir_files, "PROJECTOR_ROWS", rows)
-    write_vectors(tmp_path, WORDS, COUNTS, MATRIX)
+    EventFileWriter(str(tmp_path)).close()
+    write_vectors(tmp_path, WORDS, COUNTS, MATRIX, projector_words=rows)
     shown = min(rows, 3)
 
     client = projector(tmp_path)
     data = "/data/plugin/projector"
     assert json.loads(client.get(f"{data}/runs").data) == ["."]
     (table,) = json.loads(client.get(f"{data}/info?run=.").data)["embeddings"]
-    assert (table["tensorName"], table["tensorShape"]) == ("vectors", [shown, 2])
+    assert (table["tensorName"], table["tensorShape"]) == ("vectors", [shown + 1, 2])
     tensor = client.get(f"{data}/tensor?run=.&name=vectors&num_rows=100000").data
-    np.testing.assert_array_equal(np.frombuffer(tensor, np.float32).reshape(-1, 2), MATRIX[:shown])
+    units = MATRIX[:shown] / np.linalg.norm(MATRIX[:shown], axis=1, keepdims=True)
+    points = np.frombuffer(tensor, np.float32).reshape(-1, 2)
+    np.testing.assert_allclose(points[:-1], units, rtol=1e-6)
+    assert client.get(f"{data}/bookmarks?run=.&name=vectors").json[0]["label"] == "by frequency"
     metadata = client.get(f"{data}/metadata?run=.&name=vectors&num_rows=100000").data.decode()
     header, *rest = metadata.removesuffix("\n").split("\n")
     assert header.split("\t") == ["word", "count", "log10_count"]
-    assert [row.split("\t")[0] for row in rest] == WORDS[:shown]
+    assert [row.split("\t")[0] for row in rest] == [*WORDS[:shown], CENTRE]
 
 
 # --- pmc2vec export ----------------------------------------------------------------------------
@@ -205,7 +224,8 @@ def test_all_formats_at_once_are_what_their_readers_expect(tmp_path, capsys):
     printed = [line.split("  ")[0] for line in capsys.readouterr().out.splitlines()]
     names = (
         "vectors.txt vectors.bin vectors.npy words.txt "
-        "vectors.tsv metadata.tsv vectors.npy projector_config.pbtxt"
+        "vectors.tsv metadata.tsv vectors.npy projector_vectors.tsv projector_metadata.tsv "
+        "projector_bookmarks.json projector_config.pbtxt"
     )
     assert printed == [str(tmp_path / name) for name in names.split()]
 

@@ -45,7 +45,8 @@ def exported(tmp_path_factory) -> Path:
 
 def test_nothing_temporary_is_left(exported):
     assert sorted(path.name for path in exported.iterdir()) == [
-        "embedding.keras", "glove.txt", "metadata.tsv", "projector_config.pbtxt", "saved_model",
+        "embedding.keras", "glove.txt", "metadata.tsv", "projector_bookmarks.json",
+        "projector_config.pbtxt", "projector_metadata.tsv", "projector_vectors.tsv", "saved_model",
         "vectors.bin", "vectors.kv", "vectors.npy", "vectors.parquet", "vectors.tsv",
         "vectors.txt", "words.txt",
     ]  # fmt: skip

@@ -4,6 +4,7 @@ import fcntl
 import json
 import logging
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -122,7 +123,7 @@ def test_the_summary_says_what_was_done(finished):
 def test_the_workdir_holds_what_it_should(finished):
     workdir, summary = finished
     names = {path.name for path in workdir.iterdir()}
-    assert names >= {"config.json", "checkpoints", "logs", *EXPORTED_NAMES}
+    assert names >= {"config.json", "checkpoints", "validation", *EXPORTED_NAMES}
     assert not {name for name in names if name.endswith(".tmp")}
     recorded = json.loads((workdir / "config.json").read_text())
     rates = ("alpha", "min_alpha", "warmup")
@@ -141,17 +142,21 @@ def test_the_workdir_holds_what_it_should(finished):
 def test_tensorboard_finds_curves_and_neighbours(finished):
     workdir, summary = finished
     curves = {}
-    for split in ("train", "validation"):
-        events = EventAccumulator(str(workdir / "logs" / split), size_guidance={"tensors": 0})
+    for split, folder in (("train", "."), ("validation", "validation")):
+        events = EventAccumulator(str(workdir / folder), size_guidance={"tensors": 0})
         events.Reload()
         for tag in events.Tags()["tensors"]:
+            if tag.startswith(("corpus/", "options/", "_hparams_")) or tag == "projector":
+                continue
             curves[split, tag] = events.Tensors(tag)
             metadata = events.summary_metadata[tag]
             assert metadata.summary_description
     assert set(curves) == {
-        ("train", "loss"), ("train", "accuracy"), ("train", "learning_rate"),
-        ("train", "words_per_second"), ("train", "neighbours"), ("train", "norms"),
-        ("validation", "loss"), ("validation", "accuracy"),
+        ("train", "loss"), ("train", "quality/accuracy"), ("train", "speed/epoch"),
+        ("train", "speed/learning_rate"), ("train", "speed/words_per_second"),
+        ("train", "speed/waiting_for_data"), ("train", "neighbours"), ("train", "vectors/norms"),
+        ("train", "words"),
+        ("validation", "loss"), ("validation", "quality/accuracy"),
     }  # fmt: skip
     steps = {key: [event.step for event in events] for key, events in curves.items()}
     assert steps["train", "loss"] == list(range(20, 221, 20))
@@ -524,4 +529,10 @@ def test_the_program_ends_with_what_came_out(finished, dataset, capsys):
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("trained 28,860 words in 0:")
     assert lines[0].endswith(" words/s (2 epochs, 226 steps)")
-    assert lines[-1] == f"see them: pmc2vec tensorboard --workdir {finished[0]}"
+    assert lines[-5] == f"how it went: {finished[0] / 'report.html'}"
+    assert lines[-4] == "try next:"
+    first, *_, last = (shlex.split(line) for line in lines[-3:])
+    assert (first[:2], first[-2:]) == (["pmc2vec", "neighbours"], ["--vectors", str(finished[0])])
+    assert set(first[2:-2]) <= set(Vectors.load(finished[0]).words)
+    assert last == ["pmc2vec", "tensorboard", "--workdir", str(finished[0])]
+    assert "neighbours" in (finished[0] / "history.json").read_text()

@@ -19,12 +19,14 @@ from tests.processes import first_line
 from trainer.config import TrainConfig
 from trainer.input_pipeline import open_dataset
 from trainer.tensorboard_logging import (
+    Text,
     TrainingCurve,
     corpus_tables,
     find_probe_words,
     hparams_session,
     hyperparameters,
-    write_corpus,
+    training_options,
+    write_texts,
 )
 
 ROOT = Path(__file__).parent.parent
@@ -48,11 +50,14 @@ def told(folder, tag):
 
 
 def test_the_corpus_is_told_in_tables(dataset, tmp_path):
-    write_corpus(str(tmp_path), corpus_tables(dataset.manifest, dataset.vocabulary.words))
+    write_texts(str(tmp_path), corpus_tables(dataset.manifest, dataset.vocabulary.words))
     events = read(tmp_path)
     texts = {tag: events.Tensors(tag)[0].tensor_proto.string_val[0].decode()
              for tag in events.Tags()["tensors"]}  # fmt: skip
-    assert set(texts) == {f"corpus/{n}" for n in ("funnel", "licences", "vocabulary", "options")}
+    assert set(texts) == {
+        "corpus/funnel", "corpus/licences", "corpus/vocabulary", "options/dataset", "projector",
+    }  # fmt: skip
+    assert all(events.summary_metadata[tag].summary_description for tag in texts)
     assert texts["corpus/licences"] == "| licence | articles |\n|---|---|\n| CC BY | 1 |"
     assert f"| words | {len(dataset.vocabulary)} |" in texts["corpus/vocabulary"]
     assert f"| most frequent | {dataset.vocabulary.words[0]} " in texts["corpus/vocabulary"]
@@ -60,8 +65,8 @@ def test_the_corpus_is_told_in_tables(dataset, tmp_path):
 
 def test_a_second_start_leaves_one_file(dataset, tmp_path):
     for text in ("first", "second"):
-        write_corpus(str(tmp_path), {"funnel": text})
-    (event,) = read(tmp_path).Tensors("corpus/funnel")
+        write_texts(str(tmp_path), {"funnel": Text(text, "what it is")})
+    (event,) = read(tmp_path).Tensors("funnel")
     assert event.tensor_proto.string_val == [b"second"]
     assert len(list(tmp_path.iterdir())) == 1
 
@@ -69,9 +74,10 @@ def test_a_second_start_leaves_one_file(dataset, tmp_path):
 def test_hyperparameters_are_what_runs_may_differ_in(dataset, tmp_path):
     config = TrainConfig(dataset="d", workdir=tmp_path, vector_size=9).resolved(32)
     found = hyperparameters(config, dataset.manifest)
-    assert (found["vector_size"], found["alpha"], found["optimizer"]) == (9, 0.55, "adagrad")
-    assert found["words"] == len(dataset.vocabulary)
-    assert not {"workdir", "dataset", "log_dir", "log_every", "probe_words"} & set(found)
+    assert (found["vector_size"], found["alpha"], found["architecture"]) == (9, 0.55, "skipgram")
+    assert len(found) <= 10
+    assert training_options(config).keys() > found.keys() & {"vector_size", "alpha", "seed"}
+    assert not {"workdir", "dataset", "log_dir", "log_every"} & set(training_options(config))
     assert all(isinstance(value, bool | int | float | str) for value in found.values())
 
 
@@ -81,8 +87,9 @@ def test_hyperparameters_are_what_runs_may_differ_in(dataset, tmp_path):
 def test_a_session_has_its_hyperparameters_and_says_how_it_ended(tmp_path, ends, status):
     def work():
         with hparams_session(
-            str(tmp_path), {"window": 5, "noise": "unigram", "lower": True}, name="a/b"
-        ):
+            str(tmp_path), {"window": 5, "noise": "unigram", "lower": True}, name="a/b",
+            word_pairs=["men"],
+        ):  # fmt: skip
             if ends:
                 raise ends
 
@@ -98,6 +105,13 @@ def test_a_session_has_its_hyperparameters_and_says_how_it_ended(tmp_path, ends,
     assert start.hparams["window"].number_value == 5
     assert start.hparams["noise"].string_value == "unigram"
     assert start.hparams["lower"].bool_value
+    experiment = metadata.parse_experiment_plugin_data(told(tmp_path, metadata.EXPERIMENT_TAG))
+    assert [info.name for info in experiment.hparam_infos] == ["window", "noise", "lower"]
+    names = [(info.name.group, info.name.tag) for info in experiment.metric_infos]
+    assert names == [
+        ("validation", "loss"), ("validation", "quality/accuracy"),
+        ("validation", "quality/spearman/men"), ("", "loss"),
+    ]  # fmt: skip
     end = metadata.parse_session_end_info_plugin_data(told(tmp_path, metadata.SESSION_END_INFO_TAG))
     assert end.status == status
 
@@ -126,7 +140,7 @@ def run(*words: str, cwd: Path) -> subprocess.Popen:
 
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
 def test_it_tells_its_address_and_ends_when_asked_to(tmp_path, stop):
-    write_corpus(str(tmp_path / "run"), {"funnel": "text"})
+    write_texts(str(tmp_path / "run"), {"funnel": Text("text", "")})
     with run("--workdir", "run", "--port", "0", cwd=tmp_path) as process:
         line = first_line(process, process.stdout)
         process.send_signal(stop)
@@ -146,14 +160,26 @@ def test_logs_elsewhere_are_found_by_the_runs_options(tmp_path):
     from pmc2vec.commands.tensorboard import log_folder
 
     logs = tmp_path / "elsewhere"
-    write_corpus(str(logs), {"funnel": "text"})
+    write_texts(str(logs), {"funnel": Text("text", "")})
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "config.json").write_text(json.dumps({"log_dir": str(logs)}))
     assert log_folder(tmp_path / "run") == str(logs)
 
 
+def test_a_workdir_is_shown_by_its_name_and_a_folder_of_several_as_it_is(tmp_path):
+    from pmc2vec.commands.tensorboard import named_run
+
+    write_texts(str(tmp_path / "runs/one"), {"funnel": Text("text", "")})
+    with named_run(str(tmp_path / "runs/one"), "one") as folder:
+        assert [path.name for path in Path(folder).iterdir()] == ["one"]
+        assert read(Path(folder) / "one").Tensors("funnel")
+    assert not Path(folder).exists()
+    with named_run(str(tmp_path / "runs"), "runs") as folder:
+        assert folder == str(tmp_path / "runs")
+
+
 def test_a_port_in_use_is_one_line(tmp_path):
-    write_corpus(str(tmp_path / "run"), {"funnel": "text"})
+    write_texts(str(tmp_path / "run"), {"funnel": Text("text", "")})
     with socket.create_server(("localhost", 0)) as server:
         port = server.getsockname()[1]
         with run("--workdir", "run", "--port", str(port), cwd=tmp_path) as process:

@@ -17,6 +17,7 @@ from tests.datasets import topic_articles, write_dataset
 from trainer import task
 from trainer.checkpoints import Checkpoints
 from trainer.config import TrainConfig
+from trainer.history import read_history
 from trainer.input_pipeline import open_dataset
 from trainer.schedule import EpochSchedule
 from trainer.task import train
@@ -46,7 +47,8 @@ def config(dataset: Path, workdir: Path, **options) -> TrainConfig:
 
 
 def curve(workdir: Path, split: str, tag: str) -> list[tuple[int, float]]:
-    events = EventAccumulator(str(workdir / "logs" / split), size_guidance={"tensors": 0})
+    folder = workdir / split if split == "validation" else workdir
+    events = EventAccumulator(str(folder), size_guidance={"tensors": 0})
     events.Reload()
     return [
         (event.step, tf.make_ndarray(event.tensor_proto).item()) for event in events.Tensors(tag)
@@ -171,7 +173,7 @@ def test_each_epoch_tells_how_well_vectors_agree_with_people(few, pairs, tmp_pat
     told = [line for line in capfd.readouterr().err.splitlines() if "topics: Spearman" in line]
     assert len(told) == 3
     assert told[-1].endswith("on 4 of 5 pairs")
-    points = curve(workdir, "validation", "spearman/topics")
+    points = curve(workdir, "validation", "quality/spearman/topics")
     assert [step for step, _ in points] == [summary.steps // 3 * epoch for epoch in (1, 2, 3)]
     expected = Vectors.load(workdir).evaluate_word_pairs(pairs)
     assert points[-1][1] == pytest.approx(expected.spearman)
@@ -189,6 +191,17 @@ def test_pairs_that_nobody_knows_have_no_correlation(few, tmp_path, capfd):
     json.loads((tmp_path / "run" / "provenance.json").read_text(), parse_constant=pytest.fail)
 
 
+def test_early_stopping_may_go_by_word_pairs_and_needs_no_validation(few, tmp_path, pairs):
+    options = {"evaluate": (pairs,), "early_stopping": 2, "early_stopping_measure": pairs.stem}
+    with pytest.raises(ValueError, match="must be loss or the name of a file of --evaluate"):
+        config(few, tmp_path / "run", early_stopping=2, early_stopping_measure="men")
+    summary = train(config(few, tmp_path / "run", epochs=12, validation_steps=1, **options))
+    scores = [r.spearman[pairs.stem] for r in read_history(tmp_path / "run").epochs]
+    assert summary.word_pairs[pairs.stem]["spearman"] == pytest.approx(max(scores), abs=1e-6)
+    # Two measurements that were not better end it; equal is not better.
+    assert len(scores) == 12 or max(scores) in scores[:-2]
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [
@@ -203,7 +216,7 @@ def test_a_file_of_something_else_is_told_before_anything_is_trained(few, tmp_pa
         path.write_text(text)
     with pytest.raises(UserError, match=f"pairs.tsv: .*{says}"):
         train(config(few, tmp_path / "run", evaluate=(path,)))
-    assert not (tmp_path / "run" / "logs").exists()
+    assert not (tmp_path / "run" / "validation").exists()
 
 
 def test_two_sets_of_one_name_are_refused(few, tmp_path, pairs):
@@ -237,7 +250,7 @@ def test_the_learning_rate_rises_and_falls_to_its_end_at_the_limit(few, tmp_path
     workdir = tmp_path / "run"
     falling = {"alpha": 0.1, "min_alpha": 0.01, "warmup": 0.75, "max_steps": 20, "epochs": 40}
     summary = train(config(few, workdir, **falling))
-    points = dict(curve(workdir, "train", "learning_rate"))
+    points = dict(curve(workdir, "train", "speed/learning_rate"))
     assert summary.steps == 20
     assert points[10] == pytest.approx((0.1 - 0.09 * 9 / 20) * 10 / 15)
     assert points[20] == pytest.approx(0.1 - 0.09 * 19 / 20)

@@ -19,6 +19,7 @@ from pmc2vec.cli.options import check_options, option
 from pmc2vec.errors import UserError
 from pmc2vec.storage.files import is_remote, same_place
 from pmc2vec.storage.object_stores import parse_storage_options
+from pmc2vec.vectors.formats.projector import PROJECTOR_WORDS
 from pmc2vec.vectors.output_vectors import OutputVectors
 from trainer.remote_workdir import local_folder, remote_url
 
@@ -255,6 +256,11 @@ class TrainConfig:
     )
     """Steps between two looks at the neighbours; each epoch ends with one too."""
 
+    projector_words: int = option(
+        PROJECTOR_WORDS, rare=True, minimum=1, maximum=100_000, may_change=True
+    )
+    """Most frequent words that TensorBoard's projector shows."""
+
     log_every: int = option(100, rare=True, minimum=1, may_change=True)
     """Steps between two points of the training curves."""
 
@@ -265,8 +271,13 @@ class TrainConfig:
     """Most batches of the validation split that are measured."""
 
     early_stopping: int | None = option(None, minimum=1, hyperparameter=True, may_change=True)
-    """Stop after this many measurements without a lower validation loss, and export the vectors
-    that had the lowest."""
+    """Stop after this many measurements without a lower validation loss (or what
+    --early_stopping_measure says), and export the vectors that had the lowest."""
+
+    early_stopping_measure: str = option("loss", rare=True, hyperparameter=True, may_change=True)
+    """What --early_stopping compares: loss, of the validation articles; or the name of a file of
+    --evaluate. The loss is lowest where the model begins to learn its texts by heart; of few texts
+    word pairs gain for several more epochs."""
 
     evaluate: tuple[Path, ...] = option((), may_change=True)
     """Files of word pairs with human scores, to compare with after each epoch."""
@@ -291,7 +302,7 @@ class TrainConfig:
         rare=True,
         may_change=True,
         set_by_update=True,
-        default_text="AIP_TENSORBOARD_LOG_DIR, or WORKDIR/logs",
+        default_text="AIP_TENSORBOARD_LOG_DIR, or WORKDIR",
     )
     """Folder for TensorBoard; may be a gs:// path."""
 
@@ -339,8 +350,7 @@ class TrainConfig:
                 "--output_vectors than concatenate"
             )
         parse_storage_options(self.storage_option)
-        for word in self.probe_words:
-            random_probes(word)
+        self._check_reports()
         (alpha, min_alpha), start = self.rates(), self.initial_accumulator_value
         for name, value in (("alpha", alpha), ("initial_accumulator_value", start)):
             if value is not None and value <= 0:
@@ -349,6 +359,16 @@ class TrainConfig:
             raise ValueError(f"--warmup {self.warmup}: must be from 0 to below 1, a share of all")
         if not 0 <= min_alpha <= alpha:
             raise ValueError(f"--min_alpha {min_alpha}: must be from 0 to --alpha {alpha}")
+
+    def _check_reports(self) -> None:
+        for word in self.probe_words:
+            random_probes(word)
+        measures = ["loss", *(path.stem for path in self.evaluate)]
+        if self.early_stopping_measure not in measures:
+            raise ValueError(
+                f"--early_stopping_measure {self.early_stopping_measure}: must be loss or the name "
+                "of a file of --evaluate, without its suffix"
+            )
 
     def rates(self, targets: int | None = None) -> tuple[float, float]:
         """Returns the learning rate at the start and at the end.
@@ -408,7 +428,7 @@ class TrainConfig:
             validate_every=math.ceil(self.validate_every / rounds) * rounds,
             probe_every=self.probe_every and math.ceil(self.probe_every / rounds) * rounds,
             checkpoint_dir=self.checkpoint_dir or str(workdir / "checkpoints"),
-            log_dir=self.log_dir or str(workdir / "logs"),
+            log_dir=self.log_dir or str(workdir),
         )
 
 

@@ -23,6 +23,7 @@ times as much. The trainer takes whole groups (`grouped=True`, `BatchGroups`).
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any, NamedTuple
@@ -155,13 +156,18 @@ def validation_batches(
 
 
 class BatchGroups:
-    """Takes any number of batches out of groups, up to the end of one group at a time."""
+    """Takes any number of batches out of groups, up to the end of one group at a time.
+
+    Attributes:
+        waiting_seconds: the time in which the next group was not ready.
+    """
 
     def __init__(self, groups: tf.data.Dataset) -> None:
         """Begins with the first group; `groups` are of `training_batches(grouped=True)`."""
         self._groups: Iterator[tuple[tf.Tensor, ...]] = iter(groups)
         self._group: Batch | None = None
         self._begin = 0
+        self.waiting_seconds = 0.0
 
     def take_up_to(self, limit: int) -> Batch:
         """Returns at least one batch and at most `limit`, with an axis for them before.
@@ -171,10 +177,12 @@ class BatchGroups:
             tf.errors.OutOfRangeError: there are no more batches.
         """
         if self._group is None:
+            asked_at = time.monotonic()
             try:
                 self._group = Batch(*next(self._groups))
             except StopIteration:
                 raise tf.errors.OutOfRangeError(None, None, "End of sequence") from None
+            self.waiting_seconds += time.monotonic() - asked_at
             self._begin = 0
         group, begin = self._group, self._begin
         size = batch_count(group)

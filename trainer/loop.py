@@ -38,6 +38,14 @@ from trainer.config import TrainConfig
 from trainer.dataset_reader import Dataset, check_unchanged, shard_read_error
 from trainer.devices import SINGLE_WORKER, Worker
 from trainer.distribution.replicas import Replicas
+from trainer.history import (
+    epoch_record,
+    longer_plan_line,
+    new_stretch,
+    overfitting_line,
+    read_history,
+    write_history,
+)
 from trainer.input_pipeline import BatchGroups, training_batches, validation_batches
 from trainer.model import WORD_ROWS, InputRows, SkipGram
 from trainer.objectives import NEGATIVE_SAMPLING, SKIPGRAM, chance_loss, gradient_function
@@ -58,9 +66,11 @@ from trainer.schedule import (
 from trainer.subword_rows import SubwordRows
 from trainer.tensorboard_logging import (
     CurvePoint,
+    Neighbours,
     TensorBoardLogger,
     TrainingCurve,
     WordPairScores,
+    find_probe_words,
     log_neighbours,
     open_tensorboard_logger,
 )
@@ -80,14 +90,16 @@ class Training:
         schedule: steps and words of the epochs.
         replicas: the model and its optimizer.
         position: how far the training is.
+        probe_words: words whose neighbours are shown.
+        history: what was measured so far.
         divergence: compares the loss with that of chance.
     """
 
     # The batches of the next epoch, which are read while the last epoch is validated and saved.
     _next_batches: BatchGroups | None = None
 
-    # The step whose neighbours were logged last.
-    _probed_step = -1
+    # The step whose neighbours were logged last, and these.
+    _neighbours_at: tuple[int, Neighbours] = (-1, {})
 
     # The word vectors of the last step, which are both reported and exported.
     _last_vectors: NDArray[np.float32] | None = None
@@ -127,6 +139,9 @@ class Training:
         self._stop, self._console = stop, console
         self.after_save: Callable[[], None] = lambda: None
         self.schedule = make_schedule(config, dataset)
+        self.probe_words = find_probe_words(
+            config.probe_words, dataset.vocabulary, seed=config.seed
+        )
         self._word_pair_files = word_pair_files(config.evaluate)
         self._validation_steps = self._count_validation_steps()
         self.replicas = make_replicas(config, dataset, strategy, self.schedule, self._log_line)
@@ -138,6 +153,7 @@ class Training:
             chief=worker.chief,
         )
         self.position = self._restore_or_start()
+        self.history = read_history(Path(config.workdir or "")).until(self.position.step)
         self._saved_at = time.monotonic()
         self._steps_per_call = StepsPerCall(
             [config.validate_every, *filter(None, [config.probe_every])],
@@ -154,11 +170,17 @@ class Training:
         assert self.config.log_dir is not None
         if self.position.step:
             self._log_line(f"continues after step {self.position.step:,}")
+        self.history = self.history.with_stretch(
+            new_stretch(self.config, self.schedule, self.position.step)
+        )
+        if self.position.step and (line := longer_plan_line(self.history)):
+            self._log_line(line)
         if not self._validation_steps:
             self._log_line("the dataset has no validation records, so there is no validation loss")
         self._log_line(f"trains on {self.replicas.hardware}")
         self._tensorboard = open_tensorboard_logger(
             self.config if self.worker.chief else None,
+            self.probe_words,
             self.dataset.vocabulary,
             self._log_line,
         )
@@ -232,10 +254,31 @@ class Training:
                 self._save_if_due()
 
     def validate(self) -> None:
-        """Measures the validation loss, and saves the tables as the best if it is the lowest."""
-        position = self.position
-        if not self._validation_steps or position.validated_step == position.step:
+        """Measures what early stopping compares, and saves the tables if they are the best so far.
+
+        The validation loss is measured wherever there are validation records.
+        """
+        position, measure = self.position, self.config.early_stopping_measure
+        by_loss = measure == "loss"
+        if position.validated_step == position.step or (by_loss and not self._validation_steps):
             return
+        loss, accuracy = self._validation_loss() if self._validation_steps else (math.nan, math.nan)
+        score = loss if by_loss else -self.word_pair_scores(self.word_vectors())[measure].spearman
+        is_best = score < position.best_loss
+        self.position = replace(
+            position,
+            seconds=self._seconds,
+            validation_loss=loss,
+            validation_accuracy=accuracy,
+            validated_step=position.step,
+            best_loss=min(score, position.best_loss) if is_best else position.best_loss,
+            stale=0 if is_best else position.stale + 1,
+        )
+        if is_best and self.worker.chief:
+            self._checkpoints.save_best(self.position)
+
+    def _validation_loss(self) -> tuple[float, float]:
+        """Returns loss and accuracy of the validation records, and logs them."""
         batches = validation_batches(
             self.dataset,
             records=self._records,
@@ -249,20 +292,9 @@ class Training:
         total_loss, pairs, hits = totals.sum(0).tolist()
         loss, accuracy = total_loss / max(pairs, 1), hits / max(pairs, 1)
         if not math.isfinite(loss):
-            raise divergence_error(self.config, position.step)
-        self._tensorboard.log_scalars(VALIDATION, position.step, loss=loss, accuracy=accuracy)
-        is_best = loss < position.best_loss
-        self.position = replace(
-            position,
-            seconds=self._seconds,
-            validation_loss=loss,
-            validation_accuracy=accuracy,
-            validated_step=position.step,
-            best_loss=min(loss, position.best_loss),
-            stale=0 if is_best else position.stale + 1,
-        )
-        if is_best and self.worker.chief:
-            self._checkpoints.save_best(self.position)
+            raise divergence_error(self.config, self.position.step)
+        self._tensorboard.log_scalars(VALIDATION, self.position.step, loss=loss, accuracy=accuracy)
+        return loss, accuracy
 
     def save(self) -> None:
         """Writes a checkpoint, unless the numbers are not finite or the dataset has changed.
@@ -311,24 +343,33 @@ class Training:
         for line in word_pair_lines(scores):
             self._log_line(line)
         self._tensorboard.log_norms(step, vectors)
-        self.report_neighbours(vectors)
+        self._tensorboard.log_word_map(step, vectors)
+        neighbours = self.report_neighbours(vectors)
+        spearman = {
+            name: score.spearman for name, score in scores.items() if math.isfinite(score.spearman)
+        }
+        self.history = self.history.with_epoch(epoch_record(self.position, spearman, neighbours))
+        write_history(Path(self.config.workdir or ""), self.history)
+        if warning := overfitting_line(self.history):
+            logger.warning("%s", warning, extra={"stage": "train"})
 
-    def report_neighbours(self, vectors: NDArray[np.float32] | None = None) -> None:
-        """Logs the neighbours of the probe words, unless those of this step have been logged.
+    def report_neighbours(self, vectors: NDArray[np.float32] | None = None) -> Neighbours:
+        """Returns the neighbours of the probe words, and logs them once for a step.
 
         Args:
             vectors: [V, D] float32, the word vectors of this step, where they are at hand.
         """
         step = self.position.step
-        if not self.worker.chief or self._probed_step == step:
-            return
-        self._probed_step = step
+        if not self.worker.chief or self._neighbours_at[0] == step:
+            return self._neighbours_at[1]
         if vectors is None:
             self._log_line(f"step {step:,}")
             vectors = self.word_vectors()
         neighbours = self._tensorboard.log_neighbours(step, vectors)
+        self._neighbours_at = step, neighbours
         if not self._console.quiet:
             log_neighbours(neighbours)
+        return neighbours
 
     # --- the result ----------------------------------------------------------------------------
 
@@ -341,13 +382,20 @@ class Training:
         if patience is None or math.isinf(position.best_loss) or not self.worker.chief:
             return position
         if self.out_of_patience:
-            self._log_line(f"stopped early: no lower validation loss in {patience} measurements")
+            better = self._best.replace("lowest", "lower").replace("highest", "higher")
+            self._log_line(f"stopped early: no {better} in {patience} measurements")
         best, self._last_vectors = self._checkpoints.restore_best(), None
         self._log_line(
             f"the vectors are those of step {best.step:,} of {position.step:,}, which had the "
-            f"lowest validation loss, {best.validation_loss:.4f}"
+            f"{self._best}, {abs(best.best_loss):.4f}"
         )
         return best
+
+    @property
+    def _best(self) -> str:
+        measure = self.config.early_stopping_measure
+        by_loss = measure == "loss"
+        return "lowest validation loss" if by_loss else f"highest correlation with {measure}"
 
     @property
     def way_to_continue(self) -> str:
@@ -400,6 +448,11 @@ class Training:
                 f"{config.checkpoint_dir}: this worker finds the checkpoint of step "
                 f"{position.step:,} there and others do not; give a --checkpoint_dir that all see"
             )
+        # The best so far may be of the other measure: a loss is above 0, and negated correlations
+        # of vectors that have learned anything are below.
+        by_loss = config.early_stopping_measure == "loss"
+        if (position.best_loss < 0) == by_loss and math.isfinite(position.best_loss):
+            position = replace(position, best_loss=math.inf, stale=0)
         return position
 
     def _training_batches(self) -> BatchGroups:
@@ -428,6 +481,7 @@ class Training:
     def _train_steps(self, groups: BatchGroups, steps: int) -> list[CurvePoint]:
         """Does one call of the step, and returns the points of the curves that it completes."""
         position, started_at = self.position, time.monotonic()
+        waited_before = groups.waiting_seconds
         with self._user_errors(TRAIN):
             totals = self.replicas.train(groups, first_step=position.step, steps=steps)
         seconds = time.monotonic() - started_at
@@ -454,7 +508,7 @@ class Training:
             loss=loss / max(pairs, 1),
         )
         self._steps_per_call.measure(steps, seconds=seconds)
-        return self._curve.add(totals, seconds)
+        return self._curve.add(totals, seconds, groups.waiting_seconds - waited_before)
 
     def _log_point(self, point: CurvePoint) -> None:
         words = self.schedule.words_after(point.step) - self.schedule.words_after(
@@ -465,8 +519,10 @@ class Training:
             point.step,
             loss=point.loss,
             accuracy=point.accuracy,
+            epoch_progress=self.schedule.epochs_after(point.step),
             learning_rate=float(self.replicas.rate.at(np.array(point.step - 1))),
             words_per_second=words / point.seconds,
+            waiting_for_data=point.waiting,
         )
         if self.worker.chief and (line := self.divergence.warning(point)):
             logger.warning("%s", line, extra={"stage": "train"})
@@ -481,10 +537,11 @@ class Training:
     def _count_validation_steps(self) -> int:
         config, shards = self.config, self.dataset.manifest.select(VALIDATION)
         batches = math.ceil(sum(shard.records for shard in shards) / self.schedule.records)
-        if config.early_stopping and not batches:
+        if config.early_stopping and config.early_stopping_measure == "loss" and not batches:
             raise UserError(
                 f"--early_stopping {config.early_stopping}: {config.dataset} has no validation "
-                "records; build it with --validation_fraction, or train without"
+                "records; build it with --validation_fraction, give --early_stopping_measure, or "
+                "train without"
             )
         return min(batches, config.validation_steps)
 
@@ -709,6 +766,19 @@ class DivergenceMonitor:
                 f"nothing have {self._chance_loss:.4f}, so no vectors are written; {self._remedy}, "
                 "or write them nevertheless with --publish_diverged"
             )
+
+    def learned_nothing_line(self, position: TrainingPosition) -> str | None:
+        """Returns a line where the loss has not left that of chance by two parts in a hundred.
+
+        Of a hundred steps or fewer nothing is expected.
+        """
+        if position.step <= 100 or position.mean_loss < (2 - self._MARGIN) * self._chance_loss:
+            return None
+        return (
+            f"loss {position.mean_loss:.4f} is nearly that of vectors that know nothing "
+            f"({self._chance_loss:.4f}): hardly anything was learned; give more --epochs or text, "
+            f"or a higher --alpha ({self._config.alpha})"
+        )
 
     def _is_high(self, loss: float) -> bool:
         return not loss <= self._MARGIN * self._chance_loss  # NaN, which was not measured, too.

@@ -39,8 +39,9 @@ class TrainingPosition:
         validation_loss: mean per pair at the last validation; NaN before the first.
         validation_accuracy: share of hits at the last validation; NaN before the first.
         validated_step: the step of the last validation; -1 before the first.
-        best_loss: the lowest validation loss so far.
-        stale: validations since then, none of which was lower.
+        best_loss: the lowest validation loss so far; where early stopping goes by word pairs, the
+            highest correlation, negated.
+        stale: validations since then, none of which was better.
     """
 
     epoch: int = 0
@@ -141,6 +142,16 @@ class EpochSchedule:
                 return min(self.step_limit, steps_before + math.ceil(words / epoch_words * steps))
             steps_before, words = steps_before + steps, words - epoch_words
         return self.step_limit
+
+    def epochs_after(self, step: int) -> float:
+        """Returns the epochs that the first `step` steps are, with the part of the last one."""
+        turns, step = divmod(step, sum(self.steps))
+        epochs = float(turns * len(self.steps))
+        for steps in self.steps:
+            if step < steps:
+                return epochs + step / steps
+            epochs, step = epochs + 1, step - steps
+        return epochs
 
     def words_after(self, step: int) -> int:
         """Returns the words that the first `step` steps stand for."""

@@ -15,10 +15,11 @@ import contextlib
 import json
 import logging
 import math
+import shlex
 import sys
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -34,6 +35,7 @@ from pmc2vec.machine import load_tensorflow
 from pmc2vec.storage.files import join
 from pmc2vec.storage.object_stores import parse_storage_options, use_storage_options
 from pmc2vec.vectors.formats.workdir_files import write_vectors
+from pmc2vec.vectors.keyed_vectors import Vectors
 from trainer.config import TrainConfig
 from trainer.devices import (
     Worker,
@@ -43,6 +45,7 @@ from trainer.devices import (
 )
 from trainer.distribution.rendezvous import meet_workers
 from trainer.remote_workdir import RemoteWorkdir
+from trainer.report import REPORT_NAME, ReportFacts, write_report
 from trainer.workdir import (
     EXPORTED_NAMES,
     PROVENANCE_NAME,
@@ -71,7 +74,7 @@ _RATES = ("alpha", "min_alpha", "warmup")
 # validations one of them would wait for ever in a collective operation.
 _SAME_ON_ALL_WORKERS = (
     "epochs", "max_steps", "max_words", "early_stopping", "validate_every", "validation_steps",
-    "log_every", "devices", "publish_diverged", "probe_every",
+    "log_every", "devices", "publish_diverged", "probe_every", "early_stopping_measure",
 )  # fmt: skip
 
 
@@ -93,6 +96,7 @@ class TrainSummary:
         validation_loss: of the exported vectors; None without validation records.
         validation_accuracy: likewise.
         remote_workdir: its URL, where it is in an object store; `workdir` is then a copy of it.
+        probe_words: words whose neighbours were shown.
         word_pairs: for each file of `--evaluate`, by its name: Spearman's correlation of the
             exported vectors (None where there is none), pairs covered, pairs in all.
     """
@@ -111,6 +115,7 @@ class TrainSummary:
     validation_accuracy: float | None
     word_pairs: dict[str, dict[str, Any]]
     remote_workdir: str | None = None
+    probe_words: tuple[str, ...] = field(default=(), compare=False)
 
     @property
     def words_per_second(self) -> float:
@@ -176,7 +181,8 @@ def train(
         training = Training(config, dataset, strategy, stop=request, console=console, worker=worker)
         training.after_save = remote.upload
         _train_epochs(training, options)
-        summary = replace(_publish(training, options), remote_workdir=remote.url)
+        summary = _publish(training, options, _changed_options(given_config))
+        summary = replace(summary, remote_workdir=remote.url)
         remote.upload()
         return summary
 
@@ -268,10 +274,28 @@ def _train_epochs(training: Training, options: _RecordedOptions) -> None:
                 training.stop_if_asked()
 
 
-def _publish(training: Training, options: _RecordedOptions) -> TrainSummary:
+def _changed_options(config: TrainConfig) -> dict[str, Any]:
+    """Returns the options, as they were given, that are not their defaults."""
+    shown = [f for f in fields(config) if f.name not in {"dataset", "workdir"}]
+    values = {f.name: (getattr(config, f.name), f.default) for f in shown}
+    return {
+        name: value
+        for name, (value, default) in values.items()
+        if value is not None and value != default
+    }
+
+
+def _publish(
+    training: Training, options: _RecordedOptions, changed_options: dict[str, Any]
+) -> TrainSummary:
     """Writes the vectors, and provenance.json last, which marks the workdir finished.
 
     Only the chief writes, and only what is not there already.
+
+    Args:
+        training: at its end.
+        options: to record.
+        changed_options: those that are not their defaults, for the report.
 
     Raises:
         UserError: the loss is above that of chance.
@@ -296,9 +320,28 @@ def _publish(training: Training, options: _RecordedOptions) -> TrainSummary:
         return summary
     provenance_path.unlink(missing_ok=True)  # It describes other vectors.
     words, counts = dataset.vocabulary.words, dataset.vocabulary.counts
-    write_vectors(config.workdir, words, counts, vectors)
+    write_vectors(
+        config.workdir,
+        words,
+        counts,
+        vectors,
+        projector_words=config.projector_words,
+        probe_words=training.probe_words,
+    )
+    if line := training.divergence.learned_nothing_line(position):
+        logger.warning("%s", line, extra={"stage": "train"})
+    facts = ReportFacts(
+        config.workdir,
+        summary_rows(summary),
+        changed_options,
+        training.history,
+        dataset.manifest,
+        Vectors(words, vectors, counts),
+    )
+    write_report(facts)
     rates = {name: getattr(config, name) for name in _RATES}
     provenance = _provenance(summary, {**options.fixed, **rates, **options.free}, dataset)
+    provenance["stretches"] = [asdict(stretch) for stretch in training.history.stretches]
     write_json(provenance_path, provenance)
     return summary
 
@@ -344,8 +387,45 @@ def summary_lines(summary: TrainSummary) -> list[str]:
         of = "" if summary.vectors_step == summary.steps else f" of step {summary.vectors_step:,}"
         lines.append(f"validation loss{of} {loss:.4f}, accuracy {accuracy:.3f}")
     lines.append(f"{summary.words:,} vectors of {summary.vector_size} numbers: {files}")
-    lines.append(f"see them: pmc2vec tensorboard --workdir {summary.workdir}")
-    return lines
+    return [*lines, f"how it went: {join(folder, REPORT_NAME)}", *next_commands(summary, folder)]
+
+
+def next_commands(summary: TrainSummary, folder: str) -> list[str]:
+    """Returns lines with three commands to try next, with the words of the training in them.
+
+    Args:
+        summary: of the training.
+        folder: its workdir, which may be in an object store.
+    """
+    workdir = shlex.quote(folder)
+    words = " ".join(map(shlex.quote, summary.probe_words[:2]))
+    commands = [f"tensorboard --workdir {workdir}"]
+    if words:
+        commands = [
+            f"neighbours {words} --vectors {workdir}",
+            f"plot {words} --neighbours 20 --vectors {workdir}",
+            *commands,
+        ]
+    return ["try next:", *(f"  pmc2vec {command}" for command in commands)]
+
+
+def summary_rows(summary: TrainSummary) -> dict[str, str]:
+    """Returns the first rows of the report."""
+    rows = {
+        "vectors": f"{summary.words:,} of {summary.vector_size} numbers",
+        "trained": f"{summary.trained_words:,} words in {clock_time(summary.seconds)}, "
+        f"{summary.words_per_second:,.0f} words/s",
+        "epochs": f"{summary.epochs} ({summary.steps:,} steps)",
+        "loss": f"{summary.loss:.4f}",
+    }
+    if summary.validation_loss is not None:
+        rows["validation loss"] = f"{summary.validation_loss:.4f}"
+    for name, scores in summary.word_pairs.items():
+        if scores["spearman"] is not None:
+            rows[f"word pairs {name}"] = (
+                f"{scores['spearman']:.3f} on {scores['covered']:,} of {scores['total']:,}"
+            )
+    return rows
 
 
 def _summarize(
@@ -382,6 +462,7 @@ def _summarize(
             }
             for name, score in training.word_pair_scores(vectors).items()
         },
+        probe_words=training.probe_words,
     )
 
 

@@ -1,11 +1,12 @@
 """What TensorBoard shows of a training: curves, neighbours, the corpus and hyper-parameters.
 
-    WORKDIR/                  text: the corpus; see `run_description`
-    WORKDIR/logs/             hyper-parameters, which the HParams dashboard pairs with the curves
-    WORKDIR/logs/train        loss, accuracy, learning_rate, words_per_second, neighbours, norms
-    WORKDIR/logs/validation   loss, accuracy, spearman/*
+A training is two runs, so that the folder of the workdir gives both their names:
 
-Curves of one name in train and validation are drawn in one chart.
+    WORKDIR              curves, neighbours, texts on the corpus and the options, the projector
+    WORKDIR/validation   loss, quality/accuracy, quality/spearman/*
+
+Curves of one name in both are drawn in one chart. TensorBoard groups charts by what stands before
+the slash of their names, sorts the groups by alphabet and opens the first: the loss.
 """
 
 from __future__ import annotations
@@ -30,10 +31,12 @@ from pmc2vec.dataset.records import TRAIN, VALIDATION
 from pmc2vec.dataset.vocabulary import UNKNOWN_WORD, Vocabulary
 from pmc2vec.errors import UserError
 from pmc2vec.vectors.evaluation import WordPairScore
+from pmc2vec.vectors.formats.projector import CENTRE
 from pmc2vec.vectors.keyed_vectors import Vectors
 from trainer.config import NO_PROBES, TrainConfig, random_probes
 from trainer.dataset_reader import Dataset
 from trainer.devices import SINGLE_WORKER, Worker
+from trainer.word_map import map_picture
 
 logger = logging.getLogger(__name__)
 
@@ -42,12 +45,38 @@ PREFERRED_PROBE_WORDS = (
 )  # fmt: skip
 PROBE_WORD_COUNT = 8
 
-_DESCRIPTIONS = {
-    "loss": "Of the objective, mean per pair.",
-    "accuracy": "Share of pairs whose logit beats those of `negative` noise words.",
-    "learning_rate": "Of the optimizer, at the last step.",
-    "words_per_second": "Words of the corpus, before subsampling, per second of training.",
+
+class Curve(NamedTuple):
+    """A curve in TensorBoard.
+
+    Attributes:
+        tag: its name there; what stands before the slash is its group.
+        description: shown by the chart's information mark.
+    """
+
+    tag: str
+    description: str
+
+
+_CURVES = {
+    "loss": Curve("loss", "Of the objective, mean per pair."),
+    "accuracy": Curve(
+        "quality/accuracy", "Share of pairs whose logit beats those of `negative` noise words."
+    ),
+    "epoch_progress": Curve(
+        "speed/epoch", "Epochs done, to tell where in the steps each of them ends."
+    ),
+    "learning_rate": Curve("speed/learning_rate", "Of the optimizer, at the last step."),
+    "words_per_second": Curve(
+        "speed/words_per_second", "Words of the corpus, before subsampling, per second of training."
+    ),
+    "waiting_for_data": Curve(
+        "speed/waiting_for_data",
+        "Share of the time in which the step waited for the next batch; near 0 is as it should be.",
+    ),
 }
+
+SPEARMAN_GROUP = "quality/spearman"
 
 Neighbours = dict[str, list[tuple[str, float]]]
 """Words and cosines by probe word, nearest first."""
@@ -60,12 +89,16 @@ WordPairScores = Mapping[str, WordPairScore]
 
 
 def open_tensorboard_logger(
-    config: TrainConfig | None, vocabulary: Vocabulary, warn: Callable[[str], None]
+    config: TrainConfig | None,
+    probe_words: Sequence[str],
+    vocabulary: Vocabulary,
+    warn: Callable[[str], None],
 ) -> TensorBoardLogger:
     """Returns a logger of TensorBoard's files.
 
     Args:
         config: the options, resolved; None to write no files.
+        probe_words: of `find_probe_words`.
         vocabulary: of the dataset.
         warn: shows a line to the user.
 
@@ -74,7 +107,6 @@ def open_tensorboard_logger(
     """
     if config is None:
         return TensorBoardLogger(None, probe_words=(), words=vocabulary.words)
-    probe_words = find_probe_words(config.probe_words, vocabulary, seed=config.seed)
     unknown = [
         word
         for word in config.probe_words
@@ -116,12 +148,13 @@ class TensorBoardLogger:
             words: V words.
             neighbours: of each probe word.
         """
+        self._has_folder = folder is not None
         self._probe_words, self._words, self._neighbours = probe_words, words, neighbours
         self._writers = {
-            split: tf.summary.create_file_writer(f"{folder.rstrip('/')}/{split}")
+            split: tf.summary.create_file_writer(f"{folder.rstrip('/')}{subfolder}")
             if folder is not None
             else tf.summary.create_noop_writer()
-            for split in (TRAIN, VALIDATION)
+            for split, subfolder in ((TRAIN, ""), (VALIDATION, f"/{VALIDATION}"))
         }
 
     def log_scalars(self, split: str, step: int, **values: float) -> None:
@@ -129,7 +162,7 @@ class TensorBoardLogger:
         progress_metrics.set(**{f"{split}_{name}": float(value) for name, value in values.items()})
         with self._writer_at_step(split, step):
             for name, value in values.items():
-                tf.summary.scalar(name, value, description=_DESCRIPTIONS[name])
+                tf.summary.scalar(_CURVES[name].tag, value, description=_CURVES[name].description)
 
     def log_word_pair_scores(self, step: int, scores: WordPairScores) -> None:
         """Adds a point to the curve of each file of word pairs that has a correlation."""
@@ -137,7 +170,7 @@ class TensorBoardLogger:
             for name, score in scores.items():
                 if not math.isnan(score.spearman):
                     tf.summary.scalar(
-                        f"spearman/{name}",
+                        f"{SPEARMAN_GROUP}/{name}",
                         score.spearman,
                         description="Rank correlation of cosines with people's scores, "
                         f"{score.covered:,} of {score.total:,} pairs known.",
@@ -159,14 +192,25 @@ class TensorBoardLogger:
             return neighbours
         with self._writer_at_step(TRAIN, step):
             table = neighbour_table(neighbours)
-            tf.summary.text("neighbours", table, description="Nearest words by cosine.")
+            tf.summary.text(
+                "neighbours", table, description="Nearest words by cosine, after each epoch."
+            )
         return neighbours
+
+    def log_word_map(self, step: int, vectors: NDArray[np.float32]) -> None:
+        """Adds a map of frequent words, where matplotlib is installed; vectors as above."""
+        picture = map_picture(Vectors(self._words, vectors)) if self._has_folder else None
+        if picture is not None:
+            with self._writer_at_step(TRAIN, step):
+                tf.summary.image(
+                    "words", picture[None], description="Frequent words, after each epoch."
+                )
 
     def log_norms(self, step: int, vectors: NDArray[np.float32]) -> None:
         """Adds a histogram of the lengths of the vectors, [V, D] float32."""
         norms = np.sqrt(np.einsum("ij,ij->i", vectors, vectors))
         with self._writer_at_step(TRAIN, step):
-            tf.summary.histogram("norms", norms, description="Lengths of the word vectors.")
+            tf.summary.histogram("vectors/norms", norms, description="Lengths of the word vectors.")
 
     @contextlib.contextmanager
     def _writer_at_step(self, split: str, step: int) -> Iterator[None]:
@@ -261,6 +305,7 @@ class CurvePoint(NamedTuple):
         loss: mean per pair.
         accuracy: share of the pairs whose logit is above those of `negative` negatives.
         seconds: the time they took.
+        waiting: share of the time in which they waited for batches.
     """
 
     previous_step: int
@@ -268,6 +313,7 @@ class CurvePoint(NamedTuple):
     loss: float
     accuracy: float
     seconds: float
+    waiting: float = 0.0
 
 
 class TrainingCurve:
@@ -279,9 +325,9 @@ class TrainingCurve:
     >>> curve = TrainingCurve(every=2, step=5)
     >>> first, second = curve.add(np.array([[3.0, 2, 1], [4.0, 2, 0], [4.0, 2, 1]]), seconds=6)
     >>> first
-    CurvePoint(previous_step=5, step=6, loss=1.5, accuracy=0.5, seconds=2.0)
+    CurvePoint(previous_step=5, step=6, loss=1.5, accuracy=0.5, seconds=2.0, waiting=0.0)
     >>> second
-    CurvePoint(previous_step=6, step=8, loss=2.0, accuracy=0.25, seconds=4.0)
+    CurvePoint(previous_step=6, step=8, loss=2.0, accuracy=0.25, seconds=4.0, waiting=0.0)
     """
 
     def __init__(self, *, every: int, step: int) -> None:
@@ -293,20 +339,25 @@ class TrainingCurve:
         """
         self._every = every
         self._previous_step = self._step = step
-        self._totals, self._seconds = np.zeros(3), 0.0
+        self._totals, self._seconds, self._waiting_seconds = np.zeros(3), 0.0, 0.0
 
-    def add(self, totals: NDArray[np.float64], seconds: float) -> list[CurvePoint]:
+    def add(
+        self, totals: NDArray[np.float64], seconds: float, waiting_seconds: float = 0.0
+    ) -> list[CurvePoint]:
         """Adds steps and returns the points that they complete.
 
         Args:
             totals: [n, 3], loss, pairs and hits of each step.
             seconds: the time of all of them; each step is assumed to take the same.
+            waiting_seconds: part of it, waiting for batches.
         """
         points, step_seconds = [], seconds / max(len(totals), 1)
+        step_waiting = waiting_seconds / max(len(totals), 1)
         while len(totals):
             count = min(len(totals), self._every - self._step % self._every)
             self._totals += totals[:count].sum(0)
             self._seconds += count * step_seconds
+            self._waiting_seconds += count * step_waiting
             self._step += count
             totals = totals[count:]
             if self._step % self._every == 0:
@@ -316,24 +367,27 @@ class TrainingCurve:
     def _complete_point(self) -> CurvePoint:
         loss, pairs, hits = self._totals.tolist()
         pairs = max(pairs, 1)
+        waiting = self._waiting_seconds / self._seconds if self._seconds else 0.0
         point = CurvePoint(
-            self._previous_step, self._step, loss / pairs, hits / pairs, self._seconds
+            self._previous_step, self._step, loss / pairs, hits / pairs, self._seconds, waiting
         )
-        self._previous_step, self._totals, self._seconds = self._step, np.zeros(3), 0.0
+        self._previous_step, self._totals = self._step, np.zeros(3)
+        self._seconds, self._waiting_seconds = 0.0, 0.0
         return point
 
 
 # --- the corpus and the hyper-parameters -------------------------------------------------------
 
-CORPUS_SUFFIX, SESSION_SUFFIX = ".corpus", ".hyperparameters"  # Of the event files' names.
+TEXT_SUFFIX, SESSION_SUFFIX = ".texts", ".hyperparameters"  # Of the event files' names.
 
 _FREQUENT_WORDS = 20  # That are listed.
 
-# The trainer knows the options of a build by the manifest only, not by their dataclass.
-_BUILD_HYPERPARAMETERS = (
-    "keywords", "tokenizer", "numbers", "phrases", "min_count", "max_final_vocab", "window",
-    "shrink_windows", "negative", "ns_exponent", "noise", "sample", "subsampling", "passes",
+# What people change from one run to the next; all options stand in the texts.
+_TRAINING_HYPERPARAMETERS = (
+    "vector_size", "epochs", "alpha", "batch_size", "architecture", "seed",
 )  # fmt: skip
+# The trainer knows the options of a build by the manifest only, not by their dataclass.
+_BUILD_HYPERPARAMETERS = ("window", "negative", "sample", "min_count")
 
 
 @contextlib.contextmanager
@@ -342,8 +396,7 @@ def run_description(
 ) -> Iterator[None]:
     """Writes the corpus, the hyper-parameters, and how the work inside ends.
 
-    Each is in an event file of its own, which is written anew at every start. The one in the
-    workdir also makes TensorBoard list the workdir as a run, and so find its projector.
+    Each is in an event file of its own, which is written anew at every start.
 
     Args:
         config: the options, resolved.
@@ -355,30 +408,54 @@ def run_description(
         return
     assert config.log_dir is not None
     manifest = dataset.manifest
-    write_corpus(str(config.workdir), corpus_tables(manifest, dataset.vocabulary.words))
-    name = "/".join(Path(config.workdir or "").resolve().parts[-2:])
-    with hparams_session(config.log_dir, hyperparameters(config, manifest), name=name):
+    tables = corpus_tables(manifest, dataset.vocabulary.words)
+    tables["options/training"] = Text(
+        markdown_table(training_options(config), ("pmc2vec train", "")),
+        "Options of this training that change the vectors.",
+    )
+    write_texts(config.log_dir, tables)
+    # HParams averages runs of one name, so the folder above the workdir tells them apart.
+    *_, parent, name = ("", *Path(config.workdir or "").resolve().parts)
+    with hparams_session(
+        config.log_dir,
+        hyperparameters(config, manifest),
+        name=f"{name} ({parent})",
+        word_pairs=[path.stem for path in config.evaluate],
+    ):
         yield
 
 
 def hyperparameters(config: TrainConfig, manifest: Manifest) -> dict[str, bool | float | str]:
-    """Returns the options of the training and of the build that change vectors, and sizes."""
-    training_options = {
-        name: getattr(config, name) for name in options_that(TrainConfig, "hyperparameter")
+    """Returns the ten options by which people compare runs, of the training and of the build."""
+    values = {name: getattr(config, name) for name in _TRAINING_HYPERPARAMETERS}
+    values |= {name: manifest.config.get(name) for name in _BUILD_HYPERPARAMETERS}
+    return {
+        name: value if isinstance(value, bool | int | float) else str(value)
+        for name, value in values.items()
+        if value is not None
     }
-    build_options = {name: manifest.config.get(name) for name in _BUILD_HYPERPARAMETERS}
-    sizes = {"words": manifest.vocabulary.size, "tokens": manifest.vocabulary.tokens}
-    values: dict[str, bool | float | str] = {}
-    for name, value in {**build_options, **sizes, **training_options}.items():
-        if isinstance(value, list | tuple):
-            values[name] = " ".join(map(str, value))
-        elif value is not None:
-            values[name] = value if isinstance(value, bool | int | float) else str(value)
-    return {name: value for name, value in values.items() if value != ""}
 
 
-def corpus_tables(manifest: Manifest, words: Sequence[str]) -> dict[str, str]:
-    """Returns Markdown tables by name: the funnel, licences, the vocabulary and build options.
+def training_options(config: TrainConfig) -> dict[str, Any]:
+    """Returns the options of a training that change the vectors, and are given or have a value."""
+    values = {name: getattr(config, name) for name in options_that(TrainConfig, "hyperparameter")}
+    return {name: value for name, value in values.items() if value is not None}
+
+
+class Text(NamedTuple):
+    """A text in TensorBoard.
+
+    Attributes:
+        markdown: the text.
+        description: a sentence on what it is.
+    """
+
+    markdown: str
+    description: str
+
+
+def corpus_tables(manifest: Manifest, words: Sequence[str]) -> dict[str, Text]:
+    """Returns tables by name: the funnel, licences, the vocabulary and build options.
 
     Args:
         manifest: of the dataset.
@@ -396,11 +473,46 @@ def corpus_tables(manifest: Manifest, words: Sequence[str]) -> dict[str, str]:
         name.replace(":", ", ").replace("_", " "): manifest.funnel[name] for name in funnel_order
     }
     return {
-        "funnel": markdown_table(funnel, ("articles", "count")),
-        "licences": markdown_table(manifest.licences, ("licence", "articles")),
-        "vocabulary": markdown_table(vocabulary, ("vocabulary", "")),
-        "options": markdown_table(manifest.config, ("pmc2vec build", "")),
+        "corpus/funnel": Text(
+            markdown_table(funnel, ("of the input", "count")),
+            "Articles that were read, kept, and dropped with the reason; sentences and tokens of "
+            "those that were kept.",
+        ),
+        "corpus/licences": Text(
+            markdown_table(merged_licences(manifest.licences), ("licence", "articles")),
+            "Licences of the articles; SOURCES.tsv names every article with its own.",
+        ),
+        "corpus/vocabulary": Text(
+            markdown_table(vocabulary, ("vocabulary", "")),
+            "Words that have vectors, and what was too rare for one.",
+        ),
+        "options/dataset": Text(
+            markdown_table(manifest.config, ("pmc2vec build", "")),
+            "Options with which the dataset was built.",
+        ),
+        "projector": Text(
+            "The most frequent words, as many as `--projector_words`. Their neighbours by cosine "
+            "are those of `pmc2vec neighbours` among these words: the point "
+            f"`{CENTRE}` keeps the mean at zero, so that *Spherize data* changes no cosine. "
+            "Bookmarks (below on the right) select the probe words.",
+            "What the projector shows.",
+        ),
     }
+
+
+def merged_licences(licences: Mapping[str, int]) -> dict[str, int]:
+    """Returns the articles of each licence, with spellings of one licence together.
+
+    >>> merged_licences({"CC BY": 3, "open-access": 2, "OpenAccess": 1})
+    {'CC BY': 3, 'open-access': 3}
+    """
+    merged: dict[str, int] = {}
+    spellings: dict[str, str] = {}
+    for licence, count in licences.items():
+        key = "".join(filter(str.isalnum, licence)).casefold()
+        name = spellings.setdefault(key, licence)
+        merged[name] = merged.get(name, 0) + count
+    return merged
 
 
 def markdown_table(rows: Mapping[str, Any], header: tuple[str, str]) -> str:
@@ -417,31 +529,36 @@ def markdown_table(rows: Mapping[str, Any], header: tuple[str, str]) -> str:
     return "\n".join((head, "|---|---|", *lines))
 
 
-def write_corpus(folder: str, tables: Mapping[str, str]) -> None:
-    """Writes tables as texts for TensorBoard.
-
-    Args:
-        folder: the workdir.
-        tables: Markdown by name.
-    """
-    with contextlib.closing(_only_writer(folder, CORPUS_SUFFIX)) as writer, writer.as_default(0):
-        for name, text in tables.items():
-            tf.summary.text(f"corpus/{name}", text, description="From the dataset's manifest.json.")
+def write_texts(folder: str, texts: Mapping[str, Text]) -> None:
+    """Writes texts, by name, into a folder that TensorBoard reads."""
+    with contextlib.closing(_only_writer(folder, TEXT_SUFFIX)) as writer, writer.as_default(0):
+        for name, text in texts.items():
+            tf.summary.text(name, text.markdown, description=text.description)
 
 
 @contextlib.contextmanager
 def hparams_session(
-    folder: str, values: Mapping[str, bool | float | str], *, name: str
+    folder: str,
+    values: Mapping[str, bool | float | str],
+    *,
+    name: str,
+    word_pairs: Sequence[str] = (),
 ) -> Iterator[None]:
-    """Writes hyper-parameters, and how the work inside ended.
+    """Writes hyper-parameters, which scores are metrics, and how the work inside ended.
 
     Args:
-        folder: of logs; the curves are in folders below it.
-        values: by name.
+        folder: of logs; the curves are in it and in the folder below it.
+        values: by name, in the order of the dashboard's columns.
         name: of the run in the dashboard, which averages runs of one name.
+        word_pairs: names of the files of word pairs whose scores are metrics.
     """
+    curves = [("loss", "validation loss"), (_CURVES["accuracy"].tag, "validation accuracy")]
+    curves += [(f"{SPEARMAN_GROUP}/{file}", file) for file in word_pairs]
+    metrics = [summary_v2.Metric(tag, group=VALIDATION, display_name=t) for tag, t in curves]
+    metrics.append(summary_v2.Metric("loss", display_name="training loss"))
     with contextlib.closing(_only_writer(folder, SESSION_SUFFIX)) as writer, writer.as_default(0):
         # The documented name is `api.hparams`. But `api` imports Keras, which takes two seconds.
+        summary_v2.hparams_config([summary_v2.HParam(key) for key in values], metrics)
         summary_v2.hparams(dict(values), trial_id=name)
         writer.flush()
         status = api_pb2.STATUS_FAILURE

@@ -17,7 +17,8 @@ from typing import Any
 from pmc2vec.dataset.manifest import MANIFEST_NAME
 from pmc2vec.errors import UserError
 from pmc2vec.storage.local_files import atomic_local_file
-from pmc2vec.vectors.formats.workdir_files import METADATA_TSV, PROJECTOR_CONFIG, VECTORS_TSV
+from pmc2vec.vectors.formats.projector import PROJECTOR_CONFIG
+from pmc2vec.vectors.formats.workdir_files import METADATA_TSV, VECTORS_TSV
 
 CONFIG_NAME = "config.json"
 PROVENANCE_NAME = "provenance.json"

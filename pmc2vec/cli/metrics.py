@@ -78,6 +78,14 @@ METRICS: Mapping[str, MetricDescription] = MappingProxyType(
         "train_words_per_second": MetricDescription(
             "gauge", "Corpus words per second since the last point."
         ),
+        "train_epoch_progress": MetricDescription(
+            "gauge", "Epochs done, with the part of the last one."
+        ),
+        "train_waiting_for_data": MetricDescription(
+            "gauge",
+            "Share of the time since the last point in which the step waited for data.",
+            "train_waiting_for_data_ratio",
+        ),
         "validation_loss": MetricDescription("gauge", "Validation loss, mean per pair."),
         "validation_accuracy": MetricDescription(
             "gauge",

@@ -125,6 +125,11 @@ COMMANDS: Mapping[str, Command] = MappingProxyType(
             "Draw words as a picture",
             "pmc2vec.commands.plot:PlotConfig",
         ),
+        "export-corpus": Command(
+            "pmc2vec.commands.export_corpus:main",
+            "Write a corpus as text or JSON lines",
+            "pmc2vec.commands.export_corpus:ExportCorpusConfig",
+        ),
         "export": Command(
             "pmc2vec.commands.export:main",
             "Write a run's vectors in other formats",

@@ -12,8 +12,9 @@ import json
 import logging
 import signal
 import sys
+import tempfile
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -103,11 +104,30 @@ def _command(config: TensorboardConfig) -> int:
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
-    address = launch(folder, port=config.port, host=config.host)
-    print(f"{config.workdir}: {address} (Ctrl-C ends it)", flush=True)
-    load_tensorflow()  # Before the projector does, which would not be silent about it.
-    stop.wait()
+    with named_run(folder, config.workdir.resolve().name) as shown_folder:
+        address = launch(shown_folder, port=config.port, host=config.host)
+        print(f"{config.workdir}: {address} (Ctrl-C ends it)", flush=True)
+        load_tensorflow()  # Before the projector does, which would not be silent about it.
+        stop.wait()
     return 0
+
+
+@contextlib.contextmanager
+def named_run(folder: str, name: str) -> Iterator[str]:
+    """Yields the folder to give TensorBoard, which names a run by its path below that folder.
+
+    A workdir itself would have the name `.`; it is shown by a link of its own name.
+
+    Args:
+        folder: of event files, however deep.
+        name: of the run, where the folder has event files itself.
+    """
+    if "://" in folder or not any(Path(folder).glob("*tfevents*")):
+        yield folder
+        return
+    with tempfile.TemporaryDirectory(prefix="pmc2vec-tensorboard-") as parent:
+        (Path(parent) / (name or "run")).symlink_to(Path(folder).resolve())
+        yield parent
 
 
 def _log_dir(path: Path) -> str | None:

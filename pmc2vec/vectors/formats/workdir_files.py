@@ -1,12 +1,13 @@
-"""The files in which a workdir keeps its vectors, and what TensorBoard's projector needs of them.
+"""The files in which a workdir keeps its vectors.
 
 | file | rows | read by |
 |---|---|---|
-| vectors.tsv | D numbers, tab-separated | TensorBoard's projector, pandas |
+| vectors.tsv | D numbers, tab-separated | pandas, other programs |
 | metadata.tsv | word, count, log10_count | the same |
 | vectors.npy | float32 [V, D] | NumPy, memory-mapped |
 | words.txt | a word | beside vectors.npy where there is no metadata.tsv |
-| projector_config.pbtxt | names the two tables | `tensorboard --logdir WORKDIR` |
+
+The projector's files are in `projector`.
 
 Numbers in text are the shortest that give the same float32 again. Words stand in the order of their
 ids, unquoted and unescaped. A workdir has vectors.npy beside vectors.tsv so that a million vectors
@@ -25,6 +26,11 @@ import numpy as np
 from pmc2vec.errors import UserError
 from pmc2vec.storage.local_files import atomic_local_file
 from pmc2vec.vectors.formats import text_tables
+from pmc2vec.vectors.formats.projector import (
+    PROJECTOR_FILES,
+    PROJECTOR_WORDS,
+    write_projector,
+)
 from pmc2vec.vectors.formats.vector_table import (
     TAB_OR_LINE_END,
     Counts,
@@ -41,13 +47,6 @@ VECTORS_TSV = "vectors.tsv"
 METADATA_TSV = "metadata.tsv"
 VECTORS_NPY = "vectors.npy"
 WORDS_TXT = "words.txt"
-PROJECTOR_CONFIG = "projector_config.pbtxt"
-PROJECTOR_VECTORS = "projector_vectors.tsv"
-PROJECTOR_METADATA = "projector_metadata.tsv"
-
-# The projector's page fetches so many rows at most; its PCA takes a sample of 50,000 of them.
-PROJECTOR_ROWS = 100_000
-
 WHAT_TO_GIVE = "give a workdir that `pmc2vec train` has finished, or a file of word vectors"
 
 
@@ -55,13 +54,18 @@ WHAT_TO_GIVE = "give a workdir that `pmc2vec train` has finished, or a file of w
 
 
 def write_vectors(
-    workdir: Path, words: Sequence[str], counts: Counts | None, matrix: Matrix
+    workdir: Path,
+    words: Sequence[str],
+    counts: Counts | None,
+    matrix: Matrix,
+    *,
+    projector_words: int = PROJECTOR_WORDS,
+    probe_words: Sequence[str] = (),
 ) -> None:
-    """Writes vectors.tsv, metadata.tsv, vectors.npy and the projector's configuration.
+    """Writes vectors.tsv, metadata.tsv, vectors.npy and the files of the projector.
 
-    This is the end of training. Where there are more than `PROJECTOR_ROWS` words, the projector
-    gets two files of its own with the most frequent words. Each file appears whole or not at all,
-    the configuration last.
+    This is the end of training. Each file appears whole or not at all, the projector's
+    configuration last.
 
     Args:
         workdir: folder for the files.
@@ -69,6 +73,8 @@ def write_vectors(
         counts: [V] int64, tokens of each word; None where they are unknown, and then the words are
             taken to be in falling order of frequency.
         matrix: [V, D] float32.
+        projector_words: words that the projector shows; see `projector.write_projector`.
+        probe_words: words with views of their own there.
 
     Raises:
         UserError: a vector is not finite, or a word holds a tab or an end of line.
@@ -76,37 +82,7 @@ def write_vectors(
     table = VectorTable(words, np.asarray(matrix, np.float32), counts)
     row_norms(table)  # Checks that all is finite before the first file is touched.
     write_workdir(workdir, table)
-    projector_files = (workdir / PROJECTOR_VECTORS, workdir / PROJECTOR_METADATA)
-    shown_files = (workdir / VECTORS_TSV, workdir / METADATA_TSV)
-    if len(words) > PROJECTOR_ROWS:
-        shown_files = projector_files
-        write_tsv(*projector_files, _most_frequent(table, PROJECTOR_ROWS))
-    else:
-        for path in projector_files:  # An earlier, larger vocabulary may have left them.
-            path.unlink(missing_ok=True)
-    with atomic_local_file(workdir / PROJECTOR_CONFIG) as file:
-        file.write(projector_config(*(path.name for path in shown_files)).encode())
-
-
-def projector_config(tensor_path: str, metadata_path: str) -> str:
-    """Returns TensorBoard's `ProjectorConfig` for one table, as text.
-
-    TensorBoard looks for the two files relative to the folder of the configuration.
-
-    >>> print(projector_config("vectors.tsv", "metadata.tsv"), end="")
-    embeddings {
-      tensor_name: "vectors"
-      tensor_path: "vectors.tsv"
-      metadata_path: "metadata.tsv"
-    }
-    """
-    fields = {
-        "tensor_name": "vectors",
-        "tensor_path": tensor_path,
-        "metadata_path": metadata_path,
-    }
-    rows = "".join(f'  {name}: "{value}"\n' for name, value in fields.items())
-    return f"embeddings {{\n{rows}}}\n"
+    write_projector(workdir, table, words=projector_words, probe_words=probe_words)
 
 
 def write_workdir(folder: Path, table: VectorTable) -> None:
@@ -150,15 +126,6 @@ def write_words(path: Path, words: Sequence[str]) -> None:
     check_words(words, TAB_OR_LINE_END, path)
     with atomic_local_file(path) as file:
         file.writelines(f"{word}\n".encode() for word in words)
-
-
-def _most_frequent(table: VectorTable, limit: int) -> VectorTable:
-    """Returns the words of the highest counts, or the first ones where there are no counts."""
-    if table.counts is None:
-        return VectorTable(table.words[:limit], table.matrix[:limit])
-    rows = np.argsort(-table.counts, kind="stable")[:limit]
-    words = [table.words[row] for row in rows.tolist()]
-    return VectorTable(words, table.matrix[rows], table.counts[rows])
 
 
 # --- reading -----------------------------------------------------------------------------------
@@ -267,7 +234,7 @@ def _is_number_table(head: bytes) -> bool:
         return False
 
 
-_TSV_FILES = (VECTORS_TSV, METADATA_TSV, VECTORS_NPY, PROJECTOR_CONFIG)
+_TSV_FILES = (VECTORS_TSV, METADATA_TSV, VECTORS_NPY, *PROJECTOR_FILES)
 
 
 def _write_tsv_format(path: Path, table: VectorTable) -> list[Path]:
