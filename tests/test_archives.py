@@ -183,6 +183,33 @@ def test_a_large_set_is_read_article_by_article(wrapper):
     assert f"<p>é 7{'x' * 900}</p>".encode() in documents[7].data
 
 
+@pytest.mark.parametrize(
+    "pack",
+    [
+        lambda data: tar(("s.xml", data), ("b.xml", ARTICLE)),
+        lambda data: tar(("s.xml", gzip.compress(data)), ("b.xml", ARTICLE)),
+        lambda data: tar(("s.xml", gzip.compress(data, 0)), ("b.xml", ARTICLE)),
+        lambda data: zipped(("s.xml", data), ("b.xml", ARTICLE)),
+        lambda data: zipped(("s.xml", gzip.compress(data)), ("b.xml", ARTICLE)),
+    ],
+    ids=["tar", "gzipped in a tar", "stored in a tar", "zip", "gzipped in a zip"],
+)
+def test_a_large_set_in_an_archive_is_read_article_by_article(pack):
+    articles = "".join(f"<article><body><p>{n}{'x' * 900}</p></body></article>" for n in range(99))
+    documents = read(pack(f"<set>{articles}</set>".encode()), max_bytes=40_000)
+    assert [d.member for d in documents] == [*(f"s.xml#{n}" for n in range(99)), "b.xml"]
+    assert [d.in_set for d in documents] == [True] * 99 + [False]
+
+
+def test_an_archive_that_ends_within_a_large_set_yields_the_articles_before():
+    articles = "".join(f"<article><body><p>{n}{'x' * 900}</p></body></article>" for n in range(999))
+    data = tar(("s.xml", f"<set>{articles}</set>".encode()))[:500_000]
+    *documents, member, archive = read(data, max_bytes=40_000)
+    assert len(documents) > 400
+    assert [d.member for d in documents] == [f"s.xml#{n}" for n in range(len(documents))]
+    assert (member.reason, archive.reason) == ("damaged_member", "truncated_archive")
+
+
 def test_a_large_set_ends_where_it_is_broken():
     article = f"<article><body><p>{'x' * 900}</p></body></article>"
     damages = [

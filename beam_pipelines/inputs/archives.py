@@ -1,8 +1,8 @@
 """Archives and files of XML -> their documents (member name, bytes), streamed, at bounded memory.
 
 An archive is hostile input: nothing is extracted to disk, links and devices are passed over, a
-member above the size limit is rejected unread, and a truncated or damaged archive yields every
-member before the damage and says so.
+document above the size limit is rejected (each article of a set is one), and a truncated or damaged
+archive yields every member before the damage and says so.
 
     >>> import io
     >>> stream = InputStream(io.BytesIO(b"<article/>"))
@@ -19,7 +19,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Literal
+from typing import BinaryIO, Literal, cast
 
 from beam_pipelines.inputs import tar_reader
 from beam_pipelines.inputs.decompression import (
@@ -40,6 +40,7 @@ _TAR_MAGIC_AT, _TAR_MAGIC = 257, b"ustar"
 # What may follow the end of a tar: its padding, and the checksum of the gzip stream.
 _MAX_TRAILER_BYTES = 1 << 24
 _PUBMED_HEAD_BYTES = 4096
+_HEAD_BYTES = 1024
 _ZIP_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 # What zipfile raises where its numbers are damaged; RuntimeError: a password is needed.
 _ZIP_ERRORS = (zipfile.BadZipFile, zlib.error, EOFError, ValueError, RuntimeError, struct.error)
@@ -75,20 +76,29 @@ class TarArchives:
                 if member.is_sparse:
                     detail = "a sparse file; pack without --sparse"
                     yield Damage(member.name, "damaged_member", detail)
-                elif member.data is None:
-                    yield Damage(member.name, "too_large", f"{member.size:,} bytes")
-                else:
-                    for document in _member(member.name, member.data, options):
-                        if isinstance(document, Document):
-                            yield replace(document, modified=member.modified)
-                        else:
-                            yield document
+                    continue
+                for document in _tar_member(member, options):
+                    if isinstance(document, Document):
+                        yield replace(document, modified=member.modified)
+                    else:
+                        yield document
             _read_trailer(stream)
             yield from names.problem()
         except EOFError as error:
             yield Damage("", "truncated_archive", str(error))
         except (DamagedStreamError, tar_reader.TarError) as error:
             yield Damage("", "damaged_archive", str(error))
+
+
+def _tar_member(member: tar_reader.Member, options: ReadOptions) -> Iterator[Content]:
+    if member.data is not None:
+        yield from _member(member.name, member.data, options)
+    elif member.large is not None:
+        stream = InputStream(cast(BinaryIO, member.large))  # Of a file it needs `read` alone.
+        if b"<" in stream.peek(_HEAD_BYTES):
+            yield from _streamed(stream, member.name, options)
+        else:
+            yield Damage(member.name, "too_large", f"{member.size:,} bytes")
 
 
 def _read_trailer(stream: InputStream) -> None:
@@ -159,10 +169,13 @@ def _zip_member(
     try:
         with archive.open(entry) as content:
             data = content.read(options.max_document_bytes + 1)
+        if len(data) <= options.max_document_bytes:
+            yield from _member(entry.filename, data, options)
+            return
+        with archive.open(entry) as content:  # A large set, from its start.
+            yield from _streamed(InputStream(cast(BinaryIO, content)), entry.filename, options)
     except _ZIP_ERRORS as error:
         yield Damage(entry.filename, "damaged_member", str(error))
-        return
-    yield from _member(entry.filename, data, options)
 
 
 class XmlFiles:
@@ -185,7 +198,7 @@ class XmlFiles:
         limit = options.max_document_bytes
         try:
             data = _read_over(stream, limit)
-            if len(data) <= limit or b"<" not in data[:1024]:
+            if len(data) <= limit or b"<" not in data[:_HEAD_BYTES]:
                 yield _bounded(name, data, limit)
                 return
             first_chunks = (data[at : at + CHUNK_BYTES] for at in range(0, len(data), CHUNK_BYTES))
@@ -216,25 +229,20 @@ def is_article_name(member: str) -> bool:
 
 def _member(name: str, data: bytes, options: ReadOptions) -> Iterator[Content]:
     """Yields a member of an archive, or its citations; one that is compressed is decompressed."""
-    limit = options.max_document_bytes
     # The usual case: a stream for each member takes time.
     if data.startswith(b"<") and b"<Pubmed" not in data[:_PUBMED_HEAD_BYTES]:
-        yield _bounded(name, data, limit)
+        yield _bounded(name, data, options.max_document_bytes)
         return
-    stream = InputStream(io.BytesIO(data))
-    if len(data) <= limit and (source := PubMedFiles()).recognises(stream):
+    yield from _streamed(InputStream(io.BytesIO(data)), name, options)
+
+
+def _streamed(stream: InputStream, name: str, options: ReadOptions) -> Iterator[Content]:
+    """Yields what a member holds: a document, its citations, or the articles of a large set."""
+    source = PubMedFiles()
+    if source.recognises(stream):
         yield from source.documents(stream, name, options)
     else:
-        yield _single(stream, name, limit)
-
-
-def _single(stream: InputStream, member: str, max_bytes: int) -> Document | Damage:
-    """Returns a stream that is one document."""
-    try:
-        data = _read_over(stream, max_bytes)
-    except (EOFError, DamagedStreamError) as error:
-        return Damage(member, "damaged_member", str(error))
-    return _bounded(member, data, max_bytes)
+        yield from XmlFiles().documents(stream, name, options)
 
 
 def _read_over(stream: InputStream, max_bytes: int) -> bytes:

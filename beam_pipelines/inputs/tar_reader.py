@@ -33,24 +33,6 @@ class TarError(Exception):
     """What was read is not a tar header."""
 
 
-class Member(NamedTuple):
-    """A regular file in the archive.
-
-    Attributes:
-        name: as the archive has it; nothing is ever written under it.
-        size: bytes.
-        modified: seconds since 1970; 0 where the header has no time between 1970 and 9999.
-        data: content, or None where it is larger than the limit, or sparse.
-        is_sparse: the content is stored without its holes (`tar --sparse`) and is not read.
-    """
-
-    name: str
-    size: int
-    modified: float
-    data: bytes | None
-    is_sparse: bool = False
-
-
 @dataclass
 class _Blocks:
     """Reads exact numbers of bytes from a stream that may return fewer."""
@@ -77,13 +59,55 @@ class _Blocks:
 
     def skip(self, size: int) -> None:
         """Passes over a member's bytes and the padding."""
-        missing = size
-        while missing:
-            piece = self.take(min(missing, _CHUNK_BYTES))
-            if not piece:
-                raise EOFError(f"ends after {size - missing:,} of a member's {size:,} bytes")
-            missing -= len(piece)
+        self.finish(MemberContent(self, self.offset, size), size)
+
+    def finish(self, content: MemberContent, size: int) -> None:
+        """Passes over what is unread of a member's bytes, and the padding."""
+        while content.read(_CHUNK_BYTES):
+            pass
         self.take(-size % BLOCK_BYTES)
+
+
+@dataclass
+class MemberContent:
+    """The content of a member, which is read from the archive as it is asked for."""
+
+    _blocks: _Blocks
+    _start: int
+    _size: int
+
+    def read(self, size: int) -> bytes:
+        """Returns up to `size` of the next bytes, none at the end.
+
+        Raises:
+            EOFError: the archive ends within the member.
+        """
+        size = min(size, self._start + self._size - self._blocks.offset)
+        data = self._blocks.take(size)
+        if size and not data:
+            done = self._blocks.offset - self._start
+            raise EOFError(f"ends after {done:,} of a member's {self._size:,} bytes")
+        return data
+
+
+class Member(NamedTuple):
+    """A regular file in the archive.
+
+    Attributes:
+        name: as the archive has it; nothing is ever written under it.
+        size: bytes.
+        modified: seconds since 1970; 0 where the header has no time between 1970 and 9999.
+        data: content, or None where it is larger than the limit, or sparse.
+        large: the content that is larger than the limit, to be read before the next member.
+        is_sparse: the content is stored without its holes (`tar --sparse`) and is not read.
+    """
+
+    name: str
+    size: int
+    modified: float
+    data: bytes | None
+    is_sparse: bool = False
+    large: MemberContent | None = None
 
 
 @dataclass
@@ -147,8 +171,13 @@ def members(
         if kind == _SPARSE:
             _skip_sparse_map(header, blocks)
         if is_file and is_wanted(name):
-            if kind == _SPARSE or size > max_bytes:
-                yield Member(name, size, modified, None, kind == _SPARSE)
+            if kind == _SPARSE:
+                yield Member(name, size, modified, None, is_sparse=True)
+            elif size > max_bytes:
+                content = MemberContent(blocks, blocks.offset, size)
+                yield Member(name, size, modified, None, large=content)
+                blocks.finish(content, size)
+                continue
             else:
                 yield Member(name, size, modified, blocks.content(size))
                 continue
