@@ -172,7 +172,7 @@ def funnel_table(manifest: Manifest) -> str:
         tokens = words.tokens + words.dropped_tokens
         rows.append(("tokens with those of earlier datasets", f"{tokens:,}"))
     rows += [
-        ("  not in the vocabulary", f"-{words.dropped_tokens:,}"),
+        ("  not in the vocabulary", f"{-words.dropped_tokens:,}"),
         ("words in the vocabulary", f"{words.size:,}"),
     ]
     for split in SPLITS:
