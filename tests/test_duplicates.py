@@ -11,7 +11,7 @@ import pytest
 from beam_pipelines.build import build
 from beam_pipelines.config import BuildConfig
 from beam_pipelines.stages import corpus_files
-from beam_pipelines.stages.companion_files import ArticleFacts, read_filelist, read_metadata
+from beam_pipelines.stages.companion_files import ArticleFacts, read_article_facts, read_filelist
 from beam_pipelines.stages.duplicates import fingerprint, named_article, rank, resolve
 from pmc2vec.errors import UserError
 from tests.bulk import add, article, write_archive
@@ -102,7 +102,9 @@ def test_the_json_beside_a_version_says_retraction_and_licence(tmp_path):
         (tmp_path / place).parent.mkdir()
         facts = {"is_retracted": True, "is_manuscript": True, "license_code": "CC0"}
         (tmp_path / place).write_text(json.dumps(facts))
-    found = [read_metadata(str(tmp_path / n / f"{n}.xml")) for n in ("PMC7.1", "PMC8.2", "PMC9.1")]
+    found = [
+        read_article_facts(str(tmp_path / n / f"{n}.xml")) for n in ("PMC7.1", "PMC8.2", "PMC9.1")
+    ]
     assert [facts.marks for facts in found] == ["retracted,manuscript"] * 2 + [""]
     assert [facts.licence for facts in found] == ["CC0", "CC0", ""]
 

@@ -14,10 +14,10 @@ from trainer.input_pipeline import Batch, BatchGroups
 from trainer.model import (
     SkipGram,
     _rows_as_int64,
+    batch_pair_mask,
     frame,
     gradients,
     overlap_add,
-    pair_mask,
     table_rows,
 )
 from trainer.objectives import gradient_function
@@ -154,7 +154,7 @@ def test_the_mask_is_written_out_for_a_small_record():
         np.zeros(2, "i4"),
     )
     # The frame of block 0 is tokens -2 .. 3, that of block 1 is tokens 0 .. 5.
-    assert pair_mask(batch_of([record]), shape).numpy().astype(int).tolist() == [
+    assert batch_pair_mask(batch_of([record]), shape).numpy().astype(int).tolist() == [
         [
             [[0, 0, 0, 1, 0, 0], [0, 0, 1, 0, 0, 0]],
             [[0, 0, 0, 0, 0, 0], [0, 0, 0, 0, 0, 0]],

@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 
 import pmc2vec
-from pmc2vec.dataset.pairs import draw_negatives, repeated
+from pmc2vec.dataset.pairs import draw_pair_negatives, repeated
 from pmc2vec.dataset.records import VALIDATION, read_shard
 from pmc2vec.dataset.skipgrams import explicit_pairs
 from pmc2vec.dataset.vocabulary import NoiseSampler
@@ -111,10 +111,10 @@ def test_unique_negatives_are_neither_equal_nor_the_context(folder, batches):
 def test_negatives_follow_the_noise_and_repeat_where_they_may():
     context, rng = np.zeros(4000, np.int64), np.random.default_rng(1)
     noise = NoiseSampler(np.array([0.5, 0.3, 0.2]))
-    drawn = draw_negatives(context, 2, noise, rng, unique=False)
+    drawn = draw_pair_negatives(context, 2, noise, rng, unique=False)
     np.testing.assert_allclose(np.bincount(drawn.ravel()) / 8000, [0.5, 0.3, 0.2], atol=0.03)
     assert repeated(context, drawn).any()
-    unique = draw_negatives(context, 2, noise, rng, unique=True)
+    unique = draw_pair_negatives(context, 2, noise, rng, unique=True)
     assert {tuple(row) for row in unique.tolist()} == {(1, 2), (2, 1)}
     # The first of the two is 1 with a probability of .3 / (.3 + .2).
     assert (unique[:, 0] == 1).mean() == pytest.approx(0.6, abs=0.04)

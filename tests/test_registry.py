@@ -34,7 +34,7 @@ TABLE = re.compile(r"\| `--format` \|.*\n(\|.*\n)+")
 
 def test_the_document_has_the_table_of_the_registry():
     table = TABLE.search(DOCUMENT.read_text(encoding="utf-8"))
-    assert table.group() == registry.markdown_table(), "run python tests/test_registry.py"
+    assert table.group() == registry.formats_table(), "run python tests/test_registry.py"
 
 
 def test_formats_have_these_names_in_the_options_too():
@@ -192,4 +192,4 @@ def test_a_file_that_is_not_there_says_what_to_give(tmp_path):
 
 if __name__ == "__main__":
     text = DOCUMENT.read_text(encoding="utf-8")
-    DOCUMENT.write_text(TABLE.sub(lambda _: registry.markdown_table(), text), encoding="utf-8")
+    DOCUMENT.write_text(TABLE.sub(lambda _: registry.formats_table(), text), encoding="utf-8")

@@ -142,7 +142,7 @@ def test_compressed_files_are_read_as_what_they_hold(tmp_path, form):
 
 
 def test_binary_rows_that_straddle_two_reads_are_put_together(tmp_path, monkeypatch):
-    monkeypatch.setattr(text_tables, "BLOCK_BYTES", 40)
+    monkeypatch.setattr(text_tables, "READ_BLOCK_BYTES", 40)
     matrix = np.arange(300, dtype=np.float32).reshape(100, 3)
     vectors = Vectors.load(write(tmp_path, "bin", [f"w{n}" for n in range(100)], matrix))
     assert vectors.words[99] == "w99"
@@ -151,7 +151,7 @@ def test_binary_rows_that_straddle_two_reads_are_put_together(tmp_path, monkeypa
 
 @pytest.mark.parametrize("block", [1 << 24, 32])
 def test_a_glove_word_with_spaces_is_put_where_it_stands(tmp_path, monkeypatch, block):
-    monkeypatch.setattr(text_tables, "BLOCK_BYTES", block)
+    monkeypatch.setattr(text_tables, "READ_BLOCK_BYTES", block)
     path = tmp_path / "glove.840B.txt"
     path.write_text("the 1 2\n. . 3 4\nof 5 6\nat name@domain.com 7 8\nto 9 10\n")
     vectors = Vectors.load(path)

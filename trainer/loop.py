@@ -66,7 +66,7 @@ from trainer.schedule import (
 from trainer.subword_rows import SubwordRows
 from trainer.tensorboard_logging import (
     CurvePoint,
-    Neighbours,
+    ProbeNeighbours,
     TensorBoardLogger,
     TrainingCurve,
     WordPairScores,
@@ -99,7 +99,7 @@ class Training:
     _next_batches: BatchGroups | None = None
 
     # The step whose neighbours were logged last, and these.
-    _neighbours_at: tuple[int, Neighbours] = (-1, {})
+    _neighbours_at: tuple[int, ProbeNeighbours] = (-1, {})
 
     # The word vectors of the last step, which are both reported and exported.
     _last_vectors: NDArray[np.float32] | None = None
@@ -353,7 +353,7 @@ class Training:
         if warning := overfitting_line(self.history):
             logger.warning("%s", warning, extra={"stage": "train"})
 
-    def report_neighbours(self, vectors: NDArray[np.float32] | None = None) -> Neighbours:
+    def report_neighbours(self, vectors: NDArray[np.float32] | None = None) -> ProbeNeighbours:
         """Returns the neighbours of the probe words, and logs them once for a step.
 
         Args:

@@ -257,7 +257,7 @@ def gradients(
     candidates = table_rows(context, tf.concat([frame(ids, halo), negatives], 2))  # [B, n, C, D]
 
     # Mask, weights, logits and slopes are transposed from here on: candidates by targets.
-    mask = tf.linalg.matrix_transpose(pair_mask(batch, shape))  # [B, n, S + 2w, S]
+    mask = tf.linalg.matrix_transpose(batch_pair_mask(batch, shape))  # [B, n, S + 2w, S]
     pairs = tf.reduce_sum(mask, 2, keepdims=True)  # [B, n, 1, S]
     noise_weights = tf.repeat(pairs * (shape.negative / block_negatives), block_negatives, 2)
     weights = tf.concat([mask, noise_weights], 2)
@@ -310,7 +310,7 @@ def _rows_as_int64(table: tf.Variable, ids: tf.Tensor) -> tf.Tensor:
     return tf.reshape(tf.bitcast(tf.gather(float_pairs, ids), tf.float32), [*ids.shape, size])
 
 
-def pair_mask(batch: Batch, shape: RecordShape) -> tf.Tensor:
+def batch_pair_mask(batch: Batch, shape: RecordShape) -> tf.Tensor:
     """Returns [B, n, S, S + 2w] float32: 1 where a target and a token of its frame are a pair.
 
     They are a pair if they are in the same sentence and not further apart than the target's window.

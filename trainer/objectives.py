@@ -34,10 +34,10 @@ from trainer.model import (
     InputRows,
     LossTotals,
     TableGradients,
+    batch_pair_mask,
     flat_rows,
     frame,
     overlap_add,
-    pair_mask,
     table_rows,
 )
 from trainer.optimizers import RowGradients
@@ -165,7 +165,7 @@ def skipgram(
     targets = _by_block(input_rows.lookup(target, ids), shape)  # [B, n, S, D]
     contexts = _by_block(table_rows(context, ids), shape)  # [B, n, S, D]
     framed, negatives = frame(contexts, shape.window), _negative_rows(context, batch, shape)
-    mask = pair_mask(batch, shape)
+    mask = batch_pair_mask(batch, shape)
 
     positive = matmul(targets, framed, transpose_b=True)  # [B, n, S, S + 2w]
     negative = matmul(targets, negatives, transpose_b=True)  # [B, n, S, K]
@@ -205,7 +205,7 @@ def cbow(
     inputs = _by_block(input_rows.lookup(target, ids), shape)  # [B, n, S, D]
     outputs = _by_block(table_rows(context, ids), shape)  # [B, n, S, D]
     framed, negatives = frame(inputs, shape.window), _negative_rows(context, batch, shape)
-    mask = pair_mask(batch, shape)
+    mask = batch_pair_mask(batch, shape)
     context_counts = tf.reduce_sum(mask, 3, keepdims=True)  # [B, n, S, 1]
     mean = mask / tf.maximum(context_counts, 1.0)
 

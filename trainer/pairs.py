@@ -154,7 +154,7 @@ class _Expansion:
         return tf.cast(target, tf.int64), tf.cast(context, tf.int64), mask
 
     def _negatives(self, context: Any, number: Any) -> Any:
-        """Returns what `pmc2vec.dataset.pairs.draw_negatives` returns, [P, n] int64."""
+        """Returns what `pmc2vec.dataset.pairs.draw_pair_negatives` returns, [P, n] int64."""
         shape = [tf.shape(context)[0], self._negative]
 
         def draw(turn: Any) -> Any:

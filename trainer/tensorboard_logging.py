@@ -78,7 +78,7 @@ _CURVES = {
 
 SPEARMAN_GROUP = "quality/spearman"
 
-Neighbours = dict[str, list[tuple[str, float]]]
+ProbeNeighbours = dict[str, list[tuple[str, float]]]
 """Words and cosines by probe word, nearest first."""
 
 WordPairScores = Mapping[str, WordPairScore]
@@ -176,7 +176,7 @@ class TensorBoardLogger:
                         f"{score.covered:,} of {score.total:,} pairs known.",
                     )
 
-    def log_neighbours(self, step: int, vectors: NDArray[np.float32]) -> Neighbours:
+    def log_neighbours(self, step: int, vectors: NDArray[np.float32]) -> ProbeNeighbours:
         """Adds a table of the neighbours of the probe words, and returns them.
 
         Args:
@@ -270,7 +270,7 @@ def choose_probe_words(vocabulary: Vocabulary) -> tuple[str, ...]:
     return tuple(probe_words)
 
 
-def neighbour_table(neighbours: Neighbours) -> str:
+def neighbour_table(neighbours: ProbeNeighbours) -> str:
     """Returns neighbours as a Markdown table.
 
     >>> print(neighbour_table({"cat": [("lion", 0.953), ("car", 0.1)]}))
@@ -282,7 +282,7 @@ def neighbour_table(neighbours: Neighbours) -> str:
     return "\n".join(("| word | neighbours |", "|---|---|", *rows))
 
 
-def log_neighbours(neighbours: Neighbours) -> None:
+def log_neighbours(neighbours: ProbeNeighbours) -> None:
     """Logs a line for each probe word."""
     width = max(map(len, neighbours), default=0)
     for word, nearest in neighbours.items():

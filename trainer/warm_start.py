@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from pmc2vec.cli.options import options_that
 from pmc2vec.errors import UserError
-from pmc2vec.vectors.formats.workdir_files import METADATA_TSV, read_metadata
+from pmc2vec.vectors.formats.workdir_files import METADATA_TSV, read_word_metadata
 from pmc2vec.vectors.keyed_vectors import Vectors
 from trainer.checkpoints import BEST_NAME
 from trainer.config import TrainConfig
@@ -103,7 +103,7 @@ def open_finished_training(folder: Path, config: TrainConfig) -> FinishedTrainin
     for checkpoint_dir in (str(folder / CHECKPOINTS_NAME), recorded["checkpoint_dir"]):
         for path in (f"{checkpoint_dir}/ckpt-{step}", f"{checkpoint_dir}/{BEST_NAME}/ckpt-{step}"):
             if tf.io.gfile.exists(f"{path}.index"):
-                return FinishedTraining(read_metadata(folder / METADATA_TSV)[0], path)
+                return FinishedTraining(read_word_metadata(folder / METADATA_TSV)[0], path)
     raise UserError(
         f"--init_from {folder}: the checkpoint of step {step:,} is not in "
         f"{recorded['checkpoint_dir']}; copy it back, or start from another workdir"

@@ -63,7 +63,7 @@ class TarArchives:
 
     def recognises(self, stream: InputStream) -> bool:
         """Tells whether a file is a tar, from its first block."""
-        head = stream.peek(tar_reader.BLOCK_BYTES)
+        head = stream.peek(tar_reader.TAR_BLOCK_BYTES)
         # Tars from before POSIX have no magic number, but a checksum.
         return head[_TAR_MAGIC_AT:].startswith(_TAR_MAGIC) or tar_reader.is_header(head)
 

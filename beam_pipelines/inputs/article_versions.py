@@ -60,7 +60,7 @@ ITEM_VERSIONS = 1024
 
 LISTED = "listed"
 """Name of the number of versions that a bucket has."""
-OLDER_VERSION = "older_version"
+NOT_NEWEST = "older_version"
 NOT_IN_LIST = "not_in_list"
 NOT_IN_SAMPLE = "not_in_sample"
 KNOWN = "known"
@@ -501,7 +501,7 @@ def select_versions(
         versions = _keep(versions, keep, NOT_IN_LIST, counts)
     pmcids = versions["pmcid"].to_numpy()
     newest = np.append(pmcids[1:] != pmcids[:-1], True)[: len(pmcids)]
-    versions = _keep(versions, newest, OLDER_VERSION, counts)
+    versions = _keep(versions, newest, NOT_NEWEST, counts)
     if share < 1 or limit is not None:
         sample_keys = sample_key(versions["pmcid"].to_numpy())
         keep = sample_keys < share

@@ -20,7 +20,7 @@ from pmc2vec.storage.files import file_metadata, join, read_bytes
 SERVER_NAME = "pubmed"
 """`--input pubmed` means the server, unless a file or folder has this name."""
 SERVER_URL = "https://ftp.ncbi.nlm.nih.gov/pubmed/"
-FOLDERS = ("baseline", "updatefiles")
+SERVER_FOLDERS = ("baseline", "updatefiles")
 CONNECTIONS = 8
 """Requests at once: NLM asks for few, and one after another would take minutes."""
 
@@ -43,11 +43,11 @@ def server_paths(url: str = SERVER_URL) -> list[str]:
         UserError: a page cannot be read, or links to no file of PubMed.
     """
     paths: list[str] = []
-    for folder in FOLDERS:
+    for folder in SERVER_FOLDERS:
         place = join(url, folder)
         page = read_bytes(f"{place}/")
         names = linked_names("" if page is None else page.decode(errors="replace"))
-        if not names and folder == FOLDERS[0]:
+        if not names and folder == SERVER_FOLDERS[0]:
             raise UserError(f"{place}/: no index page with links to pubmedNNnNNNN.xml.gz")
         paths += (join(place, name) for name in names)
     return paths

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
-BLOCK_BYTES = 512
+TAR_BLOCK_BYTES = 512
 MAX_HEADER_BYTES = 1 << 20
 """Largest extended header (a long name) that is read."""
 MAX_CHAINED_HEADERS = 64
@@ -54,7 +54,7 @@ class _Blocks:
         data = self.take(size)
         if len(data) < size:
             raise EOFError(f"ends after {len(data):,} of a member's {size:,} bytes")
-        self.take(-size % BLOCK_BYTES)
+        self.take(-size % TAR_BLOCK_BYTES)
         return data
 
     def skip(self, size: int) -> None:
@@ -65,7 +65,7 @@ class _Blocks:
         """Passes over what is unread of a member's bytes, and the padding."""
         while content.read(_CHUNK_BYTES):
             pass
-        self.take(-size % BLOCK_BYTES)
+        self.take(-size % TAR_BLOCK_BYTES)
 
 
 @dataclass
@@ -133,7 +133,7 @@ def is_header(block: bytes) -> bool:
         _check(block, 0)
     except TarError:
         return False
-    return len(block) == BLOCK_BYTES
+    return len(block) == TAR_BLOCK_BYTES
 
 
 def members(
@@ -153,8 +153,8 @@ def members(
     blocks = _Blocks(read)
     extended = _Extended()
     while True:
-        at, header = blocks.offset, blocks.take(BLOCK_BYTES)
-        if len(header) < BLOCK_BYTES:
+        at, header = blocks.offset, blocks.take(TAR_BLOCK_BYTES)
+        if len(header) < TAR_BLOCK_BYTES:
             raise EOFError(f"ends at byte {at:,} without the mark of the end")
         if not any(header):
             return
@@ -274,7 +274,7 @@ def _skip_sparse_map(header: bytes, blocks: _Blocks) -> None:
     """Passes over the blocks of a map of holes that does not fit into the header."""
     is_continued = header[482]
     while is_continued:
-        at, block = blocks.offset, blocks.take(BLOCK_BYTES)
-        if len(block) < BLOCK_BYTES:
+        at, block = blocks.offset, blocks.take(TAR_BLOCK_BYTES)
+        if len(block) < TAR_BLOCK_BYTES:
             raise EOFError(f"ends at byte {at:,} in the map of a sparse file")
         is_continued = block[504]

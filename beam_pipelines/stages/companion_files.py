@@ -122,7 +122,7 @@ def read_filelist(path: str) -> Companion:
     return Companion({name: table[name] for name in FILELIST_COLUMNS})
 
 
-def read_metadata(path: str) -> ArticleFacts:
+def read_article_facts(path: str) -> ArticleFacts:
     """Returns what the JSON beside a loose file says; nothing where there is none.
 
     Raises:

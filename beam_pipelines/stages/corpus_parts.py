@@ -631,7 +631,7 @@ def _facts_beside(path: str, member: str) -> tuple[ArticleFacts, str]:
     if is_archive(path):
         return companion_files.read_filelist(path).facts(member), ""
     try:
-        return (companion_files.read_metadata(path) if path else NO_FACTS), ""
+        return (companion_files.read_article_facts(path) if path else NO_FACTS), ""
     except ValueError as error:
         return NO_FACTS, str(error)
 

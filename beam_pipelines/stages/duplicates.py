@@ -223,7 +223,7 @@ def read_known(ids: pa.Array | pa.ChunkedArray, output: OutputFolder) -> KnownCo
 
 
 def _known_table(partition: int, output: OutputFolder) -> Iterator[pa.Table]:
-    for table in history.read_partition(history.EDITIONS, partition, output=output):
+    for table in history.read_earlier_partition(history.EDITIONS, partition, output=output):
         columns = {name: table[name] for name in KNOWN_SCHEMA.names if name in table.schema.names}
         # Datasets of version 0.1 have no fingerprints, and do not say what they kept: a citation
         # of an article that they know counts as read, for what was dropped there for its words

@@ -49,7 +49,9 @@ InputFiles = tuple[tuple[str, int], ...]
 """Path and size in bytes of each input file."""
 
 
-def read_partition(kind: str, partition: int, *, output: OutputFolder) -> Iterator[pa.Table]:
+def read_earlier_partition(
+    kind: str, partition: int, *, output: OutputFolder
+) -> Iterator[pa.Table]:
     """Yields the one table that the earlier dataset has of a partition; nothing without one."""
     if output.since is not None:
         with open_binary(join(output.since, KNOWN_FOLDER, f"{kind}.parquet")) as file:

@@ -146,7 +146,7 @@ def merge_partition(
     paths = (join(counted, f"{part}.parquet") for part in sorted(parts))
     merged = merge_counts(_opened(paths), partition)
     if for_vocabulary:
-        earlier = history.read_partition(history.WORDS, partition, output=output)
+        earlier = history.read_earlier_partition(history.WORDS, partition, output=output)
         merged = _summed([merged, *earlier]).sort_by("word")
         history.write_partition(history.WORDS, partition, merged, output=output)
     frequent = merged.filter(pc.field("count") >= min_count)

@@ -34,11 +34,12 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from beam_pipelines.inputs.pubmed_server import SERVER_NAME, SERVER_URL
+from beam_pipelines.stages.output_folder import REJECTED_NAME
 from pmc2vec.cli import exit_codes, options
 from pmc2vec.cli.console import progress, stderr_console, verbosity
 from pmc2vec.cli.logging_setup import LogFormat
 from pmc2vec.cli.options import option
-from pmc2vec.commands.fetch_pubmed import FetchResult, fetch_pubmed
+from pmc2vec.commands.fetch_pubmed import UNFINISHED_SUFFIX, FetchResult, fetch_pubmed
 from pmc2vec.errors import UserError
 from pmc2vec.storage import files
 from pmc2vec.storage.object_stores import parse_storage_options, use_storage_options
@@ -49,8 +50,7 @@ if TYPE_CHECKING:
     from beam_pipelines.stages.version_reader import ReadVersion
 
 PROG = "pmc2vec fetch"
-ARCHIVE_SUFFIX, FILELIST_SUFFIX, UNFINISHED_SUFFIX = ".tar.gz", ".filelist.csv", ".part"
-REJECTED_NAME = "rejected.jsonl"
+ARCHIVE_SUFFIX, FILELIST_SUFFIX = ".tar.gz", ".filelist.csv"
 # As many articles as a run of the corpus has (`work_items.RUN_DOCUMENTS`): archives of whole runs
 # make the row groups that the bucket itself makes.
 _STREAM_ARTICLES = 64

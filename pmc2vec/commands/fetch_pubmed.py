@@ -25,13 +25,13 @@ from pathlib import Path
 from rich.console import Console
 
 from beam_pipelines.inputs.pubmed_files import md5_beside
-from beam_pipelines.inputs.pubmed_server import CONNECTIONS, FOLDERS, server_paths
+from beam_pipelines.inputs.pubmed_server import CONNECTIONS, SERVER_FOLDERS, server_paths
+from beam_pipelines.stages.output_folder import REJECTED_NAME
 from pmc2vec.cli.console import progress
 from pmc2vec.errors import UserError
 from pmc2vec.storage import files
 
 UNFINISHED_SUFFIX = ".part"
-REJECTED_NAME = "rejected.jsonl"
 # NLM asks for few at a time, and a file alone comes faster than most disks write.
 _DOWNLOADS = 3
 _CHUNK_BYTES = 1 << 20
@@ -91,7 +91,7 @@ def fetch_pubmed(output: Path, url: str, *, on: Console | None = None) -> FetchR
         downloads = _new_files(urls, output, on)
         listed = len(urls)
         result = FetchResult({"listed": listed, "known": listed - len(downloads)})
-        for folder in FOLDERS:
+        for folder in SERVER_FOLDERS:
             files.make_folder(str(output / folder))
         problems = _download_all(downloads, result, on) if downloads else []
         lines = (json.dumps(problem, ensure_ascii=False) for problem in problems)
@@ -102,7 +102,7 @@ def fetch_pubmed(output: Path, url: str, *, on: Console | None = None) -> FetchR
 
 
 def _check_folder(folder: Path) -> None:
-    expected = (*FOLDERS, REJECTED_NAME)
+    expected = (*SERVER_FOLDERS, REJECTED_NAME)
     if foreign := [path.name for path in folder.iterdir() if path.name not in expected]:
         raise UserError(
             f"{folder}: holds {min(foreign)}, which pmc2vec fetch --input pubmed did not write; "

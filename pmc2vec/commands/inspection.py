@@ -40,7 +40,7 @@ from pmc2vec.vectors.formats.workdir_files import (
     METADATA_TSV,
     VECTORS_NPY,
     VECTORS_TSV,
-    read_metadata,
+    read_word_metadata,
 )
 from pmc2vec.vectors.keyed_vectors import Vectors
 from trainer.workdir import CHECKPOINTS_NAME, CONFIG_NAME, PROVENANCE_NAME
@@ -359,7 +359,7 @@ def vectors_facts(folder: Path, *, deep: bool) -> dict[str, Any] | None:
         words, size = vectors.words, vectors.vector_size
         extra = {"norms": {"least": float(norms.min()), "greatest": float(norms.max())}}
     else:
-        words, _ = read_metadata(folder / METADATA_TSV)
+        words, _ = read_word_metadata(folder / METADATA_TSV)
         with path.open("rb") as file:
             size = file.readline().count(b"\t") + 1
         extra = {}

@@ -160,7 +160,7 @@ def chunk_pairs(
     rows, columns = np.nonzero(mask)
     order = rng.permutation(len(rows))
     target, context = target[rows[order]], context[rows[order], columns[order]]
-    negatives = draw_negatives(
+    negatives = draw_pair_negatives(
         context, options.negatives_of(manifest), noise, rng, unique=options.unique_negatives
     )
     words = np.concatenate([context[:, None], negatives], 1)
@@ -201,7 +201,7 @@ def window_contexts(
     return tokens[is_target], np.where(mask, neighbours(tokens)[is_target], 0), mask
 
 
-def draw_negatives(
+def draw_pair_negatives(
     context: Ids, count: int, noise: NoiseSampler, rng: np.random.Generator, *, unique: bool
 ) -> Ids:
     """Returns negatives for each pair, [P, count].

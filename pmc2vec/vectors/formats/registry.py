@@ -139,7 +139,7 @@ def export_vectors(
         yield vector_format.write(folder / vector_format.file_name, table, options)
 
 
-def markdown_table() -> str:
+def formats_table() -> str:
     """Returns the table of formats in docs/formats.md."""
     rows = [
         (

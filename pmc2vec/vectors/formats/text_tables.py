@@ -30,7 +30,7 @@ logger = getLogger(__name__)
 CHUNK_NUMBERS = 1 << 18
 
 # Bytes of text that are read at once.
-BLOCK_BYTES = 1 << 24
+READ_BLOCK_BYTES = 1 << 24
 
 
 def number_chunks(matrix: Matrix, delimiter: str) -> Iterator[bytes]:
@@ -245,7 +245,7 @@ def _column_batches(
             csv.ReadOptions(
                 column_names=names,
                 skip_rows=skip_lines,
-                block_size=BLOCK_BYTES,
+                block_size=READ_BLOCK_BYTES,
                 # With several threads Arrow gives a row that it cannot read no line number.
                 use_threads=wide_rows is None,
             ),

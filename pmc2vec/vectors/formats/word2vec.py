@@ -121,7 +121,7 @@ def read_binary(path: Path) -> VectorTable:
         for row in range(rows):
             space = buffer.find(b" ", position)
             if space < 0 or len(buffer) < space + 1 + row_bytes:
-                buffer, position = buffer[position:] + file.read(text_tables.BLOCK_BYTES), 0
+                buffer, position = buffer[position:] + file.read(text_tables.READ_BLOCK_BYTES), 0
                 space = buffer.find(b" ")
                 if space < 0 or len(buffer) < space + 1 + row_bytes:
                     raise UserError(

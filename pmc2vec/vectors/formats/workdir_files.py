@@ -141,7 +141,7 @@ def read_workdir(folder: Path) -> VectorTable:
         if (folder / VECTORS_NPY).is_file():
             return read_npy(folder / VECTORS_NPY)
         raise UserError(f"{folder / VECTORS_TSV}: no such file; {WHAT_TO_GIVE}")
-    words, counts = read_metadata(folder / METADATA_TSV)
+    words, counts = read_word_metadata(folder / METADATA_TSV)
     matrix = _matching_npy(folder, len(words))
     if matrix is None:
         return read_tsv(folder / VECTORS_TSV)
@@ -150,14 +150,14 @@ def read_workdir(folder: Path) -> VectorTable:
 
 def read_tsv(path: Path) -> VectorTable:
     """Returns the vectors of a table of numbers, with the words in the metadata.tsv beside it."""
-    words, counts = read_metadata(path.with_name(METADATA_TSV))
+    words, counts = read_word_metadata(path.with_name(METADATA_TSV))
     with path.open("rb") as file:
         vector_size = file.readline().count(b"\t") + 1
     _, matrix = text_tables.read_rows(path, vector_size, rows=len(words))
     return VectorTable(words, matrix, counts)
 
 
-def read_metadata(path: Path) -> tuple[list[str], Counts | None]:
+def read_word_metadata(path: Path) -> tuple[list[str], Counts | None]:
     """Returns the words of a metadata.tsv and, where it has a column `count`, their counts.
 
     A file of one column has no header, one of several columns has: TensorBoard's rule.
@@ -194,7 +194,7 @@ def read_npy(path: Path) -> VectorTable:
 def _words_beside(path: Path) -> tuple[list[str], Counts | None]:
     words_path, metadata_path = path.with_name(WORDS_TXT), path.with_name(METADATA_TSV)
     if metadata_path.is_file() and not words_path.is_file():
-        return read_metadata(metadata_path)
+        return read_word_metadata(metadata_path)
     return read_lines(words_path), None
 
 
