@@ -503,7 +503,10 @@ def test_an_archive_of_rubbish_is_named(tmp_path):
         (["--phrase_min_count", "0"], "--phrase_min_count 0: must be at least 1"),
         (["--phrase_threshold", "0"], "--phrase_threshold 0.0: must be above 0"),
         (["--sample", "-1"], "--sample -1.0: must be at least 0"),
-        (["--record_length", "500"], "--block 16: must divide --record_length 500"),
+        (
+            ["--record_length", "500", "--block", "16"],
+            "--block 16: must divide --record_length 500",
+        ),
         (["--min_year", "1", "--max_year", "0"], "--min_year is after --max_year"),
         (["--sections"], "--sections needs at least one section"),
         (["--keywords", " "], "--keywords: an empty keyword, which every article mentions"),

@@ -75,5 +75,5 @@ def test_a_compressed_model_is_to_be_decompressed_first(tmp_path, sentences):
     path = model_file(tmp_path, sentences)
     packed = tmp_path / "vectors.gz"
     packed.write_bytes(gzip.compress(path.read_bytes()))
-    with pytest.raises(UserError, match="a compressed fasttext file; decompress it first"):
+    with pytest.raises(UserError, match="a compressed fasttext_binary file; decompress it first"):
         read_vectors(packed)

@@ -40,7 +40,7 @@ def test_the_document_has_the_table_of_the_registry():
 def test_formats_have_these_names_in_the_options_too():
     names = (
         "tsv", "word2vec", "word2vec_binary", "glove", "gensim", "numpy", "parquet", "safetensors",
-        "keras", "saved_model",
+        "keras", "saved_model", "fasttext", "fasttext_binary",
     )  # fmt: skip
     assert names == EXPORT_FORMATS
     assert FormatName.__args__ == names

@@ -88,7 +88,7 @@ def test_an_unseen_word_is_the_mean_of_its_ngrams_and_absent_ones_are_zero(monke
     # <abc> has <ab abc bc> <abc abc> <abc>: six n-grams, two of which have a row.
     vectors = subwords.vectors(["abc", "", "</s>", "xyz", "abc"])
     assert vectors.sum(1).tolist() == [1.5, 0, 0, 0, 1.5]
-    assert [subwords.known_ngrams(word) for word in ("abc", "ab", "", "xyz")] == [2, 1, 0, 0]
+    assert [subwords.count_ngrams(word) for word in ("abc", "ab", "", "xyz")] == [2, 1, 0, 0]
     whole = np.concatenate(list(bucket_chunks(subwords, 300_000)))
     assert whole.shape == (2_000_000, 2)
     assert np.array_equal(whole[buckets], matrix)

@@ -21,7 +21,6 @@ from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
-from numpy.typing import NDArray
 from rich.console import Console
 
 from pmc2vec.cli.console import Progress, progress
@@ -32,7 +31,7 @@ from pmc2vec.dataset.records import TRAIN, VALIDATION
 from pmc2vec.errors import UserError
 from pmc2vec.vectors.evaluation import is_analogy_file, read_pairs
 from pmc2vec.vectors.keyed_vectors import Vectors
-from pmc2vec.vectors.subwords import Ngrams
+from pmc2vec.vectors.subwords import Ngrams, Subwords
 from trainer.checkpoints import Checkpoints, list_checkpoints
 from trainer.config import TrainConfig
 from trainer.dataset_reader import Dataset, check_unchanged, shard_read_error
@@ -102,7 +101,7 @@ class Training:
     _neighbours_at: tuple[int, ProbeNeighbours] = (-1, {})
 
     # The word vectors of the last step, which are both reported and exported.
-    _last_vectors: NDArray[np.float32] | None = None
+    _last_vectors: Vectors | None = None
 
     # Set by `reporting`.
     _started_at: float
@@ -140,7 +139,7 @@ class Training:
         self.after_save: Callable[[], None] = lambda: None
         self.schedule = make_schedule(config, dataset)
         self.probe_words = find_probe_words(
-            config.probe_words, dataset.vocabulary, seed=config.seed
+            config.probe_words, dataset.vocabulary, seed=config.seed, subwords=config.subwords
         )
         self._word_pair_files = word_pair_files(config.evaluate)
         self._validation_steps = self._count_validation_steps()
@@ -181,7 +180,6 @@ class Training:
         self._tensorboard = open_tensorboard_logger(
             self.config if self.worker.chief else None,
             self.probe_words,
-            self.dataset.vocabulary,
             self._log_line,
         )
         with contextlib.closing(self._tensorboard):
@@ -342,7 +340,7 @@ class Training:
         self._tensorboard.log_word_pair_scores(step, scores)
         for line in word_pair_lines(scores):
             self._log_line(line)
-        self._tensorboard.log_norms(step, vectors)
+        self._tensorboard.log_norms(step, vectors.matrix)
         self._tensorboard.log_word_map(step, vectors)
         neighbours = self.report_neighbours(vectors)
         spearman = {
@@ -353,11 +351,11 @@ class Training:
         if warning := overfitting_line(self.history):
             logger.warning("%s", warning, extra={"stage": "train"})
 
-    def report_neighbours(self, vectors: NDArray[np.float32] | None = None) -> ProbeNeighbours:
+    def report_neighbours(self, vectors: Vectors | None = None) -> ProbeNeighbours:
         """Returns the neighbours of the probe words, and logs them once for a step.
 
         Args:
-            vectors: [V, D] float32, the word vectors of this step, where they are at hand.
+            vectors: those of this step, where they are at hand.
         """
         step = self.position.step
         if not self.worker.chief or self._neighbours_at[0] == step:
@@ -406,18 +404,22 @@ class Training:
             return "more --epochs"
         return "a higher --max_steps or --max_words"
 
-    def word_vectors(self) -> NDArray[np.float32]:
-        """Returns the word vectors as they are exported, [V, D] float32."""
+    def word_vectors(self) -> Vectors:
+        """Returns the word vectors as they are exported."""
         if self._last_vectors is not None:
             return self._last_vectors
-        return self.replicas.model.word_vectors(self.config.output_vectors)
+        model, vocabulary = self.replicas.model, self.dataset.vocabulary
+        matrix, ngram_rows = model.published(self.config.output_vectors)
+        subwords = None
+        if ngram_rows is not None and isinstance(model.input_rows, SubwordRows):
+            rows = model.input_rows
+            subwords = Subwords(rows.ngrams, ngram_rows, rows.index.buckets)
+        return Vectors(vocabulary.words, matrix, vocabulary.counts, subwords)
 
-    def word_pair_scores(self, vectors: NDArray[np.float32]) -> WordPairScores:
-        """Returns how well vectors, [V, D] float32, agree with each file of --evaluate."""
-        word_vectors = Vectors(self.dataset.vocabulary.words, vectors)
+    def word_pair_scores(self, vectors: Vectors) -> WordPairScores:
+        """Returns how well vectors agree with each file of --evaluate."""
         return {
-            name: word_vectors.evaluate_word_pairs(path)
-            for name, path in self._word_pair_files.items()
+            name: vectors.evaluate_word_pairs(path) for name, path in self._word_pair_files.items()
         }
 
     # --- helpers -------------------------------------------------------------------------------

@@ -206,18 +206,29 @@ class SkipGram(tf.Module):
         return self.context is self.target
 
     def word_vectors(self, kind: OutputVectors) -> NDArray[np.float32]:
+        """Returns the published word vectors alone; see `published`."""
+        return self.published(kind)[0]
+
+    def published(
+        self, kind: OutputVectors
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
         """Returns the published word vectors, [V, D] float32, or [V, 2 D] for `concatenate`.
+
+        The second array has the rows of n-grams in the same space, [R - V, D]; it is None where
+        each word has a row of its own and no others.
 
         Args:
             kind: see `output_vectors.combine_tables`; a tied table has no contexts to add, so it is
                 published as it is, or balanced.
         """
-        vectors = self.input_rows.compose(self.target.numpy())
+        table = self.target.numpy()
+        vectors = self.input_rows.compose(table)
         if self.tied and kind != "balanced":
-            return vectors
+            return vectors, None
+        ngrams = None if self.input_rows.one_row_per_word else table[len(vectors) :]
         # A view of one zero, not a table of zeros. A variable is read in slices, not copied whole.
         context = np.broadcast_to(np.float32(0), vectors.shape) if self.tied else self.context
-        return combine_tables(vectors, context, kind=kind)
+        return combine_tables(vectors, context, kind=kind, ngrams=ngrams), ngrams
 
     def gradients(self, batch: Batch) -> TableGradients:
         """Returns loss and gradients of a batch; see `gradients`."""

@@ -58,9 +58,7 @@ from trainer.workdir import (
 )
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
+    from pmc2vec.vectors.keyed_vectors import Vectors
     from trainer.dataset_reader import Dataset
     from trainer.loop import Training
     from trainer.schedule import TrainingPosition
@@ -324,7 +322,8 @@ def _publish(
         config.workdir,
         words,
         counts,
-        vectors,
+        vectors.matrix,
+        subwords=vectors.subwords,
         projector_words=config.projector_words,
         probe_words=training.probe_words,
     )
@@ -336,7 +335,7 @@ def _publish(
         changed_options,
         training.history,
         dataset.manifest,
-        Vectors(words, vectors, counts),
+        vectors,
     )
     write_report(facts)
     rates = {name: getattr(config, name) for name in _RATES}
@@ -428,15 +427,13 @@ def summary_rows(summary: TrainSummary) -> dict[str, str]:
     return rows
 
 
-def _summarize(
-    training: Training, exported: TrainingPosition, vectors: NDArray[np.float32]
-) -> TrainSummary:
+def _summarize(training: Training, exported: TrainingPosition, vectors: Vectors) -> TrainSummary:
     """Returns the result of a training.
 
     Args:
         training: at its end.
         exported: the position of the tables that are exported.
-        vectors: [V, D] float32.
+        vectors: as they are exported.
     """
     position, dataset = training.position, training.dataset
     has_validation = not math.isnan(exported.validation_loss)
@@ -444,7 +441,7 @@ def _summarize(
     return TrainSummary(
         workdir=training.config.workdir,
         words=len(dataset.vocabulary),
-        vector_size=vectors.shape[1],
+        vector_size=vectors.vector_size,
         epochs=position.epoch,
         steps=position.step,
         vectors_step=exported.step,

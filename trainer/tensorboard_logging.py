@@ -45,6 +45,9 @@ PREFERRED_PROBE_WORDS = (
 )  # fmt: skip
 PROBE_WORD_COUNT = 8
 
+PREFERRED_UNSEEN_WORDS = ("pembrolizumabs", "hypoglycaemics", "carcinomatoid", "interleukine")
+UNSEEN_WORD_COUNT = 2  # Of them, with --subwords: words that the corpus does not have.
+
 
 class Curve(NamedTuple):
     """A curve in TensorBoard.
@@ -91,7 +94,6 @@ WordPairScores = Mapping[str, WordPairScore]
 def open_tensorboard_logger(
     config: TrainConfig | None,
     probe_words: Sequence[str],
-    vocabulary: Vocabulary,
     warn: Callable[[str], None],
 ) -> TensorBoardLogger:
     """Returns a logger of TensorBoard's files.
@@ -99,14 +101,13 @@ def open_tensorboard_logger(
     Args:
         config: the options, resolved; None to write no files.
         probe_words: of `find_probe_words`.
-        vocabulary: of the dataset.
         warn: shows a line to the user.
 
     Raises:
         UserError: the folder cannot be written.
     """
     if config is None:
-        return TensorBoardLogger(None, probe_words=(), words=vocabulary.words)
+        return TensorBoardLogger(None, probe_words=())
     unknown = [
         word
         for word in config.probe_words
@@ -118,7 +119,6 @@ def open_tensorboard_logger(
         return TensorBoardLogger(
             config.log_dir,
             probe_words=probe_words,
-            words=vocabulary.words,
             neighbours=config.probe_neighbours,
         )
     except tf.errors.OpError as error:
@@ -137,7 +137,6 @@ class TensorBoardLogger:
         folder: str | None,
         *,
         probe_words: Sequence[str],
-        words: Sequence[str],
         neighbours: int = 5,
     ) -> None:
         """Opens the files.
@@ -145,11 +144,10 @@ class TensorBoardLogger:
         Args:
             folder: any path that TensorFlow can write; None to write no files.
             probe_words: words whose neighbours are written.
-            words: V words.
             neighbours: of each probe word.
         """
         self._has_folder = folder is not None
-        self._probe_words, self._words, self._neighbours = probe_words, words, neighbours
+        self._probe_words, self._neighbours = probe_words, neighbours
         self._writers = {
             split: tf.summary.create_file_writer(f"{folder.rstrip('/')}{subfolder}")
             if folder is not None
@@ -176,17 +174,17 @@ class TensorBoardLogger:
                         f"{score.covered:,} of {score.total:,} pairs known.",
                     )
 
-    def log_neighbours(self, step: int, vectors: NDArray[np.float32]) -> ProbeNeighbours:
+    def log_neighbours(self, step: int, vectors: Vectors) -> ProbeNeighbours:
         """Adds a table of the neighbours of the probe words, and returns them.
 
         Args:
             step: of the training.
-            vectors: [V, D] float32.
+            vectors: of the words; a probe word that was not counted is shown if it has a vector.
         """
-        word_vectors = Vectors(self._words, vectors)
         neighbours = {
-            word: word_vectors.most_similar(word, topn=self._neighbours)
+            word: vectors.most_similar(word, topn=self._neighbours)
             for word in self._probe_words
+            if vectors.has_vector(word)
         }
         if not neighbours:
             return neighbours
@@ -197,9 +195,9 @@ class TensorBoardLogger:
             )
         return neighbours
 
-    def log_word_map(self, step: int, vectors: NDArray[np.float32]) -> None:
-        """Adds a map of frequent words, where matplotlib is installed; vectors as above."""
-        picture = map_picture(Vectors(self._words, vectors)) if self._has_folder else None
+    def log_word_map(self, step: int, vectors: Vectors) -> None:
+        """Adds a map of frequent words, where matplotlib is installed."""
+        picture = map_picture(vectors) if self._has_folder else None
         if picture is not None:
             with self._writer_at_step(TRAIN, step):
                 tf.summary.image(
@@ -225,15 +223,17 @@ class TensorBoardLogger:
 
 
 def find_probe_words(
-    requested: Sequence[str], vocabulary: Vocabulary, *, seed: int
+    requested: Sequence[str], vocabulary: Vocabulary, *, seed: int, subwords: bool = False
 ) -> tuple[str, ...]:
-    """Returns the words of the vocabulary whose neighbours to show.
+    """Returns the words whose neighbours to show.
 
     Args:
         requested: words; `random:16:100` is 16 of the 100 most frequent. Where none of them is in
             the vocabulary, some are chosen. `none` alone is no word.
         vocabulary: of the dataset.
         seed: of the random words.
+        subwords: whether words that are not in the vocabulary have vectors too. Some of them are
+            then among the words that are chosen.
     """
     if tuple(requested) == NO_PROBES:
         return ()
@@ -243,12 +243,16 @@ def find_probe_words(
     for word in requested:
         probes = random_probes(word)
         if probes is None:
-            probe_words.update({word: None} if word in vocabulary.ids else {})
+            probe_words.update({word: None} if subwords or word in vocabulary.ids else {})
             continue
         among = min(probes[1], len(frequent))
         places = rng.choice(among, min(probes[0], among), replace=False)
         probe_words.update(dict.fromkeys(frequent[place] for place in places.tolist()))
-    return tuple(probe_words) or choose_probe_words(vocabulary)
+    unseen = [word for word in PREFERRED_UNSEEN_WORDS if word not in vocabulary.ids]
+    return tuple(probe_words) or (
+        *choose_probe_words(vocabulary),
+        *unseen[: UNSEEN_WORD_COUNT if subwords else 0],
+    )
 
 
 def choose_probe_words(vocabulary: Vocabulary) -> tuple[str, ...]:

@@ -10,7 +10,11 @@ from tyro.conf import Positional
 
 from pmc2vec.cli.console import print_json, print_table, verbosity
 from pmc2vec.cli.options import option, parse
-from pmc2vec.commands.neighbours import neighbour_rows, neighbours_as_json
+from pmc2vec.commands.neighbours import (
+    neighbour_rows,
+    neighbours_as_json,
+    not_counted_note,
+)
 from pmc2vec.vectors.keyed_vectors import AnalogyMethod, Vectors
 
 
@@ -33,6 +37,9 @@ class AnalogyConfig:
     topn: int = option(10, minimum=1)
     """Number of answers."""
 
+    subwords: bool = True
+    """Take words that were not counted by their n-grams, if the vectors have some."""
+
     method: AnalogyMethod = "3cosadd"
     """3cosadd: the words nearest to B - A + C. 3cosmul: multiplies cosines, so that no single one
     decides."""
@@ -51,12 +58,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         ],
         json_result=True,
     )
-    vectors = Vectors.load(config.vectors)
+    vectors = Vectors.load(config.vectors, subwords=config.subwords)
     a, b, c = map(vectors.match_case, (config.a, config.b, config.c))
     near = vectors.analogy(a, b, c, config.topn, method=config.method)
     if verbosity.json:
-        print_json(neighbours_as_json(vectors, near))
+        entries = neighbours_as_json(vectors, near)
+        if vectors.not_counted((a, b, c)):
+            entries = [{**entry, "query_counted": False} for entry in entries]
+        print_json(entries)
         return 0
     score = "cosine" if config.method == "3cosadd" else "score"
+    if note := not_counted_note(vectors.not_counted((a, b, c))):
+        print(note.strip())
     print_table(("answer", score, "count"), neighbour_rows(vectors, near))
     return 0

@@ -10,6 +10,7 @@ import logging
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -56,6 +57,10 @@ class EvaluateConfig:
     phrases: bool = False
     """Take the mean of the words' vectors for an unknown entry of several words."""
 
+    subwords: bool = True
+    """Show the correlation with words that were not counted too, by their n-grams, if the vectors
+    have some."""
+
     method: AnalogyMethod = "3cosadd"
     """How to answer analogies; see `pmc2vec analogy`."""
 
@@ -85,12 +90,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     errors = _unreadable_files(config.files)
     if len(errors) == len(set(config.files)):
         raise next(iter(errors.values()))
-    vectors = Vectors.load(config.vectors)
+    vectors = Vectors.load(config.vectors, subwords=config.subwords)
     scores = {path: _score(vectors, path, config) for path in config.files if path not in errors}
+    unseen_scores = {}
+    if vectors.subwords is not None:
+        unseen_scores = {
+            path: _pair_score(vectors, path, config, unseen=True)
+            for path, score in scores.items()
+            if isinstance(score, WordPairScore)
+        }
     if verbosity.json:
-        print_json({str(path): _score_as_json(score) for path, score in scores.items()})
+        answers = {str(path): _score_as_json(score) for path, score in scores.items()}
+        for path, score in unseen_scores.items():
+            answers[str(path)]["with_ngrams"] = _score_as_json(score)
+        print_json(answers)
     else:
-        _print_scores(scores, config)
+        _print_scores(scores, unseen_scores, config)
     return log_errors(map(str, errors.values()))
 
 
@@ -105,13 +120,26 @@ def _unreadable_files(paths: Sequence[Path]) -> dict[Path, UserError]:
     return errors
 
 
-def _print_scores(scores: dict[Path, WordPairScore | Sections], config: EvaluateConfig) -> None:
+def _print_scores(
+    scores: dict[Path, WordPairScore | Sections],
+    unseen_scores: dict[Path, WordPairScore],
+    config: EvaluateConfig,
+) -> None:
     pairs = {path: score for path, score in scores.items() if isinstance(score, WordPairScore)}
     analogies = {path: score for path, score in scores.items() if isinstance(score, list)}
     if pairs:
-        header = ("file", "spearman", "95% interval", "pearson", "95% interval", "covered")
-        rows = [_pair_row(path, score) for path, score in pairs.items()]
-        print_table(header, [*rows, *_mean_row(list(pairs.values()))])
+        header = ["file", "spearman", "95% interval", "pearson", "95% interval", "covered"]
+        rows = [*map(_pair_row, pairs, pairs.values()), *_mean_row(list(pairs.values()))]
+        if unseen_scores:
+            header += ["with n-grams", "covered"]
+            others = [_pair_row(path, unseen_scores[path]) for path in pairs]
+            others += _mean_row(list(unseen_scores.values()))
+            # One side may have no row of means, which is of two sets or more.
+            rows = [
+                (*(row or ("mean", *[""] * 5)), *((other[1], other[-1]) if other else ("", "")))
+                for row, other in zip_longest(rows, others, fillvalue=())
+            ]
+        print_table(header, rows)
         _suggest_phrases(pairs, config)
     if pairs and analogies:
         print()
@@ -134,12 +162,19 @@ def _score(vectors: Vectors, path: Path, config: EvaluateConfig) -> WordPairScor
             dummy4unknown=config.dummy4unknown,
             method=config.method,
         )[1]
+    return _pair_score(vectors, path, config)
+
+
+def _pair_score(
+    vectors: Vectors, path: Path, config: EvaluateConfig, *, unseen: bool = False
+) -> WordPairScore:
     return vectors.evaluate_word_pairs(
         path,
         restrict_vocab=config.restrict_vocab,
         case_insensitive=config.case_insensitive,
         dummy4unknown=config.dummy4unknown,
         phrases=config.phrases,
+        unseen=unseen,
     )
 
 

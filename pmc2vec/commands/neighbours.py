@@ -53,6 +53,9 @@ class NeighboursConfig:
     restrict_vocab: int | None = option(None, default_text="all words", minimum=1)
     """Look only among this many words, the most frequent."""
 
+    subwords: bool = True
+    """Answer for words that were not counted too, by their n-grams, if the vectors have some."""
+
     compare: Path | None = option(None, default_text="none")
     """Other vectors, such as those of another seed; shows which neighbours are in both."""
 
@@ -73,8 +76,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         ],
         json_result=True,
     )
-    vectors = Vectors.load(config.vectors)
-    compared = None if config.compare is None else Vectors.load(config.compare)
+    vectors = Vectors.load(config.vectors, subwords=config.subwords)
+    compared = None
+    if config.compare is not None:
+        compared = Vectors.load(config.compare, subwords=config.subwords)
     prompted = not config.words and sys.stdin.isatty()
     batches: Iterable[Sequence[str]] = [config.words]
     if prompted:
@@ -130,6 +135,30 @@ def neighbours_as_json(vectors: Vectors, near: Neighbours) -> list[Entry]:
 def neighbour_rows(vectors: Vectors, near: Neighbours) -> list[tuple[str, str, str]]:
     """Returns neighbours as the columns of a table: word, cosine, count."""
     return [(word, f"{score:.4f}", str(vectors.get_count(word) or "")) for word, score in near]
+
+
+def mark_uncounted(vectors: Vectors, text: str, words: Iterable[str]) -> str:
+    """Returns a text for a table, marked where one of its words was not counted.
+
+    >>> import numpy as np
+    >>> mark_uncounted(Vectors(["king"], np.ones((1, 2), np.float32)), "king", ["king"])
+    'king'
+
+    Args:
+        vectors: that answer.
+        text: what the user asked for.
+        words: of it.
+    """
+    return f"{text} (not counted)" if vectors.not_counted(words) else text
+
+
+def not_counted_note(words: Sequence[str]) -> str:
+    """Returns the end of a line that names words that were not counted.
+
+    >>> not_counted_note(["insulins"])
+    '  (not counted: insulins)'
+    """
+    return f"  (not counted: {', '.join(words)})" if words else ""
 
 
 def compared_neighbours(first: Neighbours, second: Neighbours, topn: int) -> list[Entry]:
@@ -198,10 +227,15 @@ def _print_answers(
         else:
             entries, errors = _compared_entries(vectors, compared, queries, config)
         if verbosity.json:
+            for query, query_entries in entries.items():
+                if vectors.not_counted(word for word, _ in query_terms(query, vectors)):
+                    query_entries[:] = [
+                        {**entry, "query_counted": False} for entry in query_entries
+                    ]
             answers |= entries
         elif entries:
             rows = [
-                (query, *map(_cell, entry.values()))
+                (_marked_query(vectors, query), *map(_cell, entry.values()))
                 for query in queries
                 for entry in entries.get(query, ())
             ]
@@ -216,6 +250,10 @@ def _print_answers(
     if verbosity.json and not prompted:
         print_json(answers)
     return 0 if prompted else exit_code
+
+
+def _marked_query(vectors: Vectors, query: str) -> str:
+    return mark_uncounted(vectors, query, [word for word, _ in query_terms(query, vectors)])
 
 
 def _neighbour_entries(
@@ -264,7 +302,7 @@ def _terms_by_query(
         terms = query_terms(query, vectors)
         try:
             for word, _ in terms:
-                vectors.get_index(word)
+                vectors[word]
         except UnknownWordError as error:
             errors.append(str(error))
         else:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from tyro.conf import Positional
 
 from pmc2vec.cli.options import check_options, option, parse
+from pmc2vec.commands.neighbours import mark_uncounted
 from pmc2vec.storage.local_files import atomic_local_file
 from pmc2vec.vectors.keyed_vectors import Vectors
 from pmc2vec.vectors.optional_packages import import_optional
@@ -52,6 +53,9 @@ class PlotConfig:
     neighbours: int = option(0, minimum=0)
     """Neighbours of each word to show too, in its colour."""
 
+    subwords: bool = True
+    """Take words that were not counted by their n-grams, if the vectors have some."""
+
     method: ProjectionMethod = "pca"
     """The two directions of greatest variance; or t-SNE, which keeps neighbours together."""
 
@@ -76,15 +80,15 @@ def main(argv: Sequence[str] | None = None) -> int:
             "pmc2vec plot melanoma insulin --neighbours 20 --vectors run --output words.svg",
         ],
     )
-    vectors = Vectors.load(config.vectors)
+    vectors = Vectors.load(config.vectors, subwords=config.subwords)
     query = [vectors.match_case(word) for word in config.words]
     words = words_to_draw(vectors, query, config.neighbours)
-    draw(
-        config.output,
-        words,
-        project(vectors[list(words)], config.method),
-        title=TITLES[config.method],
-    )
+    places = project(vectors[list(words)], config.method)
+    labels = {
+        mark_uncounted(vectors, word, [word]): mark_uncounted(vectors, group, [group])
+        for word, group in words.items()
+    }
+    draw(config.output, labels, places, title=TITLES[config.method])
     print(config.output)
     return 0
 
@@ -102,7 +106,7 @@ def words_to_draw(vectors: Vectors, query: Sequence[str], neighbours: int) -> di
             for neighbour, _ in near:
                 words.setdefault(neighbour, word)
     for word in words:
-        vectors.get_index(word)
+        vectors[word]
     return words
 
 

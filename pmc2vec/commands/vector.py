@@ -7,6 +7,7 @@ queen   0.125   0.75    ...
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,10 @@ from tyro.conf import Positional
 
 from pmc2vec.cli.console import print_json, verbosity
 from pmc2vec.cli.options import option, parse
+from pmc2vec.commands.neighbours import not_counted_note
 from pmc2vec.vectors.keyed_vectors import Vectors
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -30,6 +34,9 @@ class VectorConfig:
 
     norm: bool = False
     """Divide each vector by its length."""
+
+    subwords: bool = True
+    """Take words that were not counted by their n-grams, if the vectors have some."""
 
     def __post_init__(self) -> None:
         """Raises ValueError where no word is given."""
@@ -50,11 +57,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         ],
         json_result=True,
     )
-    vectors = Vectors.load(config.vectors)
+    vectors = Vectors.load(config.vectors, subwords=config.subwords)
     rows = {
         word: vectors.get_vector(vectors.match_case(word), norm=config.norm)
         for word in config.words
     }
+    if note := not_counted_note(vectors.not_counted(map(vectors.match_case, config.words))):
+        logger.info("%s", note.strip())
     if verbosity.json:
         # In the fewest digits that read back as the same float32.
         print_json({word: [float(str(number)) for number in row] for word, row in rows.items()})

@@ -8,7 +8,7 @@ are Fisher's.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -107,13 +107,16 @@ def evaluate_word_pairs(
     vocabulary: EvaluationVocabulary,
     dummy4unknown: bool,
     phrases: bool,
+    unseen: Callable[[str], Matrix | None] = lambda _: None,
 ) -> WordPairScore:
     """Returns how cosines of rows of `matrix` agree with scores: `Vectors.evaluate_word_pairs`."""
     cosines, scores, total, covered = [], [], 0, 0
     for first_entry, second_entry, score in pairs:
         total += 1
-        first = _entry_vector(matrix, first_entry, vocabulary, phrases)
-        second = _entry_vector(matrix, second_entry, vocabulary, phrases)
+        first, second = (
+            _entry_vector(matrix, entry, vocabulary, phrases, unseen)
+            for entry in (first_entry, second_entry)
+        )
         if first is not None and second is not None:
             covered += 1
             cosines.append(cosine(first, second))
@@ -142,15 +145,34 @@ def cosine(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
 
 
 def _entry_vector(
-    matrix: Matrix, entry: str, vocabulary: EvaluationVocabulary, phrases: bool
+    matrix: Matrix,
+    entry: str,
+    vocabulary: EvaluationVocabulary,
+    phrases: bool,
+    unseen: Callable[[str], Matrix | None],
 ) -> NDArray[np.float64] | None:
-    """Returns the vector of an entry, [D]; None where it is unknown."""
+    """Returns the vector of an entry, [D]; None where it is unknown.
+
+    Args:
+        matrix: [V, D].
+        entry: a word, or several where `phrases`.
+        vocabulary: of the rows.
+        phrases: whether an unknown entry is the mean of its words.
+        unseen: returns the vector of a word that has no row, or None.
+    """
     word = vocabulary.normalized(entry)
-    for words in ([word], word.split() if phrases else []):
-        if words and all(part in vocabulary.ids for part in words):
-            rows = matrix[[vocabulary.ids[part] for part in words]]
-            return np.asarray(rows.mean(axis=0, dtype=np.float64))
-    return None
+    if word in vocabulary.ids:
+        return np.asarray(matrix[vocabulary.ids[word]], np.float64)
+    parts = entry.split() if phrases else [entry]
+    rows = [
+        matrix[vocabulary.ids[word]]
+        if (word := vocabulary.normalized(part)) in vocabulary.ids
+        else unseen(part)
+        for part in parts
+    ]
+    if not rows or any(row is None for row in rows):
+        return None
+    return np.asarray(np.mean(np.asarray(rows, np.float32), axis=0, dtype=np.float64))
 
 
 def read_pairs(path: Path) -> list[tuple[str, str, float]]:

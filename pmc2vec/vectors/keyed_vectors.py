@@ -31,6 +31,7 @@ from pmc2vec.vectors.formats.vector_table import (
     first_places,
     row_norms,
 )
+from pmc2vec.vectors.subwords import Subwords
 
 AnalogyMethod = Literal["3cosadd", "3cosmul"]
 Neighbours = list[tuple[str, float]]
@@ -63,9 +64,17 @@ class Vectors:
         words: V words; the id of a word is its index here. gensim's `index_to_key`.
         matrix: [V, D] float32, a row for each word. gensim's `vectors`.
         counts: [V] int64, tokens of each word in the corpus; None where the file does not say.
+        subwords: n-grams, by which a word that was not counted has a vector; None without them.
+            `word in vectors` asks whether it was counted, and only counted words are answers.
     """
 
-    def __init__(self, words: Sequence[str], matrix: Matrix, counts: Counts | None = None) -> None:
+    def __init__(
+        self,
+        words: Sequence[str],
+        matrix: Matrix,
+        counts: Counts | None = None,
+        subwords: Subwords | None = None,
+    ) -> None:
         if matrix.ndim != 2 or len(words) != len(matrix):
             raise ValueError(f"{len(words)} words do not fit a matrix of shape {matrix.shape}")
         if counts is not None and len(counts) != len(words):
@@ -73,9 +82,10 @@ class Vectors:
         self.words = list(words)
         self.matrix: Matrix = _read_only(matrix)
         self.counts = None if counts is None else _read_only(counts)
+        self.subwords = subwords
 
     @classmethod
-    def load(cls, path: str | Path) -> Vectors:
+    def load(cls, path: str | Path, *, subwords: bool = True) -> Vectors:
         """Returns the vectors in a workdir or a file.
 
         Args:
@@ -83,12 +93,14 @@ class Vectors:
                 format or GloVe's, which may be compressed (gzip, bzip2, xz, zstd, zip); gensim's
                 KeyedVectors; Parquet; a table of numbers with metadata.tsv beside it; NumPy's
                 format with words.txt or metadata.tsv beside it (memory-mapped); safetensors with
-                words.txt beside it. docs/formats.md lists them.
+                words.txt beside it; a model of fastText. docs/formats.md lists them.
+            subwords: give words that were not counted vectors too, where there are n-grams.
 
         Raises:
             UserError: it is not there, is damaged or of another format; names the file.
         """
-        return cls(*registry.read_vectors(Path(path)))
+        table = registry.read_vectors(Path(path))
+        return cls(*(table if subwords else table._replace(subwords=None)))
 
     def save(self, folder: str | Path) -> None:
         """Writes vectors.tsv, metadata.tsv and vectors.npy into a folder, which `load` then reads.
@@ -107,10 +119,18 @@ class Vectors:
         return word in self.ids
 
     def __getitem__(self, word: Key | Sequence[Key]) -> Matrix:
-        """Returns the vector of a word, [D] float32; of a list of n words, [n, D]."""
+        """Returns the vector of a word, [D] float32; of a list of n words, [n, D].
+
+        Raises:
+            UnknownWordError: a word was not counted, and there are no n-grams of it.
+        """
         if isinstance(word, str | int | np.integer):
+            if (vector := self._ngram_vector(word)) is not None:
+                return vector
             return np.asarray(self.matrix[self.get_index(word)])
-        return np.asarray(self.matrix[[self.get_index(entry) for entry in word]])
+        if self.subwords is None or all(entry in self.ids for entry in word):
+            return np.asarray(self.matrix[[self.get_index(entry) for entry in word]])
+        return np.stack([self[entry] for entry in word])
 
     @property
     def vector_size(self) -> int:
@@ -167,9 +187,12 @@ class Vectors:
         raise UnknownWordError(word, self.suggestions(word) if isinstance(word, str) else ())
 
     def get_count(self, word: Key) -> int | None:
-        """Returns the word's tokens in the corpus; None where these vectors have no counts."""
-        word_id = self.get_index(word)
-        return None if self.counts is None else int(self.counts[word_id])
+        """Returns the word's tokens in the corpus; None where these vectors have no counts.
+
+        A word that has a vector by its n-grams alone has 0.
+        """
+        word_id = -1 if self._ngram_vector(word) is not None else self.get_index(word)
+        return None if self.counts is None else int(self.counts[word_id]) if word_id >= 0 else 0
 
     def frequency_floor(self, words: Sequence[Key]) -> int:
         """Returns how often a word must occur to be worth showing as a neighbour of `words`.
@@ -190,13 +213,14 @@ class Vectors:
         """
         if self.counts is None:
             return 0
-        rarest = min((int(self.counts[self.get_index(word)]) for word in words), default=_FLOOR)
+        word_counts = (self.get_count(word) or 0 for word in words)
+        # A word that was not counted says nothing of how often its neighbours should occur.
+        rarest = min((count for count in word_counts if count), default=_FLOOR)
         return min(_FLOOR, self._token_count // _TOKENS_FOR_EACH_OF_FLOOR, rarest)
 
     def get_vector(self, word: Key, norm: bool = False) -> Matrix:
         """Returns the word's vector, [D] float32; of length 1 where `norm`."""
-        vector = self[word]
-        return np.asarray(vector / self._divisors[self.get_index(word)]) if norm else vector
+        return self._units([word])[0].astype(np.float32) if norm else self[word]
 
     def get_mean_vector(
         self,
@@ -224,7 +248,7 @@ class Vectors:
             raise ValueError(f"{len(words)} words and {len(weights)} weights; give one for each")
         total, total_weight = np.zeros(self.vector_size), 0.0
         for word, weight in zip(words, weights, strict=True):
-            if not ignore_missing or isinstance(word, np.ndarray) or self.get_index(word, -1) >= 0:
+            if not ignore_missing or isinstance(word, np.ndarray) or self.has_vector(word):
                 total += weight * self._term_vector(word, normalize=pre_normalize)
                 total_weight += abs(weight)
         mean = total / (total_weight or 1.0)
@@ -270,11 +294,24 @@ class Vectors:
         self._forget("ids", "norms", "_divisors", "_is_lower_case", "_token_count")
 
     def vectors_for_all(self, words: Iterable[str]) -> Vectors:
-        """Returns the vectors of those of `words` that are in the vocabulary, each once."""
-        vocabulary = [word for word in dict.fromkeys(words) if word in self.ids]
-        ids = [self.ids[word] for word in vocabulary]
-        counts = None if self.counts is None else self.counts[ids]
-        return Vectors(vocabulary, np.asarray(self.matrix)[ids], counts)
+        """Returns the vectors of those of `words` that have one, each once; unseen ones count 0."""
+        vocabulary = [word for word in dict.fromkeys(words) if self.has_vector(word)]
+        if not vocabulary:
+            return Vectors([], self.matrix[:0], None if self.counts is None else self.counts[:0])
+        counts = None if self.counts is None else np.array(list(map(self.get_count, vocabulary)))
+        return Vectors(vocabulary, self[vocabulary], counts, self.subwords)
+
+    def not_counted(self, words: Iterable[Key]) -> list[str]:
+        """Returns those of `words` that have a vector by their n-grams alone, each once."""
+        return [
+            word
+            for word in dict.fromkeys(words)
+            if isinstance(word, str) and self._ngram_vector(word) is not None
+        ]
+
+    def has_vector(self, word: Key) -> bool:
+        """Returns whether a word has a vector: it was counted, or there are n-grams of it."""
+        return self.get_index(word, -1) >= 0 or self._ngram_vector(word) is not None
 
     def match_case(self, word: str) -> str:
         """Returns the word in lower case, where the vocabulary is and has it only so; else `word`.
@@ -283,7 +320,9 @@ class Vectors:
         'melanoma'
         """
         lower = word.lower()
-        return lower if word not in self.ids and lower in self.ids and self._is_lower_case else word
+        if word in self.ids or not (lower in self.ids or self.subwords) or not self._is_lower_case:
+            return word
+        return lower
 
     # --- questions -----------------------------------------------------------------------------
 
@@ -432,7 +471,7 @@ class Vectors:
 
     def similarity(self, a: Key, b: Key) -> float:
         """Returns the cosine of two words, -1 to 1."""
-        first, second = self._units([self.get_index(a), self.get_index(b)])
+        first, second = self._units([a, b])
         return float(first @ second)
 
     def distance(self, a: Key, b: Key) -> float:
@@ -444,13 +483,20 @@ class Vectors:
 
         A distance is 1 minus the cosine, [n] float32; that of a word from itself is 0.
         """
-        rows = [self.get_index(other) for other in other_words] or slice(None)
-        return np.asarray(1 - self._cosines(self._term_vector(word), rows))
+        if other_words:
+            units = self._units(other_words)
+            cosines = units @ self._term_vector(word)
+            if isinstance(word, np.ndarray):
+                cosines /= np.linalg.norm(word) or 1.0
+            return np.asarray(1 - cosines, np.float32)
+        return np.asarray(1 - self._cosines(self._term_vector(word), slice(None)))
 
     def closer_than(self, a: Key, b: Key) -> list[str]:
         """Returns the words that are nearer to `a` than `b` is, most frequent first."""
-        distances, own_id = self.distances(a), self.get_index(a)
-        nearer = np.flatnonzero(distances < distances[self.get_index(b)]).tolist()
+        distances, own_id = self.distances(a), self.get_index(a, -1)
+        place = self.get_index(b, -1)
+        limit = distances[place] if place >= 0 else self.distance(a, b)
+        nearer = np.flatnonzero(distances < limit).tolist()
         return [self.words[word_id] for word_id in nearer if word_id != own_id]
 
     def rank(self, a: Key, b: Key) -> int:
@@ -484,7 +530,7 @@ class Vectors:
         """
         if not words:
             raise ValueError("no word to rank")
-        units = self._units([self.get_index(word) for word in words])  # [n, D]
+        units = self._units(words)  # [n, D]
         mean = units.mean(axis=0)
         mean /= np.linalg.norm(mean) or 1.0
         return sorted(zip((units @ mean).tolist(), words, strict=True), reverse=True)
@@ -509,6 +555,7 @@ class Vectors:
         case_insensitive: bool = True,
         dummy4unknown: bool = False,
         phrases: bool = False,
+        unseen: bool = False,
     ) -> WordPairScore:
         """Returns how cosines agree with people's scores for the same pairs of words.
 
@@ -520,6 +567,7 @@ class Vectors:
             dummy4unknown: count a pair with an unknown entry as cosine 0; else leave it out.
             phrases: take the mean of the words' vectors for an unknown entry of several words.
                 gensim does not have this.
+            unseen: take words that were not counted by their n-grams; they then count as covered.
         """
         return evaluation.evaluate_word_pairs(
             self.matrix,
@@ -529,6 +577,7 @@ class Vectors:
             ),
             dummy4unknown=dummy4unknown,
             phrases=phrases,
+            unseen=self._unseen_vector if unseen else lambda _: None,
         )
 
     def evaluate_word_analogies(
@@ -569,7 +618,7 @@ class Vectors:
 
     @property
     def _table(self) -> VectorTable:
-        return VectorTable(self.words, self.matrix, self.counts)
+        return VectorTable(self.words, self.matrix, self.counts, self.subwords)
 
     @cached_property
     def _divisors(self) -> Matrix:
@@ -605,16 +654,32 @@ class Vectors:
     ) -> NDArray[np.float64]:
         """Returns a vector as it is, and that of a word, of length 1 where `normalize`; [D]."""
         if not isinstance(term, np.ndarray):
-            word_id = self.get_index(term)
-            row = self._units([word_id])[0] if normalize else self.matrix[word_id]
-            return np.asarray(row, np.float64)
+            return np.asarray(self._units([term])[0] if normalize else self[term], np.float64)
         if term.shape != (self.vector_size,):
             raise ValueError(f"a vector of shape {term.shape}, not ({self.vector_size},)")
         return term.astype(np.float64)
 
-    def _units(self, ids: Sequence[int]) -> NDArray[np.float64]:
-        rows = self.matrix[list(ids)].astype(np.float64)
-        return np.asarray(rows / self._divisors[list(ids), None])
+    def _units(self, words: Sequence[Key]) -> NDArray[np.float64]:
+        """Returns the vectors of words, of length 1, [n, D]."""
+        units = np.empty((len(words), self.vector_size))
+        for place, word in enumerate(words):
+            if (vector := self._ngram_vector(word)) is None:
+                word_id = self.get_index(word)
+                units[place] = self.matrix[word_id].astype(np.float64) / self._divisors[word_id]
+            else:
+                units[place] = vector.astype(np.float64) / (np.linalg.norm(vector) or 1.0)
+        return units
+
+    def _unseen_vector(self, word: str) -> Matrix | None:
+        return self._ngram_vector(self.match_case(word))
+
+    def _ngram_vector(self, word: Key) -> Matrix | None:
+        """Returns the vector of a word that was not counted, [D]; None without n-grams of it."""
+        if self.subwords is None or not isinstance(word, str) or word in self.ids:
+            return None
+        if not self.subwords.count_ngrams(word):
+            return None
+        return np.asarray(self.subwords.vectors([word])[0])
 
     def _query_vector(self, terms: Sequence[WeightedTerm]) -> NDArray[np.float64]:
         """Returns the weighted sum of the terms, [D]."""
@@ -642,7 +707,8 @@ class Vectors:
         min_count: int | None,
     ) -> Neighbours:
         """Returns the `topn` words of the highest scores, equal ones by id; changes `scores`."""
-        query_ids = [self.get_index(term) for term, _ in terms if not isinstance(term, np.ndarray)]
+        words = [term for term, _ in terms if not isinstance(term, np.ndarray)]
+        query_ids = [word_id for word in words if (word_id := self.get_index(word, -1)) >= 0]
         if min_count is None:
             min_count = self.frequency_floor(query_ids)
         scores[[word_id for word_id in query_ids if word_id < len(scores)]] = -np.inf

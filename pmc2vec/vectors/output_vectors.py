@@ -29,7 +29,11 @@ _SMALLEST_EIGENVALUE = 1e-6  # Of the largest; below it an axis holds rounding e
 
 
 def combine_tables(
-    target: NDArray[np.float32], context: Any, *, kind: OutputVectors
+    target: NDArray[np.float32],
+    context: Any,
+    *,
+    kind: OutputVectors,
+    ngrams: NDArray[np.float32] | None = None,
 ) -> NDArray[np.float32]:
     """Returns the published vectors, [V, D] float32; [V, 2 D] for `concatenate`.
 
@@ -44,12 +48,18 @@ def combine_tables(
         target: [V, D], overwritten with the result where the shape is the same.
         context: [V, D], anything that gives float32 rows for a slice.
         kind: see above.
+        ngrams: [R, D] rows of which a word that has no row is the mean; overwritten so that the
+            mean of its new rows lies where the word would. They have no context vector, and each
+            counts as if its length were the usual one: the map is linear, so it can be taken of
+            rows instead of words (docs/decisions/0019).
     """
     if kind == "target":
         return target
     if kind == "concatenate":
         return np.concatenate([target, np.asarray(context[:], np.float32)], axis=1)
-    _subtract_mean(target)
+    mean = _subtract_mean(target)
+    if ngrams is not None:
+        ngrams -= mean
     if kind == "sum":
         _in_chunks(target, lambda rows, chunk: rows + np.asarray(context[chunk], np.float32))
         return target
@@ -57,12 +67,17 @@ def combine_tables(
     weight = np.float32(CONTEXT_WEIGHT)
     _in_chunks(
         target,
-        lambda rows, chunk: _unit_rows(
-            rows + weight * (np.asarray(context[chunk], np.float32) - context_mean)
-        ),
+        lambda rows, chunk: rows + weight * (np.asarray(context[chunk], np.float32) - context_mean),
     )
-    _subtract_mean(target)
+    usual_length = np.float32(np.sqrt(np.einsum("ij,ij->i", target, target)).mean() or 1)
+    _in_chunks(target, lambda rows, _: _unit_rows(rows))
+    unit_mean = _subtract_mean(target)
     axes = _even_spectrum(target)
+    if ngrams is not None:
+        _in_chunks(
+            ngrams,
+            lambda rows, _: np.asarray((rows / usual_length - unit_mean) @ axes, np.float32),
+        )
     _in_chunks(target, lambda rows, _: _unit_rows(_unit_rows(rows) @ axes))
     return target
 
@@ -91,8 +106,11 @@ def _unit_rows(rows: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.divide(rows, np.where(lengths > 0, lengths, 1), dtype=np.float32)
 
 
-def _subtract_mean(rows: NDArray[np.float32]) -> None:
-    rows -= rows.mean(0, dtype=np.float64).astype(np.float32)
+def _subtract_mean(rows: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Takes the mean out of the rows, and returns it, [D] float32."""
+    mean: NDArray[np.float32] = rows.mean(0, dtype=np.float64).astype(np.float32)
+    rows -= mean
+    return mean
 
 
 def _mean(table: Any, count: int, size: int) -> NDArray[np.float32]:

@@ -136,7 +136,25 @@ class Subwords(NamedTuple):
                 vectors[begin + composed] = sums / counts[composed, None].astype(np.float32)
         return vectors
 
-    def known_ngrams(self, word: str) -> int:
+    def own_rows(
+        self, words: Sequence[str], vectors: NDArray[np.float32]
+    ) -> Iterator[NDArray[np.float32]]:
+        """Yields rows of words, some at a time, whose means with their n-grams are these vectors.
+
+        So a program that composes vectors as fastText does gets the same.
+
+        Args:
+            words: V words.
+            vectors: [V, D] float32.
+        """
+        for begin in range(0, len(words), _COMPOSE_WORDS):
+            chunk = list(words[begin : begin + _COMPOSE_WORDS])
+            places, _ = self._rows(chunk)
+            counts = np.bincount(places, minlength=len(chunk))[:, None]
+            wanted = (counts + 1.0) * vectors[begin : begin + _COMPOSE_WORDS]
+            yield (wanted - counts * self.vectors(chunk).astype(np.float64)).astype(np.float32)
+
+    def count_ngrams(self, word: str) -> int:
         """Returns how many of a word's n-grams have a row."""
         return int(np.count_nonzero(self._rows([word])[1] >= 0))
 

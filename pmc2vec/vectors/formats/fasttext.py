@@ -1,4 +1,4 @@
-"""fastText's models, `.bin`: the vectors of their words, composed as fastText composes them.
+"""fastText's models, `.bin`, read and written: words, and n-grams for words outside of them.
 
     int32  magic 793712314, version 11 or 12
     int32  12 arguments: dim, ws, epoch, minCount, neg, wordNgrams, loss, model, bucket, minn, maxn,
@@ -6,10 +6,11 @@
     int32  entries, words, labels; int64 tokens, pruned n-grams (-1: not pruned)
     each entry: UTF-8, a zero byte, int64 count, int8 kind (words come first, then labels)
     bool   quantized; int64 rows, columns; float32 rows of words, then of buckets of n-grams
-    ...    the output table, which nothing here needs
+    bool   output quantized; int64 rows, columns; float32 rows of the output table
 
 All numbers are little-endian (fastText 0.9.2, `fasttext.cc`, `dictionary.cc`, `args.cc`). A word's
-vector is the mean of its own row and the rows of its n-grams (Bojanowski et al. 2017).
+vector is the mean of its own row and the rows of its n-grams (Bojanowski et al. 2017). The output
+table is not read, and zeros are written for it: it is there to train on, not to ask.
 """
 
 from __future__ import annotations
@@ -23,8 +24,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pmc2vec.errors import UserError
-from pmc2vec.vectors.formats.vector_table import VectorFormat, VectorTable
-from pmc2vec.vectors.subwords import Ngrams, hash_ngrams
+from pmc2vec.storage.local_files import atomic_local_file
+from pmc2vec.vectors.formats.vector_table import (
+    VectorFormat,
+    VectorTable,
+    check_unique,
+    check_words,
+    plain_writer,
+)
+from pmc2vec.vectors.formats.word2vec import write_text_vectors
+from pmc2vec.vectors.subwords import Ngrams, Subwords, bucket_chunks, hash_ngrams
 
 _MAGIC = (793712314).to_bytes(4, "little")  # FASTTEXT_FILEFORMAT_MAGIC_INT32
 
@@ -33,6 +42,8 @@ _ENTRY_TAIL = struct.Struct("<qb")
 _TABLE_HEAD = struct.Struct("<?2q")
 _VERSIONS = (11, 12)
 _SUPERVISED = 3  # `model_name::sup`; a model of version 11 that is one has no n-grams.
+_LOSS, _SKIPGRAM = 2, 2  # `loss_name::ns`, `model_name::sg`.
+_CHUNK_ROWS = 1 << 14  # Rows that are written at once.
 _CHUNK_WORDS = 1024  # Words of 30 n-grams and 300 dimensions are 37 MB then.
 
 
@@ -69,7 +80,51 @@ def read_fasttext(path: Path) -> VectorTable:
     except (ValueError, struct.error) as error:
         raise UserError(f"{path}: cannot be read as a model of fastText ({error})") from error
     table = np.memmap(path, "<f4", "r", model.table_offset, model.shape)
-    return VectorTable(model.words, _compose(model, table), model.counts)
+    vectors = _compose(model, table)
+    if not model.bucket or model.max_n < model.min_n:
+        return VectorTable(model.words, vectors, model.counts)
+    ngrams = Ngrams(model.min_n, model.max_n, model.bucket)
+    subwords = Subwords(ngrams, table[len(model.words) :])
+    return VectorTable(model.words, vectors, model.counts, subwords)
+
+
+def write_fasttext(path: Path, table: VectorTable) -> list[Path]:
+    """Writes a model that fastText and gensim load, with the vectors of the table.
+
+    A word's own row is such that its mean with the rows of its n-grams is the word's vector. A
+    table without n-grams becomes a model without them.
+
+    Raises:
+        UserError: a word comes twice, is empty or holds a zero byte.
+    """
+    check_words(table.words, "\0", path)
+    check_unique(table.words, path)
+    size = table.matrix.shape[1]
+    subwords = table.subwords or Subwords(Ngrams(0, 0, 0), np.empty((0, size), np.float32))
+    min_n, max_n, bucket = subwords.ngrams
+    counts = np.ones(len(table.words), np.int64) if table.counts is None else table.counts
+    # What fastText knows of a training beside its tables; nothing asks for it.
+    arguments = {
+        "dim": size, "ws": 5, "epoch": 5, "minCount": 1, "neg": 5, "wordNgrams": 1, "loss": _LOSS,
+        "model": _SKIPGRAM, "bucket": bucket, "minn": min_n, "maxn": max_n, "lrUpdateRate": 100,
+    }  # fmt: skip
+    with atomic_local_file(path) as file:
+        file.write(_MAGIC + struct.pack("<i", _VERSIONS[-1]))
+        file.write(struct.pack("<12id", *arguments.values(), 1e-4))
+        words = len(table.words)
+        file.write(struct.pack("<3i2q", words, words, 0, int(counts.sum()), -1))
+        for word, count in zip(table.words, counts.tolist(), strict=True):
+            file.write(word.encode() + b"\0" + _ENTRY_TAIL.pack(count, 0))
+        file.write(_TABLE_HEAD.pack(False, words + bucket, size))
+        for rows in subwords.own_rows(table.words, table.matrix):
+            file.write(np.ascontiguousarray(rows, "<f4").data)
+        for rows in bucket_chunks(subwords, _CHUNK_ROWS):
+            file.write(np.ascontiguousarray(rows, "<f4").data)
+        file.write(_TABLE_HEAD.pack(False, words, size))
+        zeros = bytes(4 * size * _CHUNK_ROWS)
+        for begin in range(0, words, _CHUNK_ROWS):
+            file.write(zeros[: 4 * size * min(_CHUNK_ROWS, words - begin)])
+    return [path]
 
 
 def _read_model(data: mmap.mmap) -> _Model:
@@ -124,11 +179,20 @@ def _compose(model: _Model, table: NDArray[np.float32]) -> NDArray[np.float32]:
     return vectors
 
 
-FASTTEXT_FORMAT = VectorFormat(
+TEXT_FORMAT = VectorFormat(
     name="fasttext",
+    file_name="vectors.vec",
+    files="vectors.vec: the words that were counted",
+    other_programs='`KeyedVectors.load_word2vec_format("vectors.vec")`, fastText\'s programs',
+    write=plain_writer(write_text_vectors),
+)
+
+BINARY_FORMAT = VectorFormat(
+    name="fasttext_binary",
     file_name="model.bin",
-    files="a model of fastText, `.bin`: the words that it counted",
-    other_programs='`fasttext.load_model("model.bin")`',
+    files="model.bin: with a row for each of the buckets",
+    other_programs='`fasttext.load_model("model.bin")`, gensim\'s `load_facebook_vectors`',
+    write=plain_writer(write_fasttext),
     read=read_fasttext,
     recognises=lambda head: head.startswith(_MAGIC),
 )

@@ -49,7 +49,8 @@ FORMATS: Mapping[str, VectorFormat] = MappingProxyType(
             safetensors.SAFETENSORS_FORMAT,
             tensorflow.KERAS_FORMAT,
             tensorflow.SAVED_MODEL_FORMAT,
-            fasttext.FASTTEXT_FORMAT,
+            fasttext.TEXT_FORMAT,
+            fasttext.BINARY_FORMAT,
         )
     }
 )
@@ -112,6 +113,7 @@ def _finite_rows(path: Path, table: VectorTable) -> VectorTable:
         [word for row, word in enumerate(table.words) if row not in left_out],
         np.delete(table.matrix, rows, axis=0),
         None if table.counts is None else np.delete(table.counts, rows),
+        table.subwords,
     )
 
 

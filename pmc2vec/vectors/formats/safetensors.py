@@ -10,7 +10,6 @@ words are in words.txt beside it. https://huggingface.co/docs/safetensors descri
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pmc2vec.errors import UserError
-from pmc2vec.storage.local_files import atomic_local_file
+from pmc2vec.vectors.formats.subword_file import (
+    MAX_HEADER_BYTES,
+    read_subwords,
+    read_tensors,
+    write_subwords,
+    write_tensors,
+)
 from pmc2vec.vectors.formats.vector_table import (
     VectorFormat,
     VectorTable,
@@ -27,31 +32,16 @@ from pmc2vec.vectors.formats.vector_table import (
 )
 from pmc2vec.vectors.formats.workdir_files import WORDS_TXT, write_words
 
-_MAX_HEADER_BYTES = 100_000_000  # The limit of the safetensors library.
-_DTYPES: dict[str, np.dtype[Any]] = {"F32": np.dtype("<f4"), "I64": np.dtype("<i8")}
-_NAMES = {dtype: name for name, dtype in _DTYPES.items()}
-
 
 def write_safetensors(path: Path, table: VectorTable) -> list[Path]:
     """Writes the tensors of a table, and its words to words.txt beside them; returns both files."""
-    tensors = {"vectors": np.ascontiguousarray(table.matrix, "<f4")}
+    tensors: dict[str, NDArray[Any]] = {"vectors": table.matrix}
     if table.counts is not None:
-        tensors["counts"] = np.ascontiguousarray(table.counts, "<i8")
-    header: dict[str, Any] = {"__metadata__": {"format": "np"}}
-    end = 0
-    for name, tensor in tensors.items():
-        start, end = end, end + tensor.nbytes
-        entry = {"dtype": _NAMES[tensor.dtype], "shape": tensor.shape, "data_offsets": [start, end]}
-        header[name] = entry
-    text = json.dumps(header).encode()
-    text += b" " * (-len(text) % 8)  # So that the numbers are aligned in a memory map.
+        tensors["counts"] = table.counts
     words_path = path.with_name(WORDS_TXT)
     write_words(words_path, table.words)
-    with atomic_local_file(path) as file:
-        file.write(len(text).to_bytes(8, "little") + text)
-        for tensor in tensors.values():
-            file.write(tensor.data)
-    return [path, words_path]
+    write_tensors(path, tensors)
+    return [path, words_path, *write_subwords(path.parent, table.subwords)]
 
 
 def read_safetensors(path: Path) -> VectorTable:
@@ -62,7 +52,7 @@ def read_safetensors(path: Path) -> VectorTable:
     """
     words = read_lines(path.with_name(WORDS_TXT))
     try:
-        tensors = _read_tensors(path)
+        tensors, _ = read_tensors(path)
         matrix, counts = tensors["vectors"], tensors.get("counts")
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(
@@ -74,32 +64,12 @@ def read_safetensors(path: Path) -> VectorTable:
             f"{path}: vectors are {matrix.dtype} of shape {matrix.shape}, expected float32 with a "
             f"row for each of the {len(words)} words in {WORDS_TXT}; export both again"
         )
-    return VectorTable(words, matrix, counts)
-
-
-def _read_tensors(path: Path) -> dict[str, NDArray[Any]]:
-    """Returns the tensors of a file that are float32 or int64, by name."""
-    with path.open("rb") as file:
-        length = int.from_bytes(file.read(8), "little")
-        if length > _MAX_HEADER_BYTES:
-            raise ValueError(f"a header of {length} bytes")
-        header = json.loads(file.read(length))
-        data = file.read()
-    tensors = {}
-    for name, entry in header.items():
-        if name == "__metadata__" or entry["dtype"] not in _DTYPES:
-            continue
-        start, end = entry["data_offsets"]
-        if not 0 <= start <= end <= len(data):
-            raise ValueError(f"tensor {name} ends at byte {end} of {len(data)}")
-        tensor = np.frombuffer(data[start:end], _DTYPES[entry["dtype"]])
-        tensors[name] = tensor.reshape(entry["shape"])
-    return tensors
+    return VectorTable(words, matrix, counts, read_subwords(path.parent, matrix.shape[1]))
 
 
 def _is_safetensors(head: bytes) -> bool:
     length = int.from_bytes(head[:8], "little")
-    return 2 <= length <= _MAX_HEADER_BYTES and head[8:10] == b'{"'
+    return 2 <= length <= MAX_HEADER_BYTES and head[8:10] == b'{"'
 
 
 SAFETENSORS_FORMAT = VectorFormat(

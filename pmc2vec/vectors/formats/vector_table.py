@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pmc2vec.errors import UserError
+from pmc2vec.vectors.subwords import Subwords
 
 Matrix = NDArray[np.float32]
 Counts = NDArray[np.int64]
@@ -33,11 +34,13 @@ class VectorTable(NamedTuple):
         words: V words.
         matrix: [V, D] float32.
         counts: [V] int64, tokens of each word in the corpus; None where the file does not say.
+        subwords: n-grams of words that are not among them; None where the file has none.
     """
 
     words: Sequence[str]
     matrix: Matrix
     counts: Counts | None = None
+    subwords: Subwords | None = None
 
 
 @dataclass(frozen=True)

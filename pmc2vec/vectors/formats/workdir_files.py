@@ -6,6 +6,7 @@
 | metadata.tsv | word, count, log10_count | the same |
 | vectors.npy | float32 [V, D] | NumPy, memory-mapped |
 | words.txt | a word | beside vectors.npy where there is no metadata.tsv |
+| subwords.safetensors | n-grams, if there are any; see `subword_file` | any reader of safetensors |
 
 The projector's files are in `projector`.
 
@@ -31,6 +32,7 @@ from pmc2vec.vectors.formats.projector import (
     PROJECTOR_WORDS,
     write_projector,
 )
+from pmc2vec.vectors.formats.subword_file import SUBWORDS_FILE, read_subwords, write_subwords
 from pmc2vec.vectors.formats.vector_table import (
     TAB_OR_LINE_END,
     Counts,
@@ -42,6 +44,7 @@ from pmc2vec.vectors.formats.vector_table import (
     read_lines,
     row_norms,
 )
+from pmc2vec.vectors.subwords import Subwords
 
 VECTORS_TSV = "vectors.tsv"
 METADATA_TSV = "metadata.tsv"
@@ -59,6 +62,7 @@ def write_vectors(
     counts: Counts | None,
     matrix: Matrix,
     *,
+    subwords: Subwords | None = None,
     projector_words: int = PROJECTOR_WORDS,
     probe_words: Sequence[str] = (),
 ) -> None:
@@ -73,20 +77,22 @@ def write_vectors(
         counts: [V] int64, tokens of each word; None where they are unknown, and then the words are
             taken to be in falling order of frequency.
         matrix: [V, D] float32.
+        subwords: n-grams of words without a vector, if there are any.
         projector_words: words that the projector shows; see `projector.write_projector`.
         probe_words: words with views of their own there.
 
     Raises:
         UserError: a vector is not finite, or a word holds a tab or an end of line.
     """
-    table = VectorTable(words, np.asarray(matrix, np.float32), counts)
+    table = VectorTable(words, np.asarray(matrix, np.float32), counts, subwords)
     row_norms(table)  # Checks that all is finite before the first file is touched.
     write_workdir(workdir, table)
     write_projector(workdir, table, words=projector_words, probe_words=probe_words)
 
 
 def write_workdir(folder: Path, table: VectorTable) -> None:
-    """Writes vectors.tsv, metadata.tsv and vectors.npy."""
+    """Writes vectors.tsv, metadata.tsv, vectors.npy, and subwords.safetensors if there are any."""
+    write_subwords(folder, table.subwords)
     write_tsv(folder / VECTORS_TSV, folder / METADATA_TSV, table)
     write_npy(folder / VECTORS_NPY, table.matrix)
 
@@ -145,7 +151,7 @@ def read_workdir(folder: Path) -> VectorTable:
     matrix = _matching_npy(folder, len(words))
     if matrix is None:
         return read_tsv(folder / VECTORS_TSV)
-    return VectorTable(words, matrix, counts)
+    return VectorTable(words, matrix, counts, read_subwords(folder, matrix.shape[1]))
 
 
 def read_tsv(path: Path) -> VectorTable:
@@ -154,7 +160,7 @@ def read_tsv(path: Path) -> VectorTable:
     with path.open("rb") as file:
         vector_size = file.readline().count(b"\t") + 1
     _, matrix = text_tables.read_rows(path, vector_size, rows=len(words))
-    return VectorTable(words, matrix, counts)
+    return VectorTable(words, matrix, counts, read_subwords(path.parent, vector_size))
 
 
 def read_word_metadata(path: Path) -> tuple[list[str], Counts | None]:
@@ -188,7 +194,7 @@ def read_npy(path: Path) -> VectorTable:
             f"{path}: holds {matrix.dtype} of shape {matrix.shape}, expected float32 with a row "
             f"for each of the {len(words)} words beside it; export both again"
         )
-    return VectorTable(words, matrix, counts)
+    return VectorTable(words, matrix, counts, read_subwords(path.parent, matrix.shape[1]))
 
 
 def _words_beside(path: Path) -> tuple[list[str], Counts | None]:
@@ -238,15 +244,17 @@ _TSV_FILES = (VECTORS_TSV, METADATA_TSV, VECTORS_NPY, *PROJECTOR_FILES)
 
 
 def _write_tsv_format(path: Path, table: VectorTable) -> list[Path]:
-    write_vectors(path.parent, table.words, table.counts, table.matrix)
-    return [path.with_name(name) for name in _TSV_FILES]
+    write_vectors(path.parent, table.words, table.counts, table.matrix, subwords=table.subwords)
+    return [path.with_name(name) for name in _TSV_FILES] + (
+        [] if table.subwords is None else [path.with_name(SUBWORDS_FILE)]
+    )
 
 
 def _write_numpy_format(path: Path, table: VectorTable) -> list[Path]:
     words_path = path.with_name(WORDS_TXT)
     write_words(words_path, table.words)
     write_npy(path, table.matrix)
-    return [path, words_path]
+    return [path, words_path, *write_subwords(path.parent, table.subwords)]
 
 
 TSV_FORMAT = VectorFormat(
