@@ -6,7 +6,7 @@
 versitygw (`make s3`) serves made-up articles of 90 KB in the layout of PubMed Central's bucket, and
 a relay hands each answer on after the latency. Server and relay run on the same machine and take
 their share of its processors; the processor time is that of the program and its workers alone.
-Commands take turns, and figures are medians:
+Commands take turns, and figures are medians; objects/s leave the start of the program out:
 
     fetch             `pmc2vec fetch`: two objects for each article, its metadata and its XML
     build, archives   `pmc2vec build --stop_after corpus` from the archives that were fetched
@@ -27,6 +27,7 @@ import hashlib
 import json
 import multiprocessing
 import os
+import re
 import resource
 import statistics
 import subprocess
@@ -190,12 +191,20 @@ def relay(target: int, latency: float) -> Iterator[tuple[str, Any]]:
 # --- the figures ---------------------------------------------------------------------------------
 
 
-def run_seconds(words: Sequence[str]) -> tuple[float, float]:
-    """Returns seconds of a clock and of processors that a command of pmc2vec takes."""
+def run_seconds(words: Sequence[str]) -> tuple[float, float, float]:
+    """Returns what a command of pmc2vec takes.
+
+    Returns:
+        Seconds of a clock, seconds of processors, and the articles of a second that it shows last:
+        without its start and the list.
+    """
     before, started = _children_seconds(), time.perf_counter()
     command = [sys.executable, "-m", "pmc2vec", *words]
-    subprocess.run(command, check=True, capture_output=True)
-    return time.perf_counter() - started, _children_seconds() - before
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    seconds = time.perf_counter() - started
+    speeds = re.findall(r"([\d.,]+) (?:articles|versions)/s", done.stderr)
+    speed = float(speeds[-1].replace(",", "")) if speeds else float("nan")
+    return seconds, _children_seconds() - before, speed
 
 
 def _children_seconds() -> float:
@@ -214,19 +223,23 @@ def compare(
         articles: that each of them reads.
         megabytes: of XML.
     """
-    times: dict[str, list[tuple[float, float]]] = {name: [] for name in commands}
+    times: dict[str, list[tuple[float, float, float]]] = {name: [] for name in commands}
     for number in range(rounds):
         for name, words in commands.items():
             times[name].append(run_seconds(words(number)))
     print(f"{'':<16} {'s':>6} {'CPU s':>6} {'articles/s':>10} {'objects/s':>9} {'MB/s':>6}")
     for name, measured in times.items():
-        seconds, cpu = (statistics.median(column) for column in zip(*measured, strict=True))
-        objects = "" if "archives" in name else f"{2 * articles / seconds:,.0f}"
+        columns = zip(*measured, strict=True)
+        seconds, cpu, speed = (statistics.median(column) for column in columns)
+        objects = "" if "archives" in name else f"{2 * speed:,.0f}"
         print(f"{name:<16} {seconds:6.1f} {cpu:6.1f} {articles / seconds:10,.0f} {objects:>9} "
               f"{megabytes / seconds:6.1f}", flush=True)  # fmt: skip
-    archives, bucket = ([s for s, _ in times[f"build, {name}"]] for name in ("archives", "bucket"))
+    archives, bucket = (
+        [row[0] for row in times[f"build, {name}"]] for name in ("archives", "bucket")
+    )
     ratios = sorted(b / a for a, b in zip(archives, bucket, strict=True))
-    print(f"bucket / archives in each round: {', '.join(f'{ratio:.2f}' for ratio in ratios)}")
+    shown = ", ".join(f"{ratio:.2f}" for ratio in ratios)
+    print(f"build, bucket / archives in each round: {shown}")
 
 
 def time_to_first_article(words: Sequence[str], output: Path) -> tuple[float, float, float]:
