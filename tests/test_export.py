@@ -254,7 +254,7 @@ def test_a_workdir_without_vectors_says_what_to_do(tmp_path):
 @pytest.mark.parametrize(
     ("format_options", "complaint"),
     [
-        (["--format", "fasttext"], "fasttext"),
+        (["--format", "fastest"], "fastest"),
         (["--format"], "no format"),
         (["--keras_vocabulary", "own.txt"], "--keras_vocabulary is for --format keras"),
         (["--formats", "tsv"], "formats"),

@@ -4,8 +4,10 @@ Each input is so large that quadratic work would take minutes; the limit on proc
 generous, and a run that reaches it is stopped.
 """
 
+import re
 import signal
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from lxml import etree
@@ -186,3 +188,13 @@ def test_a_document_of_markup_alone_is_rejected_before_it_becomes_a_tree(monkeyp
             read_articles(document(body=body), "a.xml")
     (article,) = read_articles(document(body=f"<p>{'x' * 2000}</p>"), "a.xml")
     assert len(article.sections[0].blocks[0]) == 2000
+
+
+def test_no_group_has_a_possessive_quantifier():
+    """Before 3.11.5, Python loses matches of a possessive group in which something backtracks.
+
+    An atomic group means the same: `(?>(?:ab*)+)` in place of `(?:ab*)++`. See gh-106052.
+    """
+    possessive = re.compile(r"\)(?:[*+?]|\{[\d,]+\})\+")
+    for path in Path(xml_parser.__file__).parents[1].rglob("*.py"):
+        assert not possessive.findall(path.read_text()), path

@@ -33,8 +33,8 @@ _HEAD_BYTES = 1 << 14
 # What may stand before the root element: a byte order mark, declarations, comments.
 _HEAD = re.compile(
     rb"(?:\xef\xbb\xbf)?"
-    rb"((?>\s++|<\?.*?\?>|<!--.*?-->|<!DOCTYPE\b[^\[>]*+(?:\[.*?\]\s*+)?+>)*+)"
-    rb"(<((?:[A-Za-z_][\w.-]*+:)?+(?:Pubmed(?:Book)?+Article(Set)?+))(?:[\s/][^>]*+)?+>)",
+    rb"((?>(?>\s++|<\?.*?\?>|<!--.*?-->|<!DOCTYPE\b[^\[>]*+(?:\[.*?\]\s*+)?>)*))"
+    rb"(<((?:[A-Za-z_][\w.-]*+:)?(?:Pubmed(?:Book)?Article(Set)?))(?:[\s/][^>]*+)?>)",
     re.DOTALL | re.IGNORECASE,
 )
 _TAG_OR_COMMENT = re.compile(

@@ -35,8 +35,8 @@ _MARKS = re.compile("[\x01\x02]+")
 _INSIDE = "([^()\\[\\]\x01-\x03]*+[\x01\x02][^()\\[\\]\x03]*+)"
 _BRACKETS = (re.compile(rf"\[{_INSIDE}\]"), re.compile(rf"\({_INSIDE}\)"))
 _NESTED_BRACKETS = 3
-_RUN = re.compile("\x01(?:(?:[\\s,;&\u2010-\u2015\u2212-]|and\\b)*+\x01)++")
-_WORD = re.compile(r"[^\W_]++(?:['\u2019\u2010-\u2013-][^\W_]++)*+")
+_RUN = re.compile("\x01(?>(?:(?>(?:[\\s,;&\u2010-\u2015\u2212-]|and\\b)*)\x01)+)")
+_WORD = re.compile(r"[^\W_]++(?>(?:['\u2019\u2010-\u2013-][^\W_]++)*)")
 _SEPARATORS = re.compile("[\\s,.:;&\u2010-\u2015\u2212'\u2019\x01\x02-]*")
 # Numbers, signs of notes and single letters, as in `a,1`.
 _NUMBERS = re.compile(

@@ -14,13 +14,13 @@ from beam_pipelines.jats.xml_parser import outermost
 _REFERENCE = "{*}license_ref"
 _LINK = re.compile(
     r"creativecommons\.org/(?:licen[cs]es/(?:cc(?:[ _-]|%20)?)?"
-    r"(?P<kind>[a-z-]++(?:(?:[ _]|%20)(?:nc|nd|sa)\b)*+)(?:/(?P<version>[\d.]*\d))?"
+    r"(?P<kind>[a-z-]++(?>(?:(?:[ _]|%20)(?:nc|nd|sa)\b)*))(?:/(?P<version>[\d.]*\d))?"
     r"|(?P<zero>publicdomain/zero)|(?P<mark>publicdomain))",
     re.IGNORECASE,
 )
 _CODE = re.compile(
     r"\bCC[ _-]?(?:(?P<zero>0|zero)"
-    r"|(?P<kind>BY(?:[ _-]?(?:NC|ND|SA)(?=NC|ND|SA|\b|_))*+)(?:[ _-](?P<version>\d\.\d))?)",
+    r"|(?P<kind>BY(?>(?:[ _-]?(?:NC|ND|SA)(?=NC|ND|SA|\b|_))*))(?:[ _-](?P<version>\d\.\d))?)",
     re.IGNORECASE,
 )
 _TERM = re.compile("BY|NC|ND|SA")

@@ -104,7 +104,7 @@ _INLINE_TAG = re.compile(
     r"</?+(?:b|bold|em|font|i|italic|sc|span|strong|su[bp]|u|underline)(?:\s[^<>]*+)?>",
     re.IGNORECASE,
 )
-_BLOCK_TAG = re.compile(r"</?+(?:br|div|li|ol|p|sec|title|ul)(?:\s[^<>]*+)?+/?>", re.IGNORECASE)
+_BLOCK_TAG = re.compile(r"</?+(?:br|div|li|ol|p|sec|title|ul)(?>(?:\s[^<>]*+)?)/?>", re.IGNORECASE)
 
 
 def text_blocks(element: Any, reference_ids: Collection[str] = frozenset()) -> list[str]:

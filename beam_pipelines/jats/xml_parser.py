@@ -34,7 +34,7 @@ from lxml import etree
 MAX_MARKUP_CHARACTERS = 4_000_000
 
 _HTML_PAGE = re.compile(
-    rb"\s*+(?:<\?xml[^>]*+>\s*+)?+(?:(?><!--.*?-->)\s*+)*+<(?:!doctype\s++)?+html\b",
+    rb"\s*+(?>(?:<\?xml[^>]*+>\s*+)?)(?>(?:(?><!--.*?-->)\s*+)*)<(?:!doctype\s++)?html\b",
     re.IGNORECASE | re.DOTALL,
 )
 _ENCODING = re.compile(rb"""^<\?xml[^>]*?encoding\s*=\s*["']([\w.-]+)""")

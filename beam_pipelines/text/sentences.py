@@ -41,7 +41,7 @@ _LETTERED_NOUNS = frozenset(
 _UNIT_ABBREVIATIONS = frozenset(("min", "max"))
 # A word of so many letters is neither an abbreviation nor the number of a list item.
 _LONG_WORD = 1 + max(map(len, _ABBREVIATIONS))
-_INITIALS = re.compile(r"[A-Z]|[A-Za-z](?:[.-]++[A-Za-z])++")  # J, U.S, J.-P
+_INITIALS = re.compile(r"[A-Z]|[A-Za-z](?>(?:[.-]++[A-Za-z])+)")  # J, U.S, J.-P
 _LIST_NUMBER = re.compile(r"\s*[(\[]?(?:\d{1,3}|[A-Za-z]|[ivxIVX]{1,5})(?:\.\d{1,3})*[)\]]?")
 _LONGEST_LIST_NUMBER = 16
 # Two words are looked at; a longer one is neither an abbreviation nor initials.

@@ -43,7 +43,7 @@ NUMBER_TOKEN = "<number>"  # noqa: S105  # not a password
 """The token that stands for every number when they are folded."""
 LINK_TOKEN = "<link>"  # noqa: S105
 """The token that stands for every link, e-mail address and DOI when they are folded."""
-_NUMBER = re.compile(r"[-+]?\d++(?:[.,-]\d++)*+(?:\^[-+]?\d++)?")
+_NUMBER = re.compile(r"[-+]?\d++(?>(?:[.,-]\d++)*)(?:\^[-+]?\d++)?")
 
 
 def make_tokenizer(
@@ -300,7 +300,7 @@ _BARE_DECIMAL = re.compile(rb"\.(?<![^\s=<>~(\[+-]\.)(?=[0-9])")
 # with the letters of a scheme or of a mailbox would be tried at each letter of the text.
 _LINK = re.compile(rb"://(?:(?<=(http)://)|(?<=(https)://)|(?<=(ftp)://))\S++", re.IGNORECASE)
 _WWW_LINK = re.compile(rb"www\.\S++")
-_E_MAIL_DOMAIN = re.compile(rb"@[\w-]++(?:\.[\w-]++)++")
+_E_MAIL_DOMAIN = re.compile(rb"@[\w-]++(?>(?:\.[\w-]++)+)")
 _MAILBOX_BYTES = string.ascii_letters.encode() + b"0123456789_.+-"
 _LONGEST_MAILBOX = 64  # RFC 5321
 _DOI = re.compile(rb"10\.[0-9]{4,9}/\S++")
