@@ -328,9 +328,7 @@ def test_the_user_is_told_while_the_step_is_compiled(monkeypatch):
     monkeypatch.setattr(native_step, "_COMPILING_AFTER", 0.01)
     with native_step._warn_if_slow(messages.append):
         time.sleep(0.3)
-    assert messages == [
-        "compiling the step for this processor, once; it takes about twenty seconds"
-    ]
+    assert messages == ["compiling the step for this processor, once; it takes up to a minute"]
     monkeypatch.setattr(native_step, "_COMPILING_AFTER", 60)
     with native_step._warn_if_slow(messages.append):
         pass

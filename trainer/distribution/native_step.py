@@ -30,7 +30,7 @@ from trainer.optimizers import Slots
 from trainer.subword_rows import SubwordRows
 
 _COMPILING_AFTER = 3.0  # Seconds; loading cached machine code takes less.
-_COMPILING = "compiling the step for this processor, once; it takes about twenty seconds"
+_COMPILING = "compiling the step for this processor, once; it takes up to a minute"
 _HUGE_PAGE_BYTES = 1 << 21
 _MADV_COLLAPSE = 25  # Since Linux 6.1 (madvise(2)); Python's mmap has no name for it.
 
