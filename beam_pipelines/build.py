@@ -258,11 +258,11 @@ def read_begun_build(folder: str) -> BegunBuild | None:
     text = files.read_text(files.join(folder, STARTED_NAME))
     if text is None:
         return None
-    begun = json.loads(text)
-    recorded = tuple((path, int(size)) for path, size in begun["inputs"])
-    buckets = 1 if begun.get("selection") else 0
-    inputs = BuildInput(recorded[buckets:], recorded[:buckets], begun.get("selection"))
-    return BegunBuild(tuple(begun["config"]["input"]), inputs)
+    earlier_build = json.loads(text)
+    recorded = tuple((path, int(size)) for path, size in earlier_build["inputs"])
+    buckets = 1 if earlier_build.get("selection") else 0
+    inputs = BuildInput(recorded[buckets:], recorded[:buckets], earlier_build.get("selection"))
+    return BegunBuild(tuple(earlier_build["config"]["input"]), inputs)
 
 
 @dataclass(frozen=True)
@@ -310,13 +310,13 @@ def _set_up(
         config.since,
         tuple(sorted(storage_options.items())),
     )
-    begun = read_begun_build(config.output) if same_input else None
-    if begun is None:
+    earlier_build = read_begun_build(config.output) if same_input else None
+    if earlier_build is None:
         return _Job(config, engine, pipeline, output, _build_input(config, output))
     if config.since:
         _open_since(config, config.since)
-    config = replace(config, input=begun.patterns)
-    return _Job(config, engine, pipeline, output, begun.inputs, goes_on=True)
+    config = replace(config, input=earlier_build.patterns)
+    return _Job(config, engine, pipeline, output, earlier_build.inputs, goes_on=True)
 
 
 def _run(
@@ -573,10 +573,10 @@ def _prepare_folder(job: _Job) -> None:
         for pattern in BUILD_FILES:
             files.remove_files(config.output, pattern)
     elif earlier is not None:
-        begun = json.loads(earlier)
+        earlier_build = json.loads(earlier)
         if job.goes_on:  # The earlier dataset may have another path than when it was begun.
-            begun["config"]["since"] = config.since
-        _refuse_other_build(begun, options_and_inputs, config.output)
+            earlier_build["config"]["since"] = config.since
+        _refuse_other_build(earlier_build, options_and_inputs, config.output)
     for folder in _folders(config):
         files.make_folder(output.path(folder))
     files.write_text(path, json.dumps(options_and_inputs, indent=1, ensure_ascii=False) + "\n")

@@ -176,8 +176,8 @@ def _prepare_dataflow(options: PipelineOptions) -> None:
     ):
         raise UsageError("--runner=DataflowRunner: pip install 'pmc2vec[gcp]' first")
     cloud = options.view_as(GoogleCloudOptions)
-    needed = ("project", "region", "temp_location")
-    if missing := [f"--{name}" for name in needed if not getattr(cloud, name)]:
+    required = ("project", "region", "temp_location")
+    if missing := [f"--{name}" for name in required if not getattr(cloud, name)]:
         raise UsageError(f"--runner=DataflowRunner: needs {', '.join(missing)} too, after --")
 
 

@@ -115,8 +115,8 @@ def cluster_problem(overview: Answer, *, version: str, parallelism: int, elastic
     """
     cluster_version = str(overview.get("flink-version", ""))
     if version and not f"{cluster_version}.".startswith(f"{version}."):
-        needed = ".".join(cluster_version.split(".")[:2])
-        return f"is Flink {cluster_version}; give --flink_version={needed} and its job server"
+        release = ".".join(cluster_version.split(".")[:2])
+        return f"is Flink {cluster_version}; give --flink_version={release} and its job server"
     slots = int(overview.get("slots-total", 0))
     if elastic or slots >= max(parallelism, 1):
         return ""
@@ -173,7 +173,7 @@ class FlinkWatch:
             _log(logging.WARNING, f"Flink's job {job_id} may go on: cancel it by hand ({error})")
 
     def _watch(self) -> None:
-        told: list[str] = []
+        reported_lines: list[str] = []
         looks = 0
         while not self._stop.wait(_LOOK_SECONDS):
             with contextlib.suppress(UserError):  # An answer may fail to come now and then.
@@ -185,8 +185,8 @@ class FlinkWatch:
                 looks = 0 if _tasks(job, "RUNNING", "FINISHED") else looks + 1
                 waits = looks >= _WAITING_LOOKS
                 for level, line in job_lines(job, exceptions, waits=waits):
-                    if line not in told:
-                        told.append(line)
+                    if line not in reported_lines:
+                        reported_lines.append(line)
                         _log(level, line)
 
 
@@ -253,7 +253,7 @@ _ADVICE: Sequence[tuple[str, str]] = (
 def advice(cause: str) -> str:
     """Returns what to do about a cause."""
     return next(
-        (what for word, what in _ADVICE if word.lower() in cause.lower()),
+        (advice for word, advice in _ADVICE if word.lower() in cause.lower()),
         "see the logs of the engine's workers",
     )
 

@@ -94,7 +94,9 @@ class History:
 
     def with_epoch(self, record: EpochRecord) -> History:
         """Returns the history with another epoch, in place of an earlier look at it."""
-        earlier = tuple(each for each in self.epochs if each.epoch != record.epoch)
+        earlier = tuple(
+            earlier_record for earlier_record in self.epochs if earlier_record.epoch != record.epoch
+        )
         return replace(self, epochs=(*earlier, record))
 
 

@@ -647,9 +647,9 @@ def _make_optimizer(config: TrainConfig, dataset: Dataset, schedule: EpochSchedu
     The accumulators of a new training start by the steps that are planned; a continued one reads
     them from its checkpoint.
     """
-    others: dict[str, Optimizer] = {"sgd": Sgd(), "adam": Adam(), "rmsprop": RMSprop()}
-    if config.optimizer in others:
-        return others[config.optimizer]
+    optimizers: dict[str, Optimizer] = {"sgd": Sgd(), "adam": Adam(), "rmsprop": RMSprop()}
+    if config.optimizer in optimizers:
+        return optimizers[config.optimizer]
     if config.initial_accumulator_value is not None:
         return Adagrad(config.initial_accumulator_value)
     targets = schedule.step_limit * schedule.records * dataset.manifest.shape.length

@@ -122,11 +122,11 @@ class _Expansion:
         return _permuted(flat, tf.size(words), tf.stack([number, 2]))
 
     def _drawn_windows(self, windows: Any, number: Any) -> Any:
-        drawn = tf.random.stateless_uniform(
+        new_windows = tf.random.stateless_uniform(
             tf.shape(windows), tf.stack([number, 1]), 1, self._shape.window + 1, tf.int32
         )
-        drawn = tf.cast(drawn, tf.uint8) | (windows & SENTENCE_START)
-        return tf.where(windows & WINDOW_BITS > 0, drawn, windows)
+        new_windows = tf.cast(new_windows, tf.uint8) | (windows & SENTENCE_START)
+        return tf.where(windows & WINDOW_BITS > 0, new_windows, windows)
 
     def _window_contexts(self, tokens: Any, windows: Any) -> tuple[Any, Any, Any]:
         """Returns what `pmc2vec.dataset.pairs.window_contexts` returns."""
@@ -166,22 +166,25 @@ class _Expansion:
             alias = tf.cast(tf.gather(self._alias, columns), tf.int64)
             return tf.where(heights < tf.gather(self._keep, columns), columns, alias)
 
-        def is_repeated(drawn: Any) -> Any:
+        def is_repeated(negatives: Any) -> Any:
             """Returns where a negative is the context or a negative before it, [P, n]."""
-            words = tf.concat([context[:, None], drawn], 1)
-            same = words[:, :, None] == words[:, None, :]
+            words = tf.concat([context[:, None], negatives], 1)
+            is_same_word = words[:, :, None] == words[:, None, :]
             before = np.tril(np.ones([1 + self._negative] * 2, bool), -1)
-            return tf.reduce_any(same & before, 2)[:, 1:]
+            return tf.reduce_any(is_same_word & before, 2)[:, 1:]
 
-        drawn = draw(tf.constant(0, tf.int64))
+        negatives = draw(tf.constant(0, tf.int64))
         if not self._options.unique_negatives:
-            return drawn
-        _, drawn = tf.while_loop(
-            lambda _, drawn: tf.reduce_any(is_repeated(drawn)),
-            lambda turn, drawn: (turn + 1, tf.where(is_repeated(drawn), draw(turn), drawn)),
-            (tf.constant(1, tf.int64), drawn),
+            return negatives
+        _, negatives = tf.while_loop(
+            lambda _, negatives: tf.reduce_any(is_repeated(negatives)),
+            lambda turn, negatives: (
+                turn + 1,
+                tf.where(is_repeated(negatives), draw(turn), negatives),
+            ),
+            (tf.constant(1, tf.int64), negatives),
         )
-        return drawn
+        return negatives
 
 
 def _permuted(parts: Any, size: Any, seed: Any) -> Any:

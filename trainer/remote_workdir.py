@@ -36,8 +36,8 @@ def remote_url(folder: Path) -> str | None:
     >>> remote_url(Path("s3://bucket/run")), remote_url(Path("runs/first"))
     ('s3://bucket/run', None)
     """
-    scheme, slash, rest = folder.as_posix().partition(":/")  # Path makes one slash of "//".
-    url = f"{scheme}://{rest.lstrip('/')}"
+    scheme, slash, location = folder.as_posix().partition(":/")  # Path makes one slash of "//".
+    url = f"{scheme}://{location.lstrip('/')}"
     return url if slash and is_remote(url) else None
 
 

@@ -58,7 +58,8 @@ from trainer.workdir import (
 )
 
 if TYPE_CHECKING:
-    from pmc2vec.vectors.keyed_vectors import Vectors
+    import tensorflow as tf
+
     from trainer.dataset_reader import Dataset
     from trainer.loop import Training
     from trainer.schedule import TrainingPosition
@@ -149,14 +150,7 @@ def train(
     given_config, config = config, config.resolved(dataset.manifest.shape.length, targets)
     options = _recorded_options(given_config, config, dataset, worker)
     if worker.chief and given_config.batch_size not in {None, config.batch_size}:
-        logger.warning(
-            "--batch_size %s: a step takes whole records, so here %s tokens; to have smaller steps "
-            "build with a --record_length below %s",
-            given_config.batch_size,
-            config.batch_size,
-            dataset.manifest.shape.length,
-            extra={"stage": "train"},
-        )
+        _warn_of_batch_size(given_config.batch_size, config.batch_size, dataset)
     with contextlib.ExitStack() as stack:
         stack.enter_context(serve_metrics(config.metrics_port))
         if worker.chief:
@@ -164,15 +158,7 @@ def train(
             stack.enter_context(locked_workdir(config.workdir))
             remote.download(config.workdir)
             _check_workdir(config, options)
-        connecting = contextlib.ExitStack()
-        if worker.count > 1:
-            facts = {**options.fixed, "code_version": __version__}
-            facts |= {name: getattr(config, name) for name in _SAME_ON_ALL_WORKERS}
-            connecting.enter_context(
-                meet_workers(worker, worker_addresses(), facts, seconds=config.wait_for_workers)
-            )
-        with connecting:
-            strategy = distribution_strategy(config.devices)
+        strategy = _connected_strategy(config, options, worker)
         # Only now: in a cluster TensorFlow connects to the other workers in C++, where a Python
         # handler of signals never runs.
         request = stack.enter_context(stop or contextlib.nullcontext(StopRequest()))
@@ -183,6 +169,35 @@ def train(
         summary = replace(summary, remote_workdir=remote.url)
         remote.upload()
         return summary
+
+
+def _warn_of_batch_size(batch_size: int | None, tokens: int | None, dataset: Dataset) -> None:
+    """Says what became of a `--batch_size` that is not whole records."""
+    logger.warning(
+        "--batch_size %s: a step takes whole records, so here %s tokens; to have smaller steps "
+        "build with a --record_length below %s",
+        batch_size,
+        tokens,
+        dataset.manifest.shape.length,
+        extra={"stage": "train"},
+    )
+
+
+def _connected_strategy(
+    config: TrainConfig, options: _RecordedOptions, worker: Worker
+) -> tf.distribute.Strategy:
+    """Returns the strategy of the devices, when all workers have come and have the same options.
+
+    Raises:
+        UserError: the workers differ or do not come together.
+    """
+    if worker.count == 1:
+        return distribution_strategy(config.devices)
+    facts = {**options.fixed, "code_version": __version__}
+    facts |= {name: getattr(config, name) for name in _SAME_ON_ALL_WORKERS}
+    addresses = worker_addresses()
+    with meet_workers(worker, addresses, facts, seconds=config.wait_for_workers):
+        return distribution_strategy(config.devices)
 
 
 class _RecordedOptions(NamedTuple):

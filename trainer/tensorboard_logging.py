@@ -510,13 +510,13 @@ def merged_licences(licences: Mapping[str, int]) -> dict[str, int]:
     >>> merged_licences({"CC BY": 3, "open-access": 2, "OpenAccess": 1})
     {'CC BY': 3, 'open-access': 3}
     """
-    merged: dict[str, int] = {}
+    counts_by_name: dict[str, int] = {}
     spellings: dict[str, str] = {}
     for licence, count in licences.items():
         key = "".join(filter(str.isalnum, licence)).casefold()
         name = spellings.setdefault(key, licence)
-        merged[name] = merged.get(name, 0) + count
-    return merged
+        counts_by_name[name] = counts_by_name.get(name, 0) + count
+    return counts_by_name
 
 
 def markdown_table(rows: Mapping[str, Any], header: tuple[str, str]) -> str:

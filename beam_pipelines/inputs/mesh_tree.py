@@ -66,7 +66,7 @@ def wanted_headings(names: Iterable[str], tree_path: str | None = None) -> tuple
     if tree_path is None:
         return tuple(dict.fromkeys(map(_key, names)))
     tree = read_mesh_tree(tree_path)
-    headings = {key: each for each in tree for key in (each.ui, each.name.casefold()) if key}
+    headings = {key: entry for entry in tree for key in (entry.ui, entry.name.casefold()) if key}
     tops: set[str] = set()
     keys: set[str] = set()
     for name in names:
@@ -93,7 +93,7 @@ def _unknown(name: str, tree: Iterable[MeshHeading], path: str) -> str:
     if _HEADING_ID.fullmatch(name.strip()) and not any(heading.ui for heading in tree):
         return f"--mesh {name}: {path} has no ids; give the name, or NLM's descNNNN.xml"
     names = {heading.name.casefold(): heading.name for heading in tree}
-    near = [names[each] for each in difflib.get_close_matches(_key(name), names)]
+    near = [names[near_name] for near_name in difflib.get_close_matches(_key(name), names)]
     hint = f"; near it are {', '.join(near)}" if near else ""
     return f"--mesh {name}: {path} has no such heading{hint}"
 
@@ -148,10 +148,10 @@ def _described(stream: InputStream) -> Iterator[MeshHeading]:
 def _listed(stream: InputStream) -> Iterator[MeshHeading]:
     """Yields the headings of `mtrees2026.bin`, which has a line for each place of each."""
     numbers: dict[str, list[str]] = {}
-    rest = b""
+    unfinished_line = b""
     while data := stream.read(_LINE_BYTES):
-        *lines, rest = (rest + data).split(b"\n")
-        if len(rest) > _LINE_BYTES:
+        *lines, unfinished_line = (unfinished_line + data).split(b"\n")
+        if len(unfinished_line) > _LINE_BYTES:
             raise DamagedStreamError(f"a line of more than {_LINE_BYTES:,} bytes")
         for line in lines:
             name, _, number = line.decode(errors="replace").strip("\ufeff\r ").rpartition(";")

@@ -85,8 +85,8 @@ class MemberContent:
         size = min(size, self._start + self._size - self._blocks.offset)
         data = self._blocks.take(size)
         if size and not data:
-            done = self._blocks.offset - self._start
-            raise EOFError(f"ends after {done:,} of a member's {self._size:,} bytes")
+            bytes_read = self._blocks.offset - self._start
+            raise EOFError(f"ends after {bytes_read:,} of a member's {self._size:,} bytes")
         return data
 
 

@@ -234,7 +234,7 @@ def read_ids(article: ArticleElement) -> ArticleIds:
     """Returns the identifiers of an article, and reads nothing else of it."""
     meta = article.element.find(_ARTICLE_META)
     elements = () if meta is None else meta.iterfind("{*}article-id")
-    ids = {each.get("pub-id-type", ""): element_text(each) for each in elements}
+    ids = {element.get("pub-id-type", ""): element_text(element) for element in elements}
     return ArticleIds(
         pmcid=normalized_pmcid(ids.get("pmcid") or ids.get("pmc") or ids.get("pmcaid") or ""),
         pmid=ids.get("pmid", ""),

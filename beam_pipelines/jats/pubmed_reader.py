@@ -108,7 +108,7 @@ def read_citation(
     if article is None:  # A book or its chapter, or nothing but a PMID.
         article = node
     ids = {i.get("IdType", ""): element_text(i) for i in _article_ids(node)}
-    types = [element_text(each) for each in article.iterfind(".//{*}PublicationType")]
+    types = [element_text(kind) for kind in article.iterfind(".//{*}PublicationType")]
     title = _title(article)
     return Article(
         article_id=f"pmid:{pmid}",
@@ -121,7 +121,7 @@ def read_citation(
         year=_publication_year(article),
         licence="",
         article_type=LIST_SEPARATOR.join(types),
-        language=" ".join(_language(each) for each in article.iterfind("{*}Language")),
+        language=" ".join(map(_language, article.iterfind("{*}Language"))),
         sections=tuple(_sections(node, article, title, sections, other_abstracts)),
         version=number.get("Version", ""),
         retracted=_is_retracted(node, types, title),
@@ -175,7 +175,9 @@ def _without_headings(data: bytes) -> tuple[bytes, str]:
 def _headings(node: Any) -> str:
     """Returns the MeSH headings of a citation as in `Article.mesh`."""
     descriptors = node.iterfind("{*}MeshHeadingList/{*}MeshHeading/{*}DescriptorName")
-    return LIST_SEPARATOR.join(f"{each.get('UI', '')} {element_text(each)}" for each in descriptors)
+    return LIST_SEPARATOR.join(
+        f"{descriptor.get('UI', '')} {element_text(descriptor)}" for descriptor in descriptors
+    )
 
 
 def _article_ids(node: Any) -> Iterator[Any]:
@@ -194,7 +196,9 @@ def _journal_abbreviations(node: Any) -> tuple[str, ...]:
 
 def _location_doi(article: Any) -> str:
     locations = article.iterfind("{*}ELocationID")
-    return next((element_text(each) for each in locations if each.get("EIdType") == "doi"), "")
+    return next(
+        (element_text(location) for location in locations if location.get("EIdType") == "doi"), ""
+    )
 
 
 def _publication_year(article: Any) -> str:
@@ -233,8 +237,10 @@ def _sections(
             blocks = _abstract(article.find("{*}Abstract"))
             if other_abstracts:
                 # A book's chapter is both `node` and `article`.
-                nodes = (each for n in (article, node) for each in n.iterfind("{*}OtherAbstract"))
-                blocks += [b for each in dict.fromkeys(nodes) for b in _abstract(each)]
+                nodes = (
+                    abstract for n in (article, node) for abstract in n.iterfind("{*}OtherAbstract")
+                )
+                blocks += [b for abstract in dict.fromkeys(nodes) for b in _abstract(abstract)]
         elif name == "keywords":
             blocks = [b for k in node.iterfind("{*}KeywordList/{*}Keyword") for b in text_blocks(k)]
         if blocks:

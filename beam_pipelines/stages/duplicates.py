@@ -402,9 +402,9 @@ def _known_row(
     copy: Mapping[str, Any], rank: str, is_kept_by_citation: bool = False
 ) -> dict[str, Any]:
     has_heading = copy["has_heading"] or is_kept_by_citation
-    kept = "yes" if copy["row"] >= 0 and has_heading else copy.get("kept", "")
+    kept_mark = "yes" if copy["row"] >= 0 and has_heading else copy.get("kept", "")
     return {"pmcid": copy["pmcid"], "rank": rank, "marks": copy["marks"],
-            "fingerprint": copy["fingerprint"], "kept": kept,
+            "fingerprint": copy["fingerprint"], "kept": kept_mark,
             "heading": "yes" if has_heading else ""}  # fmt: skip
 
 

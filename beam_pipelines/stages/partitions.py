@@ -84,6 +84,7 @@ def gather(
         rows = 0
 
         def write() -> None:
+            """Writes a row group of each partition, and empties what waits."""
             for tables in waiting:
                 table = combine(tables) if tables else schema.empty_table()
                 table = table if table.num_rows else placeholder(schema)

@@ -66,8 +66,10 @@ def format_line(message: str, *, level: int, stage: str) -> str:
     record = logging.LogRecord(__name__, level, "", 0, "%s", (message,), None)
     record.stage = stage
     handlers = logging.getLogger().handlers
-    ours = next((handler for handler in handlers if isinstance(handler, StderrHandler)), None)
-    return (ours or StderrHandler(TextFormatter())).format(record)
+    stderr_handler = next(
+        (handler for handler in handlers if isinstance(handler, StderrHandler)), None
+    )
+    return (stderr_handler or StderrHandler(TextFormatter())).format(record)
 
 
 class StderrHandler(logging.StreamHandler):  # type: ignore[type-arg]  # Generic for mypy only.

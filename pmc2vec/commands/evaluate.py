@@ -132,12 +132,12 @@ def _print_scores(
         rows = [*map(_pair_row, pairs, pairs.values()), *_mean_row(list(pairs.values()))]
         if unseen_scores:
             header += ["with n-grams", "covered"]
-            others = [_pair_row(path, unseen_scores[path]) for path in pairs]
-            others += _mean_row(list(unseen_scores.values()))
+            unseen_rows = [_pair_row(path, unseen_scores[path]) for path in pairs]
+            unseen_rows += _mean_row(list(unseen_scores.values()))
             # One side may have no row of means, which is of two sets or more.
             rows = [
                 (*(row or ("mean", *[""] * 5)), *((other[1], other[-1]) if other else ("", "")))
-                for row, other in zip_longest(rows, others, fillvalue=())
+                for row, other in zip_longest(rows, unseen_rows, fillvalue=())
             ]
         print_table(header, rows)
         _suggest_phrases(pairs, config)

@@ -413,8 +413,8 @@ def _command(config: FetchConfig) -> int:
         print(json.dumps(vars(result)))
         return 0
     size, present = result.bytes / _MEGA, result.counts.get("known", 0)
-    what, unit = ("files", "MB") if config.is_pubmed else ("articles", "MB of XML")
-    print(f"{config.output}: {result.fetched:,} {what} fetched, {size:,.1f} {unit}; "
+    noun, unit = ("files", "MB") if config.is_pubmed else ("articles", "MB of XML")
+    print(f"{config.output}: {result.fetched:,} {noun} fetched, {size:,.1f} {unit}; "
           f"{present:,} were there")  # fmt: skip
     if result.rejected:
         print(f"{result.rejected:,} could not be downloaded; see {config.output / REJECTED_NAME}")

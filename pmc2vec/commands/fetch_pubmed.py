@@ -152,7 +152,7 @@ def _download_all(
     downloads: Sequence[_Download], result: FetchResult, on: Console | None
 ) -> list[dict[str, str]]:
     """Downloads the files, some at once; returns a line of rejected.jsonl for each that failed."""
-    bytes_before = sum(_unfinished_size(each) for each in downloads)
+    bytes_before = sum(map(_unfinished_size, downloads))
     total = sum(download.size for download in downloads)
     counter, stop = _ByteCounter(), threading.Event()
     with (
@@ -161,7 +161,7 @@ def _download_all(
         ) as work,
         ThreadPoolExecutor(_DOWNLOADS) as pool,
     ):
-        pending = [pool.submit(_download, each, counter.add, stop) for each in downloads]
+        pending = [pool.submit(_download, item, counter.add, stop) for item in downloads]
         unfinished: set[Future[str]] = set(pending)
         try:
             while unfinished:

@@ -101,8 +101,8 @@ def words_to_draw(vectors: Vectors, query: Sequence[str], neighbours: int) -> di
     """
     words = {word: word for word in query}
     if neighbours:
-        each = vectors.most_similar_each(query, neighbours, min_count=None)
-        for word, near in zip(query, each, strict=True):
+        neighbour_lists = vectors.most_similar_each(query, neighbours, min_count=None)
+        for word, near in zip(query, neighbour_lists, strict=True):
             for neighbour, _ in near:
                 words.setdefault(neighbour, word)
     for word in words:
@@ -163,9 +163,9 @@ def draw(
         colours = {word: _COLOURS[at % len(_COLOURS)] for at, word in enumerate(query)}
         labels = []
         for (word, owner), (x, y) in zip(words.items(), places.tolist(), strict=True):
-            asked, colour = word in colours, colours[owner]
-            axes.plot(x, y, "o", color=colour, markersize=6 if asked else 3)
-            size, weight = (11, "bold") if asked else (8, "normal")
+            is_query, colour = word in colours, colours[owner]
+            axes.plot(x, y, "o", color=colour, markersize=6 if is_query else 3)
+            size, weight = (11, "bold") if is_query else (8, "normal")
             # parse_math: else "$" in a word would begin a formula.
             label = axes.text(x, y, word, color=colour, size=size, weight=weight, parse_math=False)
             labels.append(label)

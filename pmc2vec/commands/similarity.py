@@ -49,8 +49,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     counts = [vectors.get_count(word) for word in words]
     if verbosity.json:
         mark = {"not_counted": not_counted} if not_counted else {}
-        given = [config.a, config.b]
-        print_json({"words": given, "cosine": round(cosine, 6), "counts": counts, **mark})
+        query_words = [config.a, config.b]
+        print_json({"words": query_words, "cosine": round(cosine, 6), "counts": counts, **mark})
     elif sys.stdout.isatty() and None not in counts:
         # A program that reads the number gets nothing else.
         print(f"{cosine:.4f}  {words[0]} seen {counts[0]:,} times, {words[1]} {counts[1]:,}")

@@ -161,12 +161,12 @@ def _build_dataset(config: BuildConfig, beam_flags: Sequence[str], *, quiet: boo
     from beam_pipelines.build import OtherBuildError, build, read_begun_build
     from beam_pipelines.stages.increments import NothingNewError
 
-    begun = read_begun_build(config.output)
+    earlier_build = read_begun_build(config.output)
     try:
-        if begun and not (missing := _missing_file(begun.inputs.files)):
+        if earlier_build and not (missing := _missing_file(earlier_build.inputs.files)):
             with contextlib.suppress(NothingNewError):  # With what has come since there may be.
                 return build(config, beam_flags, quiet=quiet, same_input=True)
-        elif begun:
+        elif earlier_build:
             logger.warning(
                 "%s: was begun with %s, which is gone; begins again with what is there",
                 config.output,

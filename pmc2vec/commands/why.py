@@ -190,18 +190,18 @@ def _sentences_of(
     if not parts:
         raise UserError(f"{output.corpus_path('corpus')}: no corpus there; build the dataset again")
     samples: dict[str, list[Sentence]] = {word: [] for word in words}
-    seen, rng = dict.fromkeys(words, 0), random.Random(0)
+    sentence_counts, rng = dict.fromkeys(words, 0), random.Random(0)
     with progress("why", "parts", total=len(parts)) as work:
         for number, part in enumerate(parts, start=1):
             for text, source in _matches(part, words, phrases=bool(passes)):
                 joined = join_passes(text, passes)
                 sentence = Sentence([t for t in joined if t in vocabulary], text, source)
                 for word in (word for word in words if word in joined):
-                    seen[word] += 1
+                    sentence_counts[word] += 1
                     # Reservoir sampling: each sentence stays with the same probability.
                     if len(samples[word]) < MAX_SENTENCES:
                         samples[word].append(sentence)
-                    elif (place := rng.randrange(seen[word])) < MAX_SENTENCES:
+                    elif (place := rng.randrange(sentence_counts[word])) < MAX_SENTENCES:
                         samples[word][place] = sentence
             work.update(number)
     return samples

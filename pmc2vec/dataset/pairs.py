@@ -150,9 +150,9 @@ def chunk_pairs(
     tokens = np.stack([record.tokens for record in records]).astype(np.int64)
     windows = np.stack([record.windows for record in records])
     if manifest.config.get("shrink_windows", True):
-        drawn = rng.integers(1, manifest.shape.window + 1, windows.shape, dtype=np.uint8)
-        drawn |= windows & SENTENCE_START
-        windows = np.where(windows & WINDOW_BITS, drawn, windows)
+        new_windows = rng.integers(1, manifest.shape.window + 1, windows.shape, dtype=np.uint8)
+        new_windows |= windows & SENTENCE_START
+        windows = np.where(windows & WINDOW_BITS, new_windows, windows)
     target, context, mask = window_contexts(tokens, windows, manifest.shape.window)
     if options.form == "windows":
         order = rng.permutation(len(target))
@@ -209,10 +209,10 @@ def draw_pair_negatives(
     Unique ones are drawn one after the other, each again until it is new: the rule of
     `tf.random.log_uniform_candidate_sampler(unique=True)`, which does not leave out the context.
     """
-    drawn = noise.sample(rng.random(len(context) * count)).reshape(-1, count).astype(np.int64)
-    while unique and len(again := np.argwhere(repeated(context, drawn))):
-        drawn[again[:, 0], again[:, 1]] = noise.sample(rng.random(len(again)))
-    return drawn
+    negatives = noise.sample(rng.random(len(context) * count)).reshape(-1, count).astype(np.int64)
+    while unique and len(again := np.argwhere(repeated(context, negatives))):
+        negatives[again[:, 0], again[:, 1]] = noise.sample(rng.random(len(again)))
+    return negatives
 
 
 def repeated(context: Ids, negatives: Ids) -> NDArray[np.bool_]:
@@ -222,8 +222,8 @@ def repeated(context: Ids, negatives: Ids) -> NDArray[np.bool_]:
     [[False, True, True, False]]
     """
     words = np.concatenate([context[:, None], negatives], 1)
-    same = words[:, :, None] == words[:, None, :]  # [P, 1 + count, 1 + count]
-    return np.asarray(np.tril(same, -1).any(2)[:, 1:])
+    is_same_word = words[:, :, None] == words[:, None, :]  # [P, 1 + count, 1 + count]
+    return np.asarray(np.tril(is_same_word, -1).any(2)[:, 1:])
 
 
 # --- reading and batches -------------------------------------------------------------------------
@@ -250,15 +250,17 @@ def _rebatched(
     chunks: Iterable[tuple[NDArray[Any], ...]], size: int
 ) -> Iterator[tuple[NDArray[Any], ...]]:
     """Yields batches of `size` elements out of chunks of any length."""
-    rest: tuple[NDArray[Any], ...] | None = None
+    carried_rows: tuple[NDArray[Any], ...] | None = None
     for chunk in chunks:
         arrays = (
-            chunk if rest is None else tuple(map(np.concatenate, zip(rest, chunk, strict=True)))
+            chunk
+            if carried_rows is None
+            else tuple(map(np.concatenate, zip(carried_rows, chunk, strict=True)))
         )
         whole = len(arrays[0]) // size * size
         for begin in range(0, whole, size):
             yield tuple(array[begin : begin + size] for array in arrays)
-        rest = tuple(array[whole:] for array in arrays)
+        carried_rows = tuple(array[whole:] for array in arrays)
 
 
 def _as_form(batch: tuple[NDArray[Any], ...], form: PairForm) -> Any:

@@ -138,15 +138,15 @@ def sample_article(
     """
     rng = article_rng(seed, "windows", article_id)
     in_vocabulary = np.flatnonzero(ids >= 0)
-    drawn = rng.random(len(in_vocabulary)) < keep[ids[in_vocabulary]]
-    places = in_vocabulary if thin_targets else in_vocabulary[drawn]
+    is_sampled = rng.random(len(in_vocabulary)) < keep[ids[in_vocabulary]]
+    places = in_vocabulary if thin_targets else in_vocabulary[is_sampled]
     tokens = ids[places]
     if shrink_windows:
         windows = rng.integers(1, window + 1, len(tokens), dtype=np.uint8)
     else:
         windows = np.full(len(tokens), window, np.uint8)
     if thin_targets:
-        windows[~drawn] = 0
+        windows[~is_sampled] = 0
     sentence_begins = np.cumsum(lengths) - lengths
     # A sentence whose first tokens were removed starts at its first token that is left. If none is
     # left, the search returns the start of the next sentence, which has the bit set twice.

@@ -151,8 +151,8 @@ class Subwords(NamedTuple):
             chunk = list(words[begin : begin + _COMPOSE_WORDS])
             places, _ = self._rows(chunk)
             counts = np.bincount(places, minlength=len(chunk))[:, None]
-            wanted = (counts + 1.0) * vectors[begin : begin + _COMPOSE_WORDS]
-            yield (wanted - counts * self.vectors(chunk).astype(np.float64)).astype(np.float32)
+            target_sums = (counts + 1.0) * vectors[begin : begin + _COMPOSE_WORDS]
+            yield (target_sums - counts * self.vectors(chunk).astype(np.float64)).astype(np.float32)
 
     def count_ngrams(self, word: str) -> int:
         """Returns how many of a word's n-grams have a row."""

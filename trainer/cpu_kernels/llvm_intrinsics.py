@@ -137,6 +137,7 @@ def _matmul_tile(registers: int) -> Any:
     def typed(
         _: Any, a: Any, b: Any, out: Any, i: Any, j: Any, first: Any, end: Any, overwrite: Any
     ) -> Any:
+        """Returns the types of the intrinsic, and what emits its code."""
         return types.void(a, b, out, *[types.intp] * 4, types.boolean), emit
 
     def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
@@ -199,6 +200,7 @@ def square_sums(_: Any, rows: Any, i: Any) -> Any:
     """Returns the sums of squares of float32 rows i to i + TILE_ROWS, as a tuple."""
 
     def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        """Emits a loop over columns. Phi nodes keep the sums in registers until it ends."""
         source = _Matrix(context, builder, signature.args[0], args[0])
         shape = context.make_array(signature.args[0])(context, builder, args[0]).shape
         width = cgutils.unpack_tuple(builder, shape, 2)[1]
@@ -247,6 +249,7 @@ def pack_two_rows(
     """
 
     def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        """Emits copies of float32 rows, or packs them into bfloat16."""
         array_types = signature.args
         table, in_rows, in_columns = (
             _Matrix(context, builder, array_types[at], args[at]) for at in (0, 3, 4)
@@ -287,6 +290,7 @@ def transpose_tile(_: Any, a: Any, out: Any, i: Any, j: Any) -> Any:
     """
 
     def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        """Emits loads, shuffles and stores, all in registers."""
         source = _Matrix(context, builder, signature.args[0], args[0])
         target = _Matrix(context, builder, signature.args[1], args[1])
         i, j = args[2:]
@@ -317,6 +321,7 @@ def fetch_and_increment(_: Any, counters: Any, row: Any) -> Any:
     """
 
     def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        """Emits one atomic instruction."""
         address = _Matrix(context, builder, signature.args[0], args[0]).address(args[1], _INT64(0))
         counter = builder.bitcast(address, _INT32.as_pointer())
         return builder.sext(builder.atomic_rmw("add", counter, _INT32(1), "monotonic"), _INT64)
@@ -333,7 +338,10 @@ def _prefetch(*, write: int, locality: int) -> Any:
     """
 
     def typed(_: Any, array: Any, row: Any, column: Any) -> Any:
+        """Returns the types of the intrinsic, and what emits its code."""
+
         def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            """Emits the address and the call."""
             address = _Matrix(context, builder, signature.args[0], args[0]).address(*args[1:])
             arguments = ir.FunctionType(ir.VoidType(), [address.type, *[_INT32] * 3])
             function = builder.module.declare_intrinsic("llvm.prefetch", [address.type], arguments)

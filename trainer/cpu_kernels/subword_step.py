@@ -236,9 +236,9 @@ def _compose_slot(table: Floats, word_rows: Any, slots: SlotBuffers, slot: int, 
     begin, end = starts[word], starts[word + 1]
     ahead, last = starts[next_word], starts[next_word + 1] - 1
     vector = slots.vectors[slot]
-    own = rows[begin]
+    word_row = rows[begin]
     for d in range(table.shape[1]):
-        vector[d] = table[own, d]
+        vector[d] = table[word_row, d]
     for at in range(begin + 1, end):
         row = rows[at]
         next_row = rows[min(ahead, last)]

@@ -125,6 +125,7 @@ def _thread_function() -> Any:
     on_interrupt, on_terminate = interrupt.address, terminate.address
 
     def watch(address: Any) -> int:
+        """Looks at signals and sockets until it is stopped, or ends the process."""
         fields = numba.carray(address, 1 << 20)
         # A pollfd is an int32, what to look for and what there is, each 16 bits; and a byte read.
         look = np.zeros(3, np.int32)
@@ -164,6 +165,7 @@ def _signal_handler(number: signal.Signals) -> Any:
     address, (code, _) = _SIGNAL_LINES[number].ctypes.data, SIGNAL_EXITS[number]
 
     def handle(_number: int) -> None:
+        """Writes the line of the signal and ends the process."""
         write(2, address, strlen(address))
         leave(code)
 

@@ -143,7 +143,7 @@ def bookmarks(
         for word in probe_words
         if word in places
     ]
-    return [{**view, **each} for each in (first, *probes)]
+    return [{**view, **words_of_view} for words_of_view in (first, *probes)]
 
 
 def most_frequent(table: VectorTable, limit: int) -> VectorTable:
