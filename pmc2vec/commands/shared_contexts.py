@@ -71,12 +71,13 @@ def shared_contexts(
     """
     total = sum(count**_CONTEXT_POWER for count in vocabulary.values())
     first, second = counts
+    near_totals = [(near, near.total()) for near in counts]
     shared = []
     for word in first.keys() & second.keys():
         chance = vocabulary[word] ** _CONTEXT_POWER / total
         weight = math.prod(
-            max(0.0, math.log(near[word] / near.total() / chance)) * near[word] / (near[word] + 1)
-            for near in counts
+            max(0.0, math.log(near[word] / near_total / chance)) * near[word] / (near[word] + 1)
+            for near, near_total in near_totals
         )
         if weight:
             shared.append(SharedContext(word, weight, (first[word], second[word])))
