@@ -253,7 +253,7 @@ _ADVICE: Sequence[tuple[str, str]] = (
 def advice(cause: str) -> str:
     """Returns what to do about a cause."""
     return next(
-        (advice for word, advice in _ADVICE if word.lower() in cause.lower()),
+        (remedy for word, remedy in _ADVICE if word.lower() in cause.lower()),
         "see the logs of the engine's workers",
     )
 
